@@ -1,0 +1,29 @@
+// Whatever grows in this folder has its maximum here, with the reason. Reaching a limit of the text is refused when the
+// pattern is compiled; reaching one of the data is counted, and the match that may have changed says `truncated` (P20).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tocsin::nfa {
+
+/// A written sequence longer than this is a mistake; the search keeps its choice in arrays of this size.
+inline constexpr std::size_t steps_max = 32;
+/// Steps count once, the parts of `all of` and `any n of` each.
+inline constexpr std::size_t slots_max = 64;
+/// The bits of one program are kept in one word beside each occurrence; the highest one marks a late one.
+inline constexpr std::size_t predicates_max = 63;
+/// Values kept beside each occurrence for conditions across events: eight bytes each.
+inline constexpr std::size_t values_max = 64;
+/// S7: one completing event must not make an alert storm.
+inline constexpr std::uint32_t every_max = 100;
+/// S9: what one program keeps for one key. The caller may say another number in Host.
+inline constexpr std::size_t runs_bytes_max = std::size_t{1} << 20U;
+/// Occurrences looked at in one search, about one millisecond: a condition that nothing satisfies must not stop the
+/// stream.
+inline constexpr std::int64_t search_visits_max = std::int64_t{1} << 19U;
+
+static_assert(predicates_max < 64, "one bit of the word is the mark of the late");
+static_assert(steps_max <= slots_max);
+
+}  // namespace tocsin::nfa

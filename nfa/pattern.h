@@ -1,0 +1,115 @@
+// A pattern as written: steps, what must not happen between them, which match is chosen and what it uses up. The
+// clauses P, C and M of docs/matching.md say what it means. Nothing here knows event types, fields or values: an
+// Element is two predicates (bits that the engine fills for each event), and a condition across events compares int64
+// values or is asked back. Plain values, owned by who makes them.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace tocsin::nfa {
+
+enum class PredicateId : std::uint32_t {};
+enum class ValueId : std::uint32_t {};
+enum class GuardId : std::uint32_t {};
+
+/// A value that is not there: any comparison with it is not satisfied.
+inline constexpr std::int64_t missing_value = std::numeric_limits<std::int64_t>::min();
+
+/// The truth of predicates for one event, one bit each. Filled by the engine, only read here.
+class PredicateBits {
+ public:
+  PredicateBits() = default;
+  explicit PredicateBits(std::size_t predicate_count) : words_((predicate_count + 63) / 64) {}
+
+  void clear() { words_.assign(words_.size(), 0); }
+  void set(PredicateId id) {
+    const auto word = static_cast<std::size_t>(id) / 64;
+    if (word >= words_.size()) words_.resize(word + 1);
+    words_[word] |= std::uint64_t{1} << (static_cast<std::size_t>(id) % 64);
+  }
+  [[nodiscard]] bool test(PredicateId id) const {
+    return (word_at(static_cast<std::size_t>(id) / 64) >> (static_cast<std::size_t>(id) % 64) & 1U) != 0;
+  }
+  [[nodiscard]] std::uint64_t word_at(std::size_t index) const { return index < words_.size() ? words_[index] : 0; }
+  /// For who fills them a word at a time.
+  std::vector<std::uint64_t>& words() { return words_; }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
+/// A condition of an element about its own event and earlier steps: `mine OP steps[step].parts[part].theirs`, or
+/// opaque: answered by Host::guard, which looks at its own event and at `steps` and at nothing else. An empty optional
+/// step satisfies no comparison; a guard is asked and sees it empty.
+struct Condition {
+  enum class Op : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, opaque };
+
+  Op op = Op::equal;
+  ValueId mine{};
+  std::uint32_t step = 0;
+  std::uint32_t part = 0;
+  ValueId theirs{};
+  GuardId guard{};                   // opaque only
+  std::vector<std::uint32_t> steps;  // opaque only
+};
+
+Condition compare(ValueId mine, Condition::Op op, std::uint32_t step, ValueId theirs, std::uint32_t part = 0);
+Condition ask(GuardId guard, std::vector<std::uint32_t> steps);
+
+struct Element {
+  PredicateId predicate{};  // the event is of the stream and what its `where` says about itself alone is true
+  PredicateId stream{};     // the event is of the stream, whatever its `where`: for `consecutive` and `next`
+  std::vector<Condition> conditions;
+};
+
+struct Part {
+  Element element;
+  bool optional = false;           // in `all of`; the parts of `any n of` are optional by nature
+  std::optional<Duration> within;  // P3: from the end of the step before the whole step
+};
+
+enum class StepKind : std::uint8_t { single, group, all_of, any_of };
+enum class Link : std::uint8_t { any, first, next };  // then, then first, then next
+
+struct Step {
+  StepKind kind = StepKind::single;
+  std::vector<Part> parts;   // one, but for all_of and any_of
+  std::uint32_t min = 1;     // group: members; any_of: parts filled
+  std::uint32_t max = 0;     // group: members, 0 for no upper bound
+  bool consecutive = false;  // group only
+  bool optional = false;     // single only
+  Link link = Link::any;
+  std::optional<Duration> within;  // P3; on all_of and any_of it holds for each part
+};
+
+/// `no X` before the step of that index; before == steps.size() is a final one. The first (before 0) and final ones
+/// wait.
+struct Absence {
+  std::uint32_t before = 0;
+  Element element;
+  std::optional<Duration> wait;
+};
+
+enum class Pick : std::uint8_t { nearest, earliest, every };
+enum class AfterMatch : std::uint8_t { restart, continue_, skip_to_next, skip_past_last, skip_to_first, skip_to_last };
+
+struct Pattern {
+  std::vector<Step> steps;
+  std::vector<Absence> absences;
+  std::optional<Element> until;
+  std::optional<Duration> within;
+  Pick pick = Pick::nearest;
+  AfterMatch after = AfterMatch::restart;
+  std::uint32_t after_step = 0;  // skip_to_first, skip_to_last
+};
+
+/// One line per step, stable; what `explain` shows.
+std::string to_text(const Pattern& pattern);
+
+}  // namespace tocsin::nfa

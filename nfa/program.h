@@ -1,0 +1,121 @@
+// A pattern as run: flat, constant, shared by all keys and threads. Predicates and values are renumbered to the few
+// that the pattern names, so that an occurrence keeps one word of bits and only the values conditions need.
+//
+// Today one engine runs all programs: `search`, which keeps the occurrences that may still be part of a match and, when
+// an event may complete one, searches backwards. The engines of constant cost per event (newest start per state; timed
+// enumerable compact sets) come behind this same border: compile() chooses, step() runs, nobody above sees the
+// difference.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "nfa/limits.h"
+#include "nfa/pattern.h"
+
+namespace tocsin::nfa {
+
+/// What the numbers mean, for the fingerprint: entry i stands for PredicateId, ValueId, GuardId i. A number beyond its
+/// span stands for itself. `extra` is whatever else changes the meaning: what Host::accept answers (`when`).
+struct Meanings {
+  std::span<const std::uint64_t> predicates;
+  std::span<const std::uint64_t> values;
+  std::span<const std::uint64_t> guards;
+  std::uint64_t extra = 0;
+};
+
+struct Program {
+  static constexpr std::int64_t unbounded = std::numeric_limits<std::int64_t>::max();
+
+  struct Condition {
+    nfa::Condition::Op op{};
+    std::uint8_t mine = 0;    // index into the values kept
+    std::uint8_t theirs = 0;  // likewise
+    std::uint8_t slot = 0;    // of the earlier step
+    GuardId guard{};
+    std::uint32_t first_ref = 0;  // opaque: into refs
+    std::uint32_t ref_count = 0;
+    bool deferred = false;  // refers to a group: known only when the whole choice is
+  };
+  struct Element {
+    std::uint64_t predicate = 0;  // one bit
+    std::uint64_t stream = 0;     // one bit
+    std::uint32_t first_condition = 0;
+    std::uint32_t condition_count = 0;
+  };
+  struct Slot {
+    Element element;
+    std::int64_t within = unbounded;
+    std::uint32_t step = 0;
+    bool optional = false;
+  };
+  struct Step {
+    StepKind kind{};
+    Link link{};
+    bool counted = false;  // a group or a row
+    bool consecutive = false;
+    bool can_be_empty = false;
+    bool can_be_first = false;  // all steps before it can be empty
+    bool keep_first = false;    // P7, P8: of more than max, the first ones instead of the last
+    std::uint32_t first_slot = 0;
+    std::uint32_t slot_count = 0;
+    std::uint32_t min = 1;
+    std::uint32_t max = 0;
+    std::uint64_t predicates = 0;  // of all its slots
+  };
+  struct Absence {
+    std::uint32_t before = 0;
+    Element element;
+    std::int64_t wait = 0;
+  };
+  /// A condition to be asked, going backwards, when its lowest step is bound.
+  struct Backward {
+    std::uint32_t slot = 0;
+    std::uint32_t condition = 0;
+  };
+  struct Word {
+    std::uint32_t index = 0;
+    std::uint64_t mask = 0;
+    std::array<std::uint8_t, 64> bit{};  // where each bit of the mask goes
+  };
+
+  std::vector<Step> steps;
+  std::vector<Slot> slots;
+  std::vector<Absence> absences;
+  std::vector<Condition> conditions;
+  std::vector<std::uint32_t> refs;
+  std::vector<std::vector<Backward>> backward;  // per step
+  std::vector<Word> words;                      // which predicates matter
+  std::vector<ValueId> values;                  // which values are kept
+
+  std::uint64_t until = 0;          // one bit, 0 for none
+  std::uint64_t start_mask = 0;     // may be the first event of a match
+  std::uint64_t relevant_mask = 0;  // `next`: streams named in the sequence
+  std::uint64_t first_no_mask = 0;
+  std::uint64_t lonely_no_mask = 0;  // of these, those that mean nothing else
+  std::uint64_t no_until_mask = 0;   // what a late event still counts for
+  std::uint64_t aux_mask = 0;        // kept, once something has begun, though it fills no step
+  std::int64_t window = unbounded;   // as written, P2
+  std::int64_t horizon = unbounded;  // no match spans as much or more, from window and gaps
+  std::int64_t first_no_wait = 0;    // the longest
+  std::int64_t final_wait = -1;      // the longest; -1: no final `no`
+  Pick pick{};
+  AfterMatch after{};
+  std::uint32_t after_step = 0;
+
+  std::uint64_t fingerprint = 0;
+  std::string engine;  // which engine and why, for `explain`
+
+  [[nodiscard]] bool waits() const { return final_wait >= 0; }
+};
+
+/// Refuses what docs/matching.md, part "Refused", lists, with a sentence.
+Result<Program> compile(const Pattern& pattern, const Meanings& meanings = {});
+
+std::string dump(const Program& program);
+
+}  // namespace tocsin::nfa

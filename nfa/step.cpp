@@ -1,0 +1,265 @@
+#include "nfa/step.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "nfa/search.h"
+
+namespace tocsin::nfa {
+namespace {
+
+std::uint64_t own_bits(const Program& program, const PredicateBits& bits) {
+  std::uint64_t own = 0;
+  for (const Program::Word& word : program.words) {
+    for (std::uint64_t left = bits.word_at(word.index) & word.mask; left != 0; left &= left - 1) {
+      own |= std::uint64_t{1} << word.bit[static_cast<std::size_t>(std::countr_zero(left))];
+    }
+  }
+  return own;
+}
+
+/// The time that bounds what may still be used: now, or the last event of the oldest match that waits for its deadline.
+Timestamp base_time(const Body& body, Timestamp now) {
+  return body.pending.empty() ? now : std::min(now, body.pending.front().last.time);
+}
+
+/// Whether a match of now (or of a waiting one) may begin at `start`.
+bool alive(const Program& program, const Body& body, Place start, Timestamp now) {
+  if (start == Place{} || start < body.floor) return false;
+  return program.horizon == Program::unbounded || start.time > base_time(body, now) - Duration{program.horizon};
+}
+
+void drop_front(const Program& program, Body& body) {
+  body.late_count -= body.kept[body.head].late() ? 1U : 0U;
+  ++body.head;
+  if (body.head == body.kept.size()) {
+    body.kept.clear();
+    body.values.clear();
+    body.head = 0;
+  } else if (body.head >= 4 && body.head * 2 > body.kept.size()) {
+    // Half is dropped: moving the rest costs at most one step for each drop since the last time.
+    const auto width = static_cast<std::ptrdiff_t>(program.values.size());
+    const auto head = static_cast<std::ptrdiff_t>(body.head);
+    body.kept.erase(body.kept.begin(), body.kept.begin() + head);
+    body.values.erase(body.values.begin(), body.values.begin() + head * width);
+    body.head = 0;
+  }
+}
+
+/// Drops in front what no match can use any more. What must stay is a possible first event, and an X of a first `no`
+/// that may stand before one; all else counts only behind a first event.
+void prune(const Program& program, Body& body, Timestamp now) {
+  if (body.head == body.kept.size()) return;
+  const bool live = alive(program, body, body.newest_start, now);
+  const Timestamp base = base_time(body, now);
+  const Timestamp window = program.horizon == Program::unbounded ? Timestamp::min() : base - Duration{program.horizon};
+  const Timestamp quiet_from = (live ? std::max(body.floor.time, window) : now) - Duration{program.first_no_wait};
+  while (body.head != body.kept.size()) {
+    const Kept& k = body.kept[body.head];
+    const Timestamp time{k.time};
+    if (live && (k.bits & program.start_mask) != 0 && !k.late() && body.floor <= k.place() &&
+        (program.horizon == Program::unbounded || time > window)) {
+      return;
+    }
+    if ((k.bits & program.first_no_mask) != 0 && time >= quiet_from) return;
+    drop_front(program, body);
+  }
+}
+
+void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t bits) {
+  const Kept k{o.event, o.order, o.time.us, bits};
+  const auto at = std::upper_bound(body.kept.begin() + static_cast<std::ptrdiff_t>(body.head), body.kept.end(), k,
+                                   [](const Kept& a, const Kept& b) { return a.place() < b.place(); });
+  const auto index = at - body.kept.begin();
+  const auto width = static_cast<std::ptrdiff_t>(program.values.size());
+  body.kept.insert(at, k);
+  body.late_count += k.late() ? 1U : 0U;
+  if (width == 0) return;
+  body.values.insert(body.values.begin() + index * width, program.values.size(), missing_value);
+  for (std::size_t v = 0; v < program.values.size(); ++v) {
+    const auto id = static_cast<std::size_t>(program.values[v]);
+    if (id < o.values.size()) body.values[static_cast<std::size_t>(index) * program.values.size() + v] = o.values[id];
+  }
+}
+
+void take_back(const Program& program, Body& body) {
+  body.kept.pop_back();
+  body.values.resize(body.values.size() - program.values.size());
+}
+
+/// A waiting match is dead as soon as an X that stands for itself, or the `until`, comes in its time.
+void end_waiting(const Program& program, Body& body, std::uint64_t bits, Place here) {
+  if (body.pending.empty()) return;
+  if ((bits & program.no_until_mask) == 0) return;
+  std::erase_if(body.pending, [&](const Pending& p) {
+    if (!(p.last < here)) return false;
+    if ((bits & program.until) != 0 && here.time <= p.deadline) return true;
+    return std::any_of(program.absences.begin(), program.absences.end(), [&](const Program::Absence& a) {
+      return a.before == program.steps.size() && a.element.condition_count == 0 && (bits & a.element.predicate) != 0 &&
+             here.time <= p.last.time + Duration{a.wait};
+    });
+  });
+}
+
+/// After matches: what begins before the floor is gone.
+void settle(const Program& program, Body& body, Timestamp now) {
+  for (Place& p : body.reach) {
+    if (p < body.floor) p = Place{};
+  }
+  if (body.newest_start < body.floor) body.newest_start = Place{};
+  std::erase_if(body.pending, [&](const Pending& p) { return p.last < body.floor; });
+  prune(program, body, now);
+}
+
+void limit(const Program& program, Body& body, Host& host) {
+  const std::size_t each = sizeof(Kept) + program.values.size() * sizeof(std::int64_t);
+  const std::size_t most = std::max<std::size_t>(host.runs_bytes / each, 1);
+  while (body.kept.size() - body.head > most) {
+    ++host.counters.dropped;
+    if (program.pick == Pick::earliest) {
+      body.lost = std::max(body.lost, body.kept.back().place());
+      body.late_count -= body.kept.back().late() ? 1U : 0U;
+      take_back(program, body);
+    } else {
+      const Place gone = body.kept[body.head].place();
+      body.lost = std::max(body.lost, gone);
+      drop_front(program, body);
+      std::erase_if(body.pending, [&](const Pending& p) { return p.last <= gone; });
+    }
+  }
+  if (program.pick == Pick::earliest && !body.kept.empty()) {
+    const Place newest = body.kept.back().place();
+    std::erase_if(body.pending, [&](const Pending& p) { return newest < p.last; });
+  }
+}
+
+Body& body_of(const Program& program, Runs& runs) {
+  if (runs.body == nullptr) {
+    runs.body = std::make_unique<Body>();
+    runs.body->reach.resize(program.steps.size());
+  }
+  return *runs.body;
+}
+
+/// T6: nothing but `no` and `until` sees a late event.
+void step_late(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host) {
+  bits &= program.no_until_mask;
+  if (bits == 0) return;
+  if (runs.empty() && (bits & program.first_no_mask) == 0) return;
+  Body& body = body_of(program, runs);
+  end_waiting(program, body, bits, {o.time, o.order});
+  put(program, body, o, bits | Kept::late_bit);
+  limit(program, body, host);
+}
+
+}  // namespace
+
+Bound Match::first() const {
+  Bound first;
+  bool any = false;
+  for (const auto& parts : places.steps) {
+    for (const auto& part : parts) {
+      for (const Bound& b : part) {
+        if (!any || b.place() < first.place()) first = b;
+        any = true;
+      }
+    }
+  }
+  return first;
+}
+
+Bound Match::last() const {
+  Bound last;
+  bool any = false;
+  for (const auto& parts : places.steps) {
+    for (const auto& part : parts) {
+      for (const Bound& b : part) {
+        if (!any || last.place() < b.place()) last = b;
+        any = true;
+      }
+    }
+  }
+  return last;
+}
+
+void step(const Program& program, Runs& runs, const Occurrence& o, Host& host, std::vector<Match>& out) {
+  const std::uint64_t bits = own_bits(program, *o.bits);
+  if (bits == 0) return;
+  if (o.late) return step_late(program, runs, o, bits, host);
+  if (runs.body == nullptr && (bits & (program.start_mask | program.first_no_mask)) == 0) return;
+  Body& body = body_of(program, runs);
+  prune(program, body, o.time);
+  const Place here{o.time, o.order};
+  end_waiting(program, body, bits, here);
+
+  // A cheap filter, blind for gaps and conditions across events: how far has anything come, and may this event complete
+  // it?
+  const std::size_t last = program.steps.size() - 1;
+  bool completes = false;
+  bool extends = false;
+  for (std::size_t i = last + 1; i-- > 0;) {
+    const Program::Step& s = program.steps[i];
+    if ((s.predicates & bits) == 0) continue;
+    Place begun = s.can_be_first ? here : Place{};
+    for (std::size_t j = i; begun != here && j-- > 0;) {
+      begun = std::max(begun, body.reach[j]);
+      if (!program.steps[j].can_be_empty) break;
+    }
+    if (begun != here && !alive(program, body, begun, o.time)) continue;
+    if (i == last) {
+      completes = true;
+      // A single last event is of no use afterwards, unless it waits or stands in the way of a later one.
+      if (s.kind != StepKind::single || s.link == Link::first || program.waits()) extends = true;
+    } else {
+      body.reach[i] = std::max(body.reach[i], begun);
+      extends = true;
+    }
+  }
+  if (extends && (bits & program.start_mask) != 0) body.newest_start = here;
+  const bool live = alive(program, body, body.newest_start, o.time);
+  const bool keep = extends || (bits & program.first_no_mask) != 0 || (live && (bits & program.aux_mask) != 0);
+  if (!keep && !completes) return;
+
+  // Of neighbouring events that only a first `no` asks for, the later one says all the earlier one did.
+  if ((bits & ~program.lonely_no_mask) == 0 && body.head != body.kept.size() && body.kept.back().bits == bits) {
+    take_back(program, body);
+  }
+  put(program, body, o, bits);
+  if (completes && program.waits()) {
+    body.pending.push_back({here, o.time + Duration{program.final_wait}});
+  } else if (completes) {
+    const std::size_t before = out.size();
+    // A late event may carry a place behind this one, so the place is looked for.
+    std::size_t at = body.kept.size() - 1;
+    while (body.kept[at].place() != here) --at;
+    Search(program, body, at, host).run(out, body.floor);
+    if (!keep) {
+      const auto width = static_cast<std::ptrdiff_t>(program.values.size());
+      body.kept.erase(body.kept.begin() + static_cast<std::ptrdiff_t>(at));
+      const auto first_value = body.values.begin() + static_cast<std::ptrdiff_t>(at) * width;
+      body.values.erase(first_value, first_value + width);
+    }
+    if (out.size() != before) settle(program, body, o.time);
+  }
+  limit(program, body, host);
+}
+
+void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std::vector<Match>& out) {
+  if (runs.body == nullptr || runs.body->pending.empty()) return;  // what is old is dropped by the next event
+  Body& body = *runs.body;
+  while (!body.pending.empty() && body.pending.front().deadline < time) {
+    const Pending due = body.pending.front();
+    const auto begin = body.kept.begin() + static_cast<std::ptrdiff_t>(body.head);
+    const auto at = std::partition_point(begin, body.kept.end(), [&](const Kept& k) { return k.place() < due.last; });
+    const std::size_t before = out.size();
+    if (at != body.kept.end() && at->place() == due.last) {
+      Search(program, body, static_cast<std::size_t>(at - body.kept.begin()), host).run(out, body.floor);
+    }
+    body.pending.erase(body.pending.begin());
+    // Not pruned yet: what follows in the order of deadlines looks at times long gone.
+    if (out.size() != before) settle(program, body, due.last.time);
+  }
+  prune(program, body, time);
+}
+
+}  // namespace tocsin::nfa
