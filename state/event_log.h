@@ -1,0 +1,74 @@
+// The log of one key: the packed events that rules can ask about, each under a position, a number that only grows (DESIGN,
+// border 6). Positions stay valid across checkpoints and restarts; everybody who remembers an event remembers its position.
+// A late event gets the next position like any other: order by time is the reader's business.
+//
+// Since positions only grow and records never change, a checkpoint writes what was appended since the last one and deletes
+// what was trimmed. Owned by the slab of its key; one thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tocsin::state {
+
+class EventLog {
+ public:
+  /// Keeps a copy of `packed` and returns its position. Requires: not empty.
+  std::uint64_t append(std::string_view packed);
+
+  /// The event at a position, until the next append or trim; nothing when it was dropped, trimmed, or never there.
+  [[nodiscard]] std::optional<std::string_view> find(std::uint64_t position) const;
+
+  /// Forgets everything before `position`.
+  void trim_before(std::uint64_t position);
+  /// Forgets one event (retention differs per event type); its position stays taken.
+  void drop(std::uint64_t position);
+
+  [[nodiscard]] std::uint64_t begin() const { return begin_; }
+  [[nodiscard]] std::uint64_t end() const { return begin_ + offsets_.size() - first_; }
+  [[nodiscard]] bool empty() const { return begin() == end(); }
+
+  /// Events from here on are in no checkpoint yet.
+  [[nodiscard]] std::uint64_t dirty_from() const { return dirty_from_ < begin_ ? begin_ : dirty_from_; }
+  /// Positions [first, second) are in the store and were trimmed since the last checkpoint: their records are to be deleted.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> trimmed() const {
+    return {stored_from_, std::max(stored_from_, std::min(begin_, dirty_from_))};
+  }
+  /// Positions dropped since the last checkpoint that an earlier one wrote: their records are to be deleted.
+  [[nodiscard]] const std::vector<std::uint64_t>& dropped() const { return dropped_; }
+  /// All of it is in the checkpoint now.
+  void checkpointed();
+
+  /// While loading: the log goes on at `position`. Refused when positions go backwards.
+  Status restore(std::uint64_t position, std::string_view packed);
+  /// While loading, after the events: the log's own numbers (the next position, where it began), from the key's slab.
+  Status restore_end(std::uint64_t begin, std::uint64_t end);
+
+  /// Memory held by the events.
+  [[nodiscard]] std::size_t bytes() const { return bytes_.size() - dead_bytes_; }
+
+ private:
+  struct Span {
+    std::uint64_t at = 0;    // in bytes_
+    std::uint64_t size = 0;  // 0: dropped
+  };
+  void compact();
+
+  std::string bytes_;
+  std::vector<Span> offsets_;     // from first_ on: the events of begin_, begin_ + 1, …
+  std::size_t first_ = 0;
+  std::uint64_t dead_bytes_ = 0;  // of bytes_, held by nobody
+  std::uint64_t begin_ = 0;
+  std::uint64_t dirty_from_ = 0;
+  std::uint64_t stored_from_ = 0;
+  std::vector<std::uint64_t> dropped_;
+};
+
+}  // namespace tocsin::state
