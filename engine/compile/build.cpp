@@ -1,0 +1,642 @@
+#include "engine/compile/build.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/hash.h"
+#include "engine/compile/expr_build.h"
+#include "engine/compile/index.h"
+#include "engine/compile/plan.h"
+
+namespace tocsin::engine {
+
+using dsl::Expr;
+using dsl::Op;
+
+namespace {
+
+bool mentions_places(const Expr& expr) {
+  switch (expr.op) {
+    case Op::place_field:
+    case Op::group_first:
+    case Op::group_last:
+    case Op::group_values:
+    case Op::group_count:
+    case Op::some:
+    case Op::group_aggregate:
+    case Op::in_group: return true;
+    default: return std::any_of(expr.args.begin(), expr.args.end(), mentions_places);
+  }
+}
+
+void places_of(const Expr& expr, std::set<std::uint32_t>& places) {
+  switch (expr.op) {
+    case Op::place_field:
+    case Op::group_first:
+    case Op::group_last:
+    case Op::group_values:
+    case Op::group_count:
+    case Op::some:
+    case Op::group_aggregate: places.insert(expr.index); break;
+    default: break;
+  }
+  for (const Expr& arg : expr.args) places_of(arg, places);
+}
+
+Expr with_lets_inlined(const Expr& expr, const std::vector<dsl::Let>& lets) {
+  if (expr.op == Op::let) return with_lets_inlined(lets[expr.index].value, lets);
+  Expr copy = expr;
+  for (Expr& arg : copy.args) arg = with_lets_inlined(arg, lets);
+  return copy;
+}
+
+void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vector<Expr>& out) {
+  if (expr.op == Op::let) {
+    aggregates_of(lets[expr.index].value, lets, out);
+    return;
+  }
+  if (expr.op == Op::aggregate) out.push_back(expr);
+  for (const Expr& arg : expr.args) aggregates_of(arg, lets, out);
+}
+
+/// Everything between a checked book and a ruleset; lives for one build.
+class Build {
+ public:
+  Build(const dsl::Rulebook& book, std::vector<RuleFileText> files) : book_(book), plan_(lower(book)) {
+    for (RuleFileText& file : files) out_->files.push_back({std::move(file.path), std::move(file.text)});
+  }
+
+  Result<std::shared_ptr<const Ruleset>> run() {
+    out_->schema = book_.schema;
+    out_->texts = book_.texts;
+    out_->types.resize(book_.schema.events.size());
+    add_predicates();
+    fold(plan_);
+    assign_strata(plan_, book_);
+    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) rows_.push_back({type, {}});
+    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
+      builders_.emplace_back(out_->codes, &rows_[type], &book_);
+    }
+    build_tables();
+    build_rules();
+    if (Status status = build_patterns(); !status) return status.error();
+    build_policies();
+    build_lists();
+    build_strata();
+    finish();
+    return std::shared_ptr<const Ruleset>(std::move(out_));
+  }
+
+  const Plan& plan() const { return plan_; }
+  void plan_only() {
+    add_predicates();
+    fold(plan_);
+    assign_strata(plan_, book_);
+  }
+
+ private:
+  // ---- predicates of rules: which condition decides what
+
+  struct TestPredicates {
+    nfa::PredicateId full{};
+    nfa::PredicateId stream{};
+    std::vector<Expr> cross;  // conjuncts that look at other steps
+  };
+
+  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule) {
+    const std::uint32_t id = plan_.predicate(std::move(conditions), book_);
+    std::vector<std::uint32_t>& rules = plan_.predicates[id].rules;
+    if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(rule);
+    return nfa::PredicateId{id};
+  }
+
+  TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule) {
+    TestPredicates p;
+    p.stream = nfa::PredicateId{plan_.predicate(conditions_of(test.source, nullptr), book_)};
+    std::vector<Expr> conjuncts, unary;
+    if (test.where) split_conjuncts(*test.where, conjuncts);
+    for (Expr& c : conjuncts) (mentions_places(c) ? p.cross : unary).push_back(std::move(c));
+    const Expr own = conjunction(std::move(unary));
+    p.full = rule_predicate(conditions_of(test.source, &own), rule);
+    return p;
+  }
+
+  void add_predicates() {
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      const dsl::Rule& rule = book_.rules[r];
+      if (rule.on) {
+        const Expr when = rule.when ? with_lets_inlined(*rule.when, rule.lets) : constant_true();
+        on_predicates_[r] = rule_predicate(conditions_of(*rule.on, &when), r);
+        continue;
+      }
+      std::vector<TestPredicates>& tests = test_predicates_[r];
+      const dsl::Sequence& sequence = *rule.sequence;
+      for (const dsl::Step& step : sequence.steps) {
+        for (const dsl::EventTest& part : step.parts) tests.push_back(test_predicates(part, r));
+      }
+      for (const dsl::Absence& absence : sequence.absences) tests.push_back(test_predicates(absence.test, r));
+      if (sequence.until) tests.push_back(test_predicates(*sequence.until, r));
+    }
+    for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
+      policy_predicates_[p] = nfa::PredicateId{plan_.predicate(conditions_of(book_.policies[p].on, nullptr), book_)};
+    }
+  }
+
+  /// Whether every event of the type satisfies the predicate.
+  bool always(std::uint32_t predicate, event::EventTypeId type) const {
+    for (const PlanCondition& c : plan_.predicates[predicate].conditions) {
+      if (c.event == type) return c.expr.op == Op::constant && is_true(c.expr.value);
+    }
+    return false;
+  }
+
+  // ---- keyspaces, columns, predicates of types
+
+  std::uint32_t key_use(event::EventTypeId type, std::uint32_t keyspace, const std::vector<event::FieldIndex>& fields) {
+    std::vector<KeyUse>& uses = out_->types[type].key_uses;
+    for (std::uint32_t i = 0; i < uses.size(); ++i) {
+      if (uses[i].keyspace == keyspace && uses[i].fields == fields) return i;
+    }
+    uses.push_back({keyspace, fields});
+    return static_cast<std::uint32_t>(uses.size() - 1);
+  }
+
+  TypeStratum& stratum(event::EventTypeId type, std::uint32_t level) {
+    std::vector<TypeStratum>& strata = out_->types[type].strata;
+    if (strata.size() <= level) strata.resize(level + 1);
+    return strata[level];
+  }
+
+  void build_tables() {
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      if (book_.rules[r].on) continue;
+      rule_keyspace_[r] = plan_.keyspace(book_.rules[r].keys, book_.schema);
+    }
+    for (const PlanKeySpace& space : plan_.keyspaces) {
+      out_->keyspaces.push_back({space.name, hash64(space.meaning), space.parts, {}, {}});
+    }
+    for (std::uint32_t c = 0; c < plan_.columns.size(); ++c) {
+      const PlanColumn& column = plan_.columns[c];
+      KeySpace& space = out_->keyspaces[column.keyspace];
+      ColumnPlan built;
+      built.keyspace = column.keyspace;
+      built.slot = static_cast<std::uint32_t>(space.columns.size());
+      built.layout = state::ColumnLayout(column.windows, column.type, hash64(column.meaning));
+      built.stratum = column.stratum;
+      space.columns.push_back(c);
+      out_->columns.push_back(std::move(built));
+      for (const PlanColumnSource& source : column.sources) {
+        Insert insert;
+        insert.column = c;
+        insert.key_use = key_use(source.event, column.keyspace, source.key);
+        if (!always(source.predicate, source.event)) insert.where = nfa::PredicateId{source.predicate};
+        if (source.argument) insert.argument = builders_[source.event].build(*source.argument);
+        stratum(source.event, column.stratum).inserts.push_back(insert);
+      }
+    }
+    for (std::size_t a = 0; a < plan_.aggregates.size(); ++a) {
+      out_->aggregates.push_back({plan_.aggregates[a].column, plan_.aggregates[a].window, book_.aggregates[a].text,
+                                  book_.aggregates[a].result_type});
+    }
+    for (const PlanDerived& d : plan_.derived) {
+      stratum(d.event, d.stratum).derived.push_back({d.field, builders_[d.event].build(d.value)});
+    }
+    std::map<std::pair<event::EventTypeId, std::uint32_t>, std::vector<IndexedPredicate>> by_place;
+    for (std::uint32_t p = 0; p < plan_.predicates.size(); ++p) {
+      out_->predicate_owners.push_back({plan_.predicates[p].rules});
+      out_->predicate_texts.push_back(plan_.predicates[p].text);
+      for (const PlanCondition& c : plan_.predicates[p].conditions) {
+        by_place[{c.event, c.stratum}].push_back({nfa::PredicateId{p}, c.expr});
+      }
+    }
+    for (const auto& [place, predicates] : by_place) {
+      stratum(place.first, place.second).predicates =
+          build_predicates(predicates, place.first, book_.schema, builders_[place.first]);
+    }
+  }
+
+  // ---- rules
+
+  void build_outputs(const dsl::Rule& rule, ExprBuilder& builder, RuleVariant& variant) {
+    builder.set_lets(&rule.lets);
+    for (std::size_t i = 0; i < rule.lets.size(); ++i) {
+      variant.let_values.push_back({rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type, false});
+    }
+    for (const dsl::Except& except : rule.excepts) {
+      variant.excepts.push_back({except.name, except.until, builder.build(except.when)});
+    }
+    if (rule.decide) {
+      variant.action = rule.decide->action;
+      if (rule.decide->when) {
+        variant.decide_when = builder.build(*rule.decide->when);
+        variant.otherwise = rule.decide->otherwise;
+      }
+    }
+    if (rule.score) variant.score = builder.build(*rule.score);
+    for (const dsl::TextPart& part : rule.because) {
+      TextPiece piece;
+      piece.literal = part.literal;
+      if (part.value) {
+        piece.value = builder.build(*part.value);
+        piece.type = part.value->type;
+        piece.is_group = part.value->op == Op::group_values;
+      }
+      variant.because.push_back(std::move(piece));
+    }
+    for (const dsl::Shown& shown : rule.show) {
+      variant.show.push_back(
+          {shown.name, builder.build(shown.value), shown.value.type, shown.value.op == Op::group_values});
+    }
+    std::vector<Expr> used;
+    if (rule.when) aggregates_of(*rule.when, rule.lets, used);
+    for (const dsl::Except& except : rule.excepts) aggregates_of(except.when, rule.lets, used);
+    if (rule.score) aggregates_of(*rule.score, rule.lets, used);
+    std::set<std::string> named;
+    for (const Expr& aggregate : used) {
+      const std::string& text = book_.aggregates[aggregate.index].text;
+      if (!named.insert(text).second) continue;
+      variant.features.push_back({text, builder.build(aggregate), aggregate.type, false});
+    }
+    if (rule.alert_once) {
+      for (std::size_t i = 0; i < rule.alert_once->by.size(); ++i) {
+        variant.once_key.push_back({rule.alert_once->by[i].name, builder.build(rule.alert_once->values[i]),
+                                    rule.alert_once->by[i].type, false});
+      }
+    }
+    builder.set_lets(nullptr);
+  }
+
+  void build_rules() {
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      const dsl::Rule& rule = book_.rules[r];
+      RulePlan plan;
+      plan.info.name = rule.name;
+      plan.info.revision = hash128(dsl::meaning(rule, book_));
+      plan.info.title = rule.title;
+      plan.info.owner = rule.owner;
+      plan.info.runbook = rule.runbook;
+      plan.info.severity = rule.severity;
+      plan.info.tags = rule.tags;
+      plan.info.shadow = rule.shadow;
+      if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
+      plan.alias = rule.alias;
+      for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
+      if (rule.on) {
+        const std::uint32_t predicate = static_cast<std::uint32_t>(on_predicates_.at(r));
+        for (const PlanCondition& c : plan_.predicates[predicate].conditions) {
+          RuleVariant variant;
+          variant.subject = c.event;
+          build_outputs(rule, builders_[c.event], variant);
+          out_->types[c.event].on_rules.push_back({r, nfa::PredicateId{predicate}, static_cast<std::uint32_t>(plan.variants.size())});
+          plan.variants.push_back(std::move(variant));
+          if (rule.decide && !rule.shadow) decided_types_.insert(c.event);
+        }
+      } else {
+        ExprBuilder late(out_->codes, nullptr, &book_);
+        RuleVariant variant;
+        build_outputs(rule, late, variant);
+        plan.variants.push_back(std::move(variant));
+      }
+      out_->rules.push_back(std::move(plan));
+    }
+  }
+
+  // ---- patterns
+
+  nfa::Element element(const TestPredicates& predicates, const PatternPlan& shape, PatternPlan& pattern,
+                       std::vector<std::uint64_t>& guard_meanings) {
+    nfa::Element e;
+    e.predicate = predicates.full;
+    e.stream = predicates.stream;
+    for (const Expr& cross : predicates.cross) {
+      std::set<std::uint32_t> places;
+      places_of(cross, places);
+      std::set<std::uint32_t> steps;
+      for (const std::uint32_t place : places) steps.insert(shape.places[place].step);
+      ExprBuilder late(out_->codes, nullptr, &book_);
+      const nfa::GuardId id{static_cast<std::uint32_t>(pattern.guards.size())};
+      pattern.guards.push_back(late.build(cross));
+      guard_meanings.push_back(hash64(dsl::meaning(cross, book_)));
+      e.conditions.push_back(nfa::ask(id, {steps.begin(), steps.end()}));
+    }
+    return e;
+  }
+
+  static nfa::StepKind kind_of(dsl::StepKind kind) {
+    switch (kind) {
+      case dsl::StepKind::single: return nfa::StepKind::single;
+      case dsl::StepKind::group: return nfa::StepKind::group;
+      case dsl::StepKind::all_of: return nfa::StepKind::all_of;
+      case dsl::StepKind::any_of: return nfa::StepKind::any_of;
+    }
+    return nfa::StepKind::single;
+  }
+  static nfa::Link link_of(dsl::Link link) {
+    switch (link) {
+      case dsl::Link::then: return nfa::Link::any;
+      case dsl::Link::first: return nfa::Link::first;
+      case dsl::Link::next: return nfa::Link::next;
+    }
+    return nfa::Link::any;
+  }
+  static nfa::Pick pick_of(dsl::Pick pick) {
+    switch (pick) {
+      case dsl::Pick::nearest: return nfa::Pick::nearest;
+      case dsl::Pick::earliest: return nfa::Pick::earliest;
+      case dsl::Pick::every: return nfa::Pick::every;
+    }
+    return nfa::Pick::nearest;
+  }
+  static nfa::AfterMatch after_of(dsl::AfterMatch after) {
+    switch (after) {
+      case dsl::AfterMatch::restart: return nfa::AfterMatch::restart;
+      case dsl::AfterMatch::continue_: return nfa::AfterMatch::continue_;
+      case dsl::AfterMatch::skip_to_next: return nfa::AfterMatch::skip_to_next;
+      case dsl::AfterMatch::skip_past_last: return nfa::AfterMatch::skip_past_last;
+      case dsl::AfterMatch::skip_to_first: return nfa::AfterMatch::skip_to_first;
+      case dsl::AfterMatch::skip_to_last: return nfa::AfterMatch::skip_to_last;
+    }
+    return nfa::AfterMatch::restart;
+  }
+
+  Status build_patterns() {
+    std::vector<std::uint64_t> predicate_meanings;
+    for (const PlanPredicate& p : plan_.predicates) predicate_meanings.push_back(hash64(p.text));
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      const dsl::Rule& rule = book_.rules[r];
+      if (rule.on) continue;
+      const dsl::Sequence& sequence = *rule.sequence;
+      const std::vector<TestPredicates>& tests = test_predicates_.at(r);
+      PatternPlan plan;
+      plan.rule = r;
+      plan.keyspace = rule_keyspace_.at(r);
+      plan.places.resize(sequence.place_count);
+      for (std::uint32_t s = 0; s < sequence.steps.size(); ++s) {
+        for (std::uint32_t p = 0; p < sequence.steps[s].parts.size(); ++p) {
+          const dsl::EventTest& part = sequence.steps[s].parts[p];
+          plan.places[part.place] = {part.alias, s, p};
+        }
+      }
+      std::vector<std::uint64_t> guard_meanings;
+      nfa::Pattern pattern;
+      std::size_t next_test = 0;
+      for (const dsl::Step& step : sequence.steps) {
+        nfa::Step built;
+        built.kind = kind_of(step.kind);
+        built.link = link_of(step.link);
+        built.min = step.min;
+        built.max = step.max;
+        built.consecutive = step.consecutive;
+        built.optional = step.optional;
+        built.within = step.within;
+        for (const dsl::EventTest& part : step.parts) {
+          built.parts.push_back({element(tests[next_test++], plan, plan, guard_meanings), part.optional, part.within});
+        }
+        pattern.steps.push_back(std::move(built));
+      }
+      for (const dsl::Absence& absence : sequence.absences) {
+        nfa::Absence built;
+        built.before = absence.before_step;
+        built.element = element(tests[next_test++], plan, plan, guard_meanings);
+        if (absence.before_step == 0 || absence.before_step == sequence.steps.size()) built.wait = absence.wait;
+        pattern.absences.push_back(std::move(built));
+      }
+      if (sequence.until) pattern.until = element(tests[next_test++], plan, plan, guard_meanings);
+      pattern.within = sequence.within;
+      pattern.pick = pick_of(sequence.pick);
+      pattern.after = after_of(sequence.after);
+      if (sequence.after == dsl::AfterMatch::skip_to_first || sequence.after == dsl::AfterMatch::skip_to_last) {
+        pattern.after_step = plan.places[sequence.after_place].step;
+      }
+      std::string extra = out_->keyspaces[plan.keyspace].name;
+      if (rule.when) {
+        const Expr when = with_lets_inlined(*rule.when, rule.lets);
+        extra += dsl::meaning(when, book_);
+        ExprBuilder late(out_->codes, nullptr, &book_);
+        plan.when = late.build(when);
+      }
+      for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
+      nfa::Meanings meanings{predicate_meanings, {}, guard_meanings, hash64(extra)};
+      auto program = nfa::compile(pattern, meanings);
+      if (!program) return program.error().while_doing("rule " + rule.name);
+      plan.program = program.take();
+      add_routes(r, sequence, plan);
+      const auto index = static_cast<std::uint32_t>(out_->patterns.size());
+      KeySpace& space = out_->keyspaces[plan.keyspace];
+      plan.slot = static_cast<std::uint32_t>(space.programs.size());
+      space.programs.push_back(index);
+      out_->rules[r].pattern = index;
+      const bool by_time = std::any_of(sequence.absences.begin(), sequence.absences.end(), [&](const dsl::Absence& a) {
+        return a.before_step == sequence.steps.size();
+      });
+      if (rule.decide && !rule.shadow && !by_time) {
+        for (const dsl::EventTest& part : sequence.steps.back().parts) {
+          for (const dsl::Alternative& alternative : part.source.alternatives) decided_types_.insert(alternative.event);
+        }
+      }
+      out_->patterns.push_back(std::move(plan));
+    }
+    return {};
+  }
+
+  /// Under which keys of which event types the pattern is to be stepped, and which predicates count under each.
+  void add_routes(std::uint32_t rule, const dsl::Sequence& sequence, const PatternPlan& plan) {
+    const auto pattern_index = static_cast<std::uint32_t>(out_->patterns.size());
+    const std::vector<TestPredicates>& tests = test_predicates_.at(rule);
+    // Per event type and key: the predicates of the tests that use this key.
+    std::map<std::pair<event::EventTypeId, std::vector<event::FieldIndex>>, std::set<std::uint32_t>> uses;
+    std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>> keys;
+    std::size_t next_test = 0;
+    const auto add = [&](const dsl::EventTest& test) {
+      const TestPredicates& p = tests[next_test++];
+      for (const dsl::Alternative& a : test.source.alternatives) {
+        keys[a.event].insert(a.key);
+        uses[{a.event, a.key}].insert({static_cast<std::uint32_t>(p.full), static_cast<std::uint32_t>(p.stream)});
+      }
+    };
+    for (const dsl::Step& step : sequence.steps) {
+      for (const dsl::EventTest& part : step.parts) add(part);
+    }
+    for (const dsl::Absence& absence : sequence.absences) add(absence.test);
+    if (sequence.until) add(*sequence.until);
+    for (const auto& [place, predicates] : uses) {
+      TypePlan& type = out_->types[place.first];
+      const std::uint32_t use = key_use(place.first, plan.keyspace, place.second);
+      auto route = std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
+      if (route == type.routes.end()) {
+        type.routes.push_back({use, {}, {}});
+        route = type.routes.end() - 1;
+      }
+      const std::size_t words = (plan_.predicates.size() + 63) / 64;
+      std::vector<std::uint64_t> mask(words, 0);
+      for (const std::uint32_t p : predicates) mask[p / 64] |= std::uint64_t{1} << (p % 64);
+      route->wakes.resize(words, 0);
+      for (std::size_t w = 0; w < words; ++w) route->wakes[w] |= mask[w];
+      const bool several_roles = keys[place.first].size() > 1;
+      route->patterns.push_back({pattern_index, several_roles ? std::move(mask) : std::vector<std::uint64_t>{}});
+    }
+  }
+
+  // ---- policies and lists
+
+  void build_policies() {
+    std::set<event::EventTypeId> named;
+    for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
+      const dsl::Policy& policy = book_.policies[p];
+      alerts::Policy built;
+      built.name = policy.name;
+      built.event = policy.on.name;
+      built.sum = policy.sum;
+      built.cap = policy.cap;
+      for (const dsl::PolicyLine& line : policy.lines) {
+        std::string text(event::to_text(line.action));
+        text += line.when ? " when " + dsl::meaning(*line.when, book_) : " otherwise";
+        built.lines.push_back({line.action, !line.when.has_value(), std::move(text)});
+      }
+      if (policy.limit) built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
+      out_->policies.push_back(std::move(built));
+      const std::uint32_t predicate = static_cast<std::uint32_t>(policy_predicates_.at(p));
+      for (const PlanCondition& c : plan_.predicates[predicate].conditions) {
+        PolicyUse use;
+        use.policy = p;
+        if (!always(predicate, c.event)) use.where = nfa::PredicateId{predicate};
+        for (const dsl::PolicyLine& line : policy.lines) {
+          use.lines.push_back(line.when ? builders_[c.event].build(*line.when) : no_code);
+        }
+        out_->types[c.event].policies.push_back(std::move(use));
+        named.insert(c.event);
+      }
+    }
+    for (const event::EventTypeId type : decided_types_) {
+      if (named.contains(type)) continue;
+      PolicyUse use;
+      use.policy = static_cast<std::uint32_t>(out_->policies.size());
+      out_->policies.push_back(alerts::default_policy(book_.schema.events[type].name));
+      out_->types[type].policies.push_back(std::move(use));
+    }
+  }
+
+  void build_lists() {
+    for (const dsl::List& list : book_.lists) out_->lists.push_back({list.name, list.element, list.entries, list.networks});
+  }
+
+  // ---- reads into strata
+
+  void build_strata() {
+    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
+      RowReads& row = rows_[type];
+      for (std::size_t i = 0; i < row.wanted.size(); ++i) {  // keys of reads may want further reads
+        const RowReads::Wanted wanted = row.wanted[i];
+        const ColumnPlan& column = out_->columns[plan_.aggregates[wanted.aggregate].column];
+        Read read;
+        read.aggregate = wanted.aggregate;
+        read.slot = wanted.slot;
+        std::uint32_t level = column.stratum;
+        std::vector<event::FieldIndex> fields;
+        bool plain = true;
+        for (const Expr& part : wanted.key) {
+          level = std::max(level, stratum_of(part, plan_, type));
+          std::optional<event::FieldIndex> field;
+          if (part.op == Op::field) {
+            for (const dsl::FieldRef& ref : part.fields) {
+              if (ref.event == type) field = ref.field;
+            }
+          }
+          plain = plain && field.has_value();
+          if (field) fields.push_back(*field);
+        }
+        if (plain) {
+          read.key_use = key_use(type, column.keyspace, fields);
+        } else {
+          for (const Expr& part : wanted.key) read.key.push_back(builders_[type].build(part));
+        }
+        read.as_of = level > column.stratum;
+        const bool before = column.layout.windows[plan_.aggregates[wanted.aggregate].window].reach == state::Reach::before;
+        TypeStratum& place = stratum(type, level);
+        (before ? place.reads_before : place.reads_last).push_back(std::move(read));
+      }
+      out_->types[type].row_size = static_cast<std::uint32_t>(row.wanted.size());
+      out_->strata = std::max(out_->strata, static_cast<std::uint32_t>(out_->types[type].strata.size()));
+    }
+  }
+
+  void finish() {
+    std::string all;
+    for (const dsl::Rule& rule : book_.rules) {
+      all += rule.name + "\n" + dsl::meaning(rule, book_) + "\n";
+    }
+    all += dsl::dump(book_);
+    out_->digest = hash128(all);
+    out_->digest_text = to_text(out_->digest);
+  }
+
+  const dsl::Rulebook& book_;
+  Plan plan_;
+  std::shared_ptr<Ruleset> out_ = std::make_shared<Ruleset>();
+  std::vector<RowReads> rows_;
+  std::vector<ExprBuilder> builders_;
+  std::map<std::uint32_t, nfa::PredicateId> on_predicates_, policy_predicates_;
+  std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
+  std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
+  std::set<event::EventTypeId> decided_types_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files) {
+  return Build(book, std::move(files)).run();
+}
+
+std::string explain_plan(const dsl::Rulebook& book) {
+  Build build(book, {});
+  build.plan_only();
+  return dump(build.plan(), book);
+}
+
+std::string explain_programs(const Ruleset& ruleset) {
+  std::string out;
+  for (const PatternPlan& pattern : ruleset.patterns) {
+    out += "rule " + ruleset.rules[pattern.rule].info.name + " per " + ruleset.keyspaces[pattern.keyspace].name + "\n";
+    out += nfa::dump(pattern.program);
+    out += "\n";
+  }
+  return out;
+}
+
+std::string explain_ruleset(const Ruleset& ruleset) {
+  std::string out = "digest " + ruleset.digest_text + "\n";
+  out += "strata " + std::to_string(ruleset.strata) + "\n";
+  for (const KeySpace& space : ruleset.keyspaces) {
+    out += "keyspace " + space.name + ": " + std::to_string(space.columns.size()) + " columns, " +
+           std::to_string(space.programs.size()) + " programs\n";
+  }
+  for (std::size_t t = 0; t < ruleset.types.size(); ++t) {
+    const TypePlan& type = ruleset.types[t];
+    out += "event " + ruleset.schema.events[t].name + ": keys";
+    for (const KeyUse& use : type.key_uses) {
+      out += " (";
+      for (std::size_t i = 0; i < use.fields.size(); ++i) {
+        out += (i == 0 ? "" : ", ") + ruleset.schema.events[t].fields[use.fields[i]].name;
+      }
+      out += ")";
+    }
+    out += "\n";
+    for (std::size_t s = 0; s < type.strata.size(); ++s) {
+      const TypeStratum& stratum = type.strata[s];
+      out += "  stratum " + std::to_string(s) + ": " + std::to_string(stratum.derived.size()) + " derived fields, " +
+             std::to_string(stratum.predicates.entries.size()) + " predicates over " +
+             std::to_string(stratum.predicates.fields.size()) + " indexed fields, " +
+             std::to_string(stratum.reads_before.size()) + " reads before, " + std::to_string(stratum.inserts.size()) +
+             " inserts, " + std::to_string(stratum.reads_last.size()) + " reads last\n";
+    }
+    out += "  " + std::to_string(type.on_rules.size()) + " rules, " + std::to_string(type.routes.size()) + " routes, " +
+           std::to_string(type.policies.size()) + " policies\n";
+  }
+  for (const RulePlan& rule : ruleset.rules) {
+    out += "rule " + rule.info.name + " revision " + to_text(rule.info.revision) + "\n";
+  }
+  return out;
+}
+
+}  // namespace tocsin::engine

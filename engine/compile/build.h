@@ -1,0 +1,28 @@
+// Rulebook to Ruleset: lower into a Plan, run the passes, build the constant ruleset with its digest.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dsl/rulebook.h"
+#include "engine/run/ruleset.h"
+
+namespace tocsin::engine {
+
+struct RuleFileText {
+  std::string path;
+  std::string text;
+};
+
+/// `files` is kept in the ruleset for the store. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a
+/// sentence that names the rule.
+Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files = {});
+
+/// `tocsin explain --stage plan|program|ruleset`
+std::string explain_plan(const dsl::Rulebook& book);
+std::string explain_programs(const Ruleset& ruleset);
+std::string explain_ruleset(const Ruleset& ruleset);
+
+}  // namespace tocsin::engine

@@ -1,0 +1,196 @@
+#include "engine/compile/expr_build.h"
+
+#include <algorithm>
+
+namespace tocsin::engine {
+
+using dsl::Expr;
+using dsl::Op;
+
+namespace {
+
+GroupFunction group_function(const std::string& name) {
+  if (name == "sum") return GroupFunction::sum;
+  if (name == "avg") return GroupFunction::avg;
+  if (name == "min") return GroupFunction::min;
+  if (name == "max") return GroupFunction::max;
+  if (name == "first") return GroupFunction::first;
+  if (name == "last") return GroupFunction::last;
+  if (name == "distinct") return GroupFunction::distinct;
+  TOCSIN_CHECK(name == "count", name);
+  return GroupFunction::count;
+}
+
+}  // namespace
+
+CodeId ExprBuilder::add(Node node, const std::vector<CodeId>& children) {
+  node.first_child = static_cast<std::uint32_t>(codes_.children.size());
+  node.child_count = static_cast<std::uint32_t>(children.size());
+  codes_.children.insert(codes_.children.end(), children.begin(), children.end());
+  codes_.nodes.push_back(node);
+  return static_cast<CodeId>(codes_.nodes.size() - 1);
+}
+
+std::pair<std::uint32_t, std::uint32_t> ExprBuilder::refs(const std::vector<dsl::FieldRef>& fields) {
+  const auto first = static_cast<std::uint32_t>(codes_.field_refs.size());
+  for (const dsl::FieldRef& ref : fields) codes_.field_refs.push_back({ref.event, ref.field});
+  return {first, static_cast<std::uint32_t>(fields.size())};
+}
+
+CodeId ExprBuilder::read(const Expr& expr) {
+  Node node;
+  if (row_ == nullptr) {
+    node.op = NodeOp::late_read;
+    node.a = expr.index;
+    std::vector<CodeId> key;
+    for (const Expr& part : expr.args) key.push_back(build(part));
+    return add(node, key);
+  }
+  std::string meaning = std::to_string(expr.index);
+  for (const Expr& part : expr.args) meaning += "|" + dsl::meaning(part, *book_);
+  const auto known = std::find_if(row_->wanted.begin(), row_->wanted.end(),
+                                  [&](const RowReads::Wanted& w) { return w.meaning == meaning; });
+  node.op = NodeOp::row_read;
+  if (known != row_->wanted.end()) {
+    node.a = known->slot;
+  } else {
+    node.a = static_cast<std::uint32_t>(row_->wanted.size());
+    row_->wanted.push_back({expr.index, expr.args, node.a, std::move(meaning)});
+  }
+  return add(node, {});
+}
+
+CodeId ExprBuilder::build(const Expr& expr) {
+  Node node;
+  node.flag = expr.flag;
+  node.currency = expr.currency;
+  switch (expr.op) {
+    case Op::aggregate: return read(expr);
+    case Op::let: {
+      const auto known = let_codes_.find(expr.index);
+      if (known != let_codes_.end()) return known->second;
+      const CodeId code = build((*lets_)[expr.index].value);
+      let_codes_.emplace(expr.index, code);
+      return code;
+    }
+    case Op::constant:
+      node.op = NodeOp::constant;
+      node.value = expr.value;
+      return add(node, {});
+    case Op::field: {
+      node.op = NodeOp::field;
+      node.flag = false;
+      if (row_ != nullptr) {
+        for (const dsl::FieldRef& ref : expr.fields) {
+          if (ref.event == row_->event) {
+            node.a = ref.field;
+            return add(node, {});
+          }
+        }
+        node.op = NodeOp::constant;  // this event type has no such field: missing
+        node.value = {};
+        return add(node, {});
+      }
+      node.flag = true;
+      std::tie(node.a, node.b) = refs(expr.fields);
+      return add(node, {});
+    }
+    case Op::place_field:
+    case Op::group_first:
+    case Op::group_last:
+    case Op::group_values:
+      node.op = expr.op == Op::place_field ? NodeOp::place_field
+                : expr.op == Op::group_last ? NodeOp::group_last
+                                            : NodeOp::group_first;
+      node.a = expr.index;
+      std::tie(node.b, node.c) = refs(expr.fields);
+      return add(node, {});
+    case Op::group_count:
+      node.op = NodeOp::group_count;
+      node.a = expr.index;
+      return add(node, {});
+    case Op::member_field:
+      node.op = NodeOp::member_field;
+      std::tie(node.b, node.c) = refs(expr.fields);
+      return add(node, {});
+    case Op::in_group: {
+      node.op = NodeOp::in_group;
+      node.a = expr.args[1].index;
+      std::tie(node.b, node.c) = refs(expr.args[1].fields);
+      return add(node, {build(expr.args[0])});
+    }
+    case Op::in_values: {
+      node.op = NodeOp::in_values;
+      node.a = static_cast<std::uint32_t>(codes_.networks.size());
+      node.b = static_cast<std::uint32_t>(expr.networks.size());
+      codes_.networks.insert(codes_.networks.end(), expr.networks.begin(), expr.networks.end());
+      break;
+    }
+    case Op::some:
+      node.op = NodeOp::some;
+      node.a = expr.index;
+      break;
+    case Op::group_aggregate:
+      node.op = NodeOp::group_aggregate;
+      node.a = expr.index;
+      node.b = static_cast<std::uint32_t>(group_function(expr.name));
+      node.currency = expr.type.currency;
+      break;
+    case Op::rule_key:
+      node.op = NodeOp::rule_key;
+      node.a = expr.index;
+      break;
+    case Op::not_: node.op = NodeOp::not_; break;
+    case Op::and_: node.op = NodeOp::and_; break;
+    case Op::or_: node.op = NodeOp::or_; break;
+    case Op::equal:
+    case Op::not_equal:
+    case Op::less:
+    case Op::less_equal:
+    case Op::greater:
+    case Op::greater_equal:
+      node.op = NodeOp::compare;
+      node.b = static_cast<std::uint32_t>(expr.op) - static_cast<std::uint32_t>(Op::equal);
+      break;
+    case Op::in_list:
+      node.op = NodeOp::in_list;
+      node.a = expr.index;
+      break;
+    case Op::in_range: node.op = NodeOp::in_range; break;
+    case Op::is_missing: node.op = NodeOp::is_missing; break;
+    case Op::contains: node.op = NodeOp::contains; break;
+    case Op::starts_with: node.op = NodeOp::starts_with; break;
+    case Op::ends_with: node.op = NodeOp::ends_with; break;
+    case Op::add: node.op = NodeOp::add; break;
+    case Op::subtract: node.op = NodeOp::subtract; break;
+    case Op::multiply: node.op = NodeOp::multiply; break;
+    case Op::divide: node.op = NodeOp::divide; break;
+    case Op::remainder: node.op = NodeOp::remainder; break;
+    case Op::negate: node.op = NodeOp::negate; break;
+    case Op::coalesce: node.op = NodeOp::coalesce; break;
+    case Op::money_as: node.op = NodeOp::money_as; break;
+    case Op::function:
+      if (expr.name == "abs") {
+        node.op = NodeOp::function_abs;
+      } else {
+        TOCSIN_CHECK(expr.name == "hours_between", expr.name);
+        node.op = NodeOp::function_hours_between;
+      }
+      break;
+    case Op::score: node.op = NodeOp::score; break;
+    case Op::any_rule_decides:
+      node.op = NodeOp::any_rule_decides;
+      node.a = expr.index;
+      break;
+    case Op::any_rule_tagged:
+      node.op = NodeOp::any_rule_tagged;
+      book_->texts->push_back(expr.name);  // the node's text must outlive the expression
+      node.value = event::Value::of_text(book_->texts->back());
+      break;
+  }
+  std::vector<CodeId> children;
+  for (const Expr& arg : expr.args) children.push_back(build(arg));
+  return add(node, children);
+}
+
+}  // namespace tocsin::engine

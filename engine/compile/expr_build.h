@@ -1,0 +1,53 @@
+// Typed expressions to flat nodes. In row mode the subject is an event of one known type, fields are plain indices and windows
+// are read in the feature stratum: the builder says which (`RowReads`). In late mode (after a sequence, at a deadline) the
+// subject may be of several types and windows are asked for as of the moment.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dsl/rulebook.h"
+#include "engine/run/expr.h"
+
+namespace tocsin::engine {
+
+/// The windows that events of one type must have read for them; slots of their row.
+struct RowReads {
+  event::EventTypeId event = 0;
+  struct Wanted {
+    std::uint32_t aggregate = 0;
+    std::vector<dsl::Expr> key;
+    std::uint32_t slot = 0;
+    std::string meaning;  // of aggregate and key: equal ones share a slot
+  };
+  std::vector<Wanted> wanted;
+};
+
+class ExprBuilder {
+ public:
+  /// `row`: row mode for its event type; nullptr: late mode. `book` is needed for lets, keys' meanings; may be nullptr for
+  /// expressions that have neither.
+  ExprBuilder(Codes& codes, RowReads* row, const dsl::Rulebook* book) : codes_(codes), row_(row), book_(book) {}
+
+  /// The lets that Op::let refers to; each is built once and shared.
+  void set_lets(const std::vector<dsl::Let>* lets) {
+    lets_ = lets;
+    let_codes_.clear();
+  }
+  CodeId build(const dsl::Expr& expr);
+
+ private:
+  CodeId add(Node node, const std::vector<CodeId>& children);
+  CodeId read(const dsl::Expr& expr);
+  std::pair<std::uint32_t, std::uint32_t> refs(const std::vector<dsl::FieldRef>& fields);
+
+  Codes& codes_;
+  RowReads* row_;
+  const dsl::Rulebook* book_;
+  const std::vector<dsl::Let>* lets_ = nullptr;
+  std::map<std::uint32_t, CodeId> let_codes_;
+};
+
+}  // namespace tocsin::engine

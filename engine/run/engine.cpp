@@ -1,0 +1,615 @@
+// The way of a batch. Arriving items pass the order; what is released gathers in the batch; flush() takes the batch through the
+// strata: per stratum first what events can answer by themselves (derived fields, predicates), then the windows of their keys;
+// then the patterns of each key and the deadlines between the events, then the rules on single events; then everything goes
+// out in the order of T3. Shards are walked one after the other; each owns its keys.
+#include "engine/run/engine.h"
+
+#include <algorithm>
+#include <span>
+
+#include "alerts/record.h"
+#include "engine/run/engine_state.h"
+#include "event/pack.h"
+#include "state/key.h"
+
+namespace tocsin::engine {
+
+using event::Value;
+
+Engine::State::State(std::shared_ptr<const Ruleset> rules, EngineOptions engine_options)
+    : ruleset(std::move(rules)), options(std::move(engine_options)), order(options.partitions, options.lateness) {
+  options.shards = std::max<std::uint32_t>(options.shards, 1);
+  if (options.data_begins.kind == DataBegins::Kind::at) begins = options.data_begins.at;
+  if (options.data_begins.kind == DataBegins::Kind::complete) begins = Timestamp::min();
+  make_tables();
+}
+
+Engine::Engine(std::shared_ptr<const Ruleset> ruleset, EngineOptions options)
+    : state_(std::make_unique<State>(std::move(ruleset), std::move(options))) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+void Engine::step(std::span<const Item> items, Outbox& out) {
+  State& s = *state_;
+  for (const Item& item : items) {
+    switch (item.kind) {
+      case ItemKind::event: s.arrive(item.event, out); break;
+      case ItemKind::tick:
+        s.order.tick(item.time);
+        s.ids.advance(s.order.watermark());
+        s.moves.push_back({s.order.watermark(), s.batch.size()});
+        s.release_waiting();
+        s.flush(out);
+        break;
+      case ItemKind::idle:
+        s.order.idle(item.partition);
+        s.ids.advance(s.order.watermark());
+        s.moves.push_back({s.order.watermark(), s.batch.size()});
+        s.release_waiting();
+        s.flush(out);
+        break;
+      case ItemKind::activation:
+        s.flush(out);
+        s.adopt(item.ruleset);
+        break;
+      case ItemKind::list_change:
+        s.flush(out);
+        for (const Value& v : item.values) s.lists[item.list].add(v);
+        for (const event::Network& n : item.networks) s.lists[item.list].add(n);
+        break;
+    }
+  }
+  s.flush(out);
+}
+
+void Engine::State::arrive(const event::Event& e, Outbox& out) {
+  (void)out;
+  ++counters.events;
+  if (!begins) begins = e.time;
+  const event::EventType& type = ruleset->schema.events[e.type];
+  const std::string_view key = e.at(type.key).text();
+  // The id of an event is its type and declared key (T8); the length keeps the two apart.
+  key_scratch.clear();
+  key_scratch.append(type.name);
+  key_scratch.push_back('\0');
+  key_scratch.append(key);
+  const bool duplicate = options.dedupe.us > 0 && ids.seen_before(hash128(key_scratch), e.time, options.dedupe);
+  if (duplicate) {
+    ++counters.duplicates;
+    if (counters.duplicate_samples.size() < 10) counters.duplicate_samples.push_back(type.name + " " + std::string(key));
+  }
+  // A duplicate is not judged, but its partition has come this far all the same.
+  const Timestamp before = order.watermark();
+  const Order::Verdict verdict = order.arrive(e);
+  if (order.watermark() > before) {
+    ids.advance(order.watermark());
+    moves.push_back({order.watermark(), batch.size()});
+  }
+  if (!duplicate) {
+    switch (verdict) {
+      case Order::Verdict::now: add_to_batch(e); break;
+      case Order::Verdict::late: {
+        event::Event late = e;
+        late.late = true;
+        ++counters.late;
+        add_to_batch(late);
+        break;
+      }
+      case Order::Verdict::wait: {
+        std::string packed;
+        event::pack(e, ruleset->schema, packed);
+        order.keep(e, std::move(packed));
+        break;
+      }
+    }
+  }
+  release_waiting();
+}
+
+void Engine::State::release_waiting() {
+  while (std::optional<std::string> packed = order.release()) {
+    const std::string_view bytes = arena.copy(*packed);
+    if (const auto e = event::unpack(bytes, ruleset->schema, arena)) add_to_batch(*e);
+  }
+}
+
+void Engine::State::add_to_batch(const event::Event& e) {
+  const TypePlan& plan = ruleset->types[e.type];
+  BatchEvent b;
+  b.event = e;
+  b.release = ++released;
+  b.watermark = order.watermark();
+  const std::size_t width = ruleset->schema.events[e.type].fields.size();
+  if (e.values.size() < width) {  // the decoder fills declared fields; derived ones stand behind them
+    const std::span<Value> values = arena.array<Value>(width);
+    std::copy(e.values.begin(), e.values.end(), values.begin());
+    b.event.values = values;
+  }
+  b.row = arena.array<Value>(plan.row_size);
+  b.keys = arena.array<KeyAt>(plan.key_uses.size());
+  if (bits_pool.size() <= batch.size()) {
+    bits_pool.push_back(std::make_unique<nfa::PredicateBits>(ruleset->predicate_owners.size()));
+  }
+  b.bits = bits_pool[batch.size()].get();
+  b.bits->clear();
+  ++counters.judged;
+  batch.push_back(b);
+}
+
+KeyAt& Engine::State::key_of(BatchEvent& e, std::uint32_t use) {
+  KeyAt& key = e.keys[use];
+  if (key.computed) return key;
+  key.computed = true;
+  key_scratch.clear();
+  for (const event::FieldIndex field : ruleset->types[e.event.type].key_uses[use].fields) {
+    const Value& v = e.event.values[field];
+    if (v.is_missing()) return key;  // T2: takes no part
+    state::append_key_part(key_scratch, v);
+  }
+  key.bytes = arena.copy(key_scratch);
+  key.hash = hash64(key.bytes);
+  key.valid = true;
+  table_of(ruleset->types[e.event.type].key_uses[use].keyspace, key.hash).prefetch(key.hash);
+  return key;
+}
+
+KeyState* Engine::State::state_of(BatchEvent& e, std::uint32_t use, bool create) {
+  KeyAt& key = key_of(e, use);
+  if (!key.valid) return nullptr;
+  if (key.state != nullptr) return key.state;
+  auto& table = table_of(ruleset->types[e.event.type].key_uses[use].keyspace, key.hash);
+  key.state = create ? &table.get_or_create(key.hash, key.bytes) : table.find(key.hash, key.bytes);
+  return key.state;
+}
+
+void Engine::State::touch(std::uint32_t keyspace, KeyState& key) {
+  if (key.dirty || !options.checkpoints) return;
+  key.dirty = true;
+  dirty_keys.emplace_back(keyspace, &key);
+}
+
+Timestamp Engine::State::begins_of(const ColumnPlan& column) const {
+  const Timestamp data = begins.value_or(Timestamp::min());
+  const auto own = column_begins.find(column.layout.fingerprint);
+  return own == column_begins.end() ? data : std::max(data, own->second);
+}
+
+// ---------------------------------------------------------------- strata
+
+void Engine::State::run_stratum(std::uint32_t level) {
+  Context context;
+  context.lists = lists;
+  for (BatchEvent& e : batch) {
+    const TypePlan& plan = ruleset->types[e.event.type];
+    if (plan.strata.size() <= level) continue;
+    const TypeStratum& stratum = plan.strata[level];
+    context.subject = &e.event;
+    context.row = e.row;
+    for (const Derived& d : stratum.derived) e.event.values[d.field] = evaluate(ruleset->codes, d.value, context);
+    answer(stratum.predicates, ruleset->codes, context, *e.bits, scratch, *this);
+  }
+}
+
+void Engine::State::run_features(std::uint32_t level) {
+  // First all keys of the batch are computed and their places fetched, then the work is done shard by shard in order.
+  bool any = false;
+  for (BatchEvent& e : batch) {
+    const TypePlan& plan = ruleset->types[e.event.type];
+    if (plan.strata.size() <= level) continue;
+    const TypeStratum& stratum = plan.strata[level];
+    for (const Read& read : stratum.reads_before) {
+      if (read.key_use) key_of(e, *read.key_use);
+      any = true;
+    }
+    for (const Insert& insert : stratum.inserts) {
+      key_of(e, insert.key_use);
+      any = true;
+    }
+    for (const Read& read : stratum.reads_last) {
+      if (read.key_use) key_of(e, *read.key_use);
+      any = true;
+    }
+  }
+  if (!any) return;
+  Context context;
+  context.lists = lists;
+  for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
+    for (BatchEvent& e : batch) {
+      const TypePlan& plan = ruleset->types[e.event.type];
+      if (plan.strata.size() <= level) continue;
+      const TypeStratum& stratum = plan.strata[level];
+      const state::Moment moment{e.event.time, e.release};
+      context.subject = &e.event;
+      context.row = e.row;
+      const auto do_read = [&](const Read& read) {
+        // What windows say as of a late event would depend on what was already dropped: it stays unknown.
+        if (e.event.late) return;
+        const AggregatePlan& aggregate = ruleset->aggregates[read.aggregate];
+        const ColumnPlan& column = ruleset->columns[aggregate.column];
+        KeyState* key = nullptr;
+        if (read.key_use) {
+          const KeyAt& at = key_of(e, *read.key_use);
+          if (!at.valid || shard_of(at.hash) != shard) return;
+          key = state_of(e, *read.key_use, false);
+        } else {
+          key_scratch.clear();
+          for (const CodeId part : read.key) {
+            const Value v = evaluate(ruleset->codes, part, context);
+            if (v.is_missing() || v.bound != event::Bound::exact) return;
+            state::append_key_part(key_scratch, v);
+          }
+          const std::uint64_t hash = hash64(key_scratch);
+          if (shard_of(hash) != shard) return;
+          key = table_of(column.keyspace, hash).find(hash, key_scratch);
+        }
+        state::Column none;
+        state::Column& cells = key == nullptr || key->columns.empty() ? none : key->columns[column.slot];
+        e.row[read.slot] = cells.read(column.layout, aggregate.window, moment, begins_of(column));
+      };
+      for (const Read& read : stratum.reads_before) do_read(read);
+      for (const Insert& insert : stratum.inserts) {
+        const KeyAt& at = key_of(e, insert.key_use);
+        if (!at.valid || shard_of(at.hash) != shard) continue;
+        if (insert.where && !e.bits->test(*insert.where)) continue;
+        const ColumnPlan& column = ruleset->columns[insert.column];
+        const Value argument = insert.argument == no_code ? Value{} : evaluate(ruleset->codes, insert.argument, context);
+        KeyState& key = *state_of(e, insert.key_use, true);
+        if (key.columns.empty()) key.columns = std::vector<state::Column>(ruleset->keyspaces[column.keyspace].columns.size());
+        state::Column& cells = key.columns[column.slot];
+        cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
+        key.last_seen = std::max(key.last_seen, e.event.time);
+        touch(column.keyspace, key);
+      }
+      for (const Read& read : stratum.reads_last) do_read(read);
+    }
+  }
+}
+
+event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Value> key, state::Moment moment) {
+  const AggregatePlan& aggregate = ruleset->aggregates[index];
+  const ColumnPlan& column = ruleset->columns[aggregate.column];
+  std::string bytes;
+  for (const Value& v : key) state::append_key_part(bytes, v);
+  const std::uint64_t hash = hash64(bytes);
+  KeyState* found = table_of(column.keyspace, hash).find(hash, bytes);
+  state::Column none;
+  state::Column& cells = found == nullptr || found->columns.empty() ? none : found->columns[column.slot];
+  return cells.read(column.layout, aggregate.window, moment, begins_of(column));
+}
+
+void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Context& context) {
+  const auto field = first_missing_field(ruleset->codes, code, context);
+  ++unknown_counts[static_cast<std::uint64_t>(predicate) << 16U | (field ? *field : 0xffffU)];
+}
+
+// ---------------------------------------------------------------- patterns and deadlines
+
+namespace {
+
+/// Whether the runs hold on to the event at this position.
+bool keeps(const nfa::Runs& runs, std::uint64_t position) {
+  if (!runs.body) return false;
+  const std::vector<nfa::Kept>& kept = runs.body->kept;
+  for (std::size_t i = kept.size(); i > runs.body->head; --i) {
+    if (kept[i - 1].event == position) return true;
+    if (!kept[i - 1].late() && kept[i - 1].event < position) return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
+  // What was judged when the watermark passed the deadline, and of what that move released the events up to it.
+  const auto move = std::find_if(moves.begin(), moves.end(), [&](const WatermarkMove& m) { return m.watermark > deadline; });
+  std::size_t count = move == moves.end() ? batch.size() : move->released_before;
+  while (count < batch.size() && !batch[count].event.late && batch[count].event.time <= deadline) ++count;
+  const std::uint64_t first = released - batch.size();
+  return {deadline, first + count};
+}
+
+void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before) {
+  if (key.timer == KeyState::no_timer || key.timer >= before.us) return;
+  const std::optional<std::vector<Value>> values = state::decode_key(bytes);
+  TOCSIN_CHECK(values.has_value());
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
+    const auto deadline = nfa::next_deadline(key.runs[slot]);
+    if (!deadline || *deadline >= before) continue;
+    const PatternPlan& pattern = ruleset->patterns[space.programs[slot]];
+    MatchHost host(*this, pattern, key, *values);
+    std::vector<nfa::Match> matches;
+    nfa::advance(pattern.program, key.runs[slot], before, host, matches);
+    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, *values, matches[i], i, host);
+  }
+  touch(keyspace, key);
+}
+
+void Engine::State::schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash) {
+  std::int64_t next = KeyState::no_timer;
+  for (const nfa::Runs& runs : key.runs) {
+    if (const auto deadline = nfa::next_deadline(runs)) next = std::min(next, deadline->us);
+  }
+  if (next == key.timer) return;
+  key.timer = next;
+  if (next != KeyState::no_timer) timers.push({next, keyspace, hash, std::string(bytes)});
+}
+
+void Engine::State::tidy_key(KeyState& key) {
+  if (key.log.empty()) return;
+  std::uint64_t oldest = key.log.end();
+  for (const nfa::Runs& runs : key.runs) {
+    if (const auto needed = nfa::oldest_needed(runs)) oldest = std::min(oldest, *needed);
+  }
+  if (oldest > key.log.begin()) key.log.trim_before(oldest);
+}
+
+void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e, const Route& route) {
+  fire_deadlines(keyspace, key, bytes, e.event.late ? e.watermark : e.event.time);
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  if (key.runs.empty()) key.runs.resize(space.programs.size());
+  std::optional<std::vector<Value>> values;
+  const std::uint64_t position = key.log.end();
+  bool kept = false;
+  std::vector<nfa::Match> matches;
+  for (const Route::Entry& entry : route.patterns) {
+    const PatternPlan& pattern = ruleset->patterns[entry.pattern];
+    nfa::PredicateBits masked;
+    const nfa::PredicateBits* bits = e.bits;
+    if (!entry.allowed.empty()) {
+      masked = *e.bits;
+      for (std::size_t w = 0; w < masked.words().size() && w < entry.allowed.size(); ++w) masked.words()[w] &= entry.allowed[w];
+      bits = &masked;
+    }
+    if (!values) values = state::decode_key(bytes);
+    MatchHost host(*this, pattern, key, *values);
+    host.set_current(&e, position);
+    host.set_moment({e.event.time, e.release});
+    matches.clear();
+    nfa::Runs& runs = key.runs[pattern.slot];
+    nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, bits, {}}, host, matches);
+    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, *values, matches[i], i, host);
+    kept = kept || keeps(runs, position);
+  }
+  if (kept) {
+    key_scratch.clear();
+    event::pack(e.event, ruleset->schema, key_scratch);
+    key.log.append(key_scratch);
+  }
+  key.last_seen = std::max(key.last_seen, e.event.time);
+}
+
+void Engine::State::run_patterns() {
+  for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
+    for (BatchEvent& e : batch) {
+      const TypePlan& plan = ruleset->types[e.event.type];
+      for (const Route& route : plan.routes) {
+        bool woken = false;
+        for (std::size_t w = 0; w < route.wakes.size() && !woken; ++w) woken = (e.bits->word_at(w) & route.wakes[w]) != 0;
+        if (!woken) continue;
+        const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
+        const KeyAt& at = key_of(e, route.key_use);
+        if (!at.valid || shard_of(at.hash) != shard) continue;
+        KeyState& key = *state_of(e, route.key_use, true);
+        run_key(keyspace, key, at.bytes, e, route);
+        tidy_key(key);
+        touch(keyspace, key);
+        schedule(keyspace, key, at.bytes, at.hash);
+      }
+    }
+  }
+  fire_due_timers();
+}
+
+void Engine::State::fire_due_timers() {
+  const Timestamp watermark = order.watermark();
+  while (!timers.empty() && timers.top().deadline_us < watermark.us) {
+    const Timer timer = timers.top();
+    timers.pop();
+    KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
+    if (key == nullptr || key->timer != timer.deadline_us) continue;  // an older entry: the key has another by now
+    fire_deadlines(timer.keyspace, *key, timer.key, watermark);
+    tidy_key(*key);
+    schedule(timer.keyspace, *key, timer.key, timer.hash);
+  }
+}
+
+void Engine::State::run_on_rules() {
+  for (std::uint32_t i = 0; i < batch.size(); ++i) {
+    BatchEvent& e = batch[i];
+    if (e.event.late) continue;
+    for (const OnRule& rule : ruleset->types[e.event.type].on_rules) {
+      if (e.bits->test(rule.fires)) hit_of_event(e, i, rule);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- out
+
+void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> event_hits, Outbox& out) {
+  const TypePlan& plan = ruleset->types[e.event.type];
+  for (const PolicyUse& use : plan.policies) {
+    if (use.where && !e.bits->test(*use.where)) continue;
+    const alerts::Policy& policy = ruleset->policies[use.policy];
+    Context context;
+    context.lists = lists;
+    context.subject = &e.event;
+    context.row = e.row;
+    const Decimal score = alerts::score_of(policy, event_hits);
+    context.score = Value::of_number(score);
+    std::vector<std::string_view> tags;
+    for (const alerts::Hit* hit : event_hits) {
+      if (!alerts::takes_part(*hit)) continue;
+      if (hit->action) context.actions_decided |= 1U << static_cast<unsigned>(*hit->action);
+      for (const std::string& tag : hit->rule->tags) tags.push_back(tag);
+    }
+    context.tags_fired = tags;
+    bool truth[256];
+    TOCSIN_CHECK(use.lines.size() <= std::size(truth), use.lines.size());
+    for (std::size_t i = 0; i < use.lines.size(); ++i) {
+      truth[i] = use.lines[i] == no_code || is_true(evaluate(ruleset->codes, use.lines[i], context));
+    }
+    const event::EventType& type = ruleset->schema.events[e.event.type];
+    const alerts::DecidedEvent decided{type.name, e.event.at(type.key).text(), e.event.time};
+    const alerts::Decision decision =
+        alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy]);
+    ++counters.decisions;
+    ++counters.decisions_by_action[std::string(event::to_text(decision.action))];
+    out.add(OutStream::decisions, alerts::decision_record_key(decision),
+            alerts::decision_record(decision, event_hits, ruleset->digest_text));
+    return;
+  }
+}
+
+void Engine::State::emit(Outbox& out) {
+  std::sort(hits.begin(), hits.end(), [](const PlacedHit& a, const PlacedHit& b) {
+    const auto place = [](const PlacedHit& h) { return std::tie(h.hit.at, h.by_time, h.release, h.rule, h.sequence, h.hit.id); };
+    return place(a) < place(b);
+  });
+  const auto send = [&](const alerts::Hit& hit) {
+    ++counters.hits_by_rule[hit.rule->name];
+    if (hit.truncated) ++counters.truncated;
+    const alerts::AlertOutcome outcome = book.take(hit);
+    out.add(OutStream::hits, alerts::hit_record_key(hit), alerts::hit_record(hit, outcome, ruleset->digest_text));
+    switch (outcome.kind) {
+      case alerts::AlertOutcome::Kind::none: break;
+      case alerts::AlertOutcome::Kind::made:
+        ++counters.alerts_by_rule[hit.rule->name];
+        out.add(OutStream::alerts, alerts::alert_record_key(hit), alerts::alert_record(hit, ruleset->digest_text));
+        break;
+      case alerts::AlertOutcome::Kind::folded: ++counters.folded_by_rule[hit.rule->name]; break;
+    }
+  };
+  std::size_t next = 0;
+  std::vector<const alerts::Hit*> own;
+  for (BatchEvent& e : batch) {
+    if (e.event.late) continue;
+    const bool decided = !ruleset->types[e.event.type].policies.empty();
+    while (next < hits.size() && (hits[next].hit.at < e.event.time ||
+                                  (hits[next].hit.at == e.event.time && !hits[next].by_time && hits[next].release < e.release))) {
+      send(hits[next++].hit);
+    }
+    own.clear();
+    while (next < hits.size() && !hits[next].by_time && hits[next].release == e.release) {
+      own.push_back(&hits[next].hit);
+      send(hits[next++].hit);
+    }
+    if (decided) decide(e, own, out);
+  }
+  while (next < hits.size()) send(hits[next++].hit);
+  hits.clear();
+}
+
+void Engine::State::flush(Outbox& out) {
+  if (batch.empty() && moves.empty()) return;
+  for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
+    run_stratum(level);
+    run_features(level);
+  }
+  run_patterns();
+  run_on_rules();
+  emit(out);
+  book.expire(order.watermark());
+  ids.expire();
+  batch.clear();
+  moves.clear();
+  arena.clear();
+  sweep();
+}
+
+/// Keys whose windows have passed and whose patterns have nothing begun are forgotten. A sweep looks at every key and comes
+/// after as many events as four times their number, so its share per event is bounded and small; what it drops no answer needs.
+void Engine::State::sweep() {
+  std::size_t keys = 0;
+  for (const auto& shards : tables) {
+    for (const auto& table : shards) keys += table.size();
+  }
+  if (released - swept_at < std::max<std::uint64_t>(4 * keys, 1U << 16U)) return;
+  swept_at = released;
+  if (!options.checkpoints) {
+    order.checkpointed();
+    ids.checkpointed();
+    book.take_changes();
+  }
+  std::vector<std::pair<std::uint64_t, std::string>> gone;
+  for (std::uint32_t keyspace = 0; keyspace < tables.size(); ++keyspace) {
+    for (auto& table : tables[keyspace]) {
+      gone.clear();
+      table.for_each([&](std::string_view bytes, KeyState& key) {
+        if (key.dirty || !expire_key(keyspace, key)) return;  // dirty ones are looked at by the checkpoint
+        if (options.checkpoints) forget_records(keyspace, key, orphans);
+        gone.emplace_back(state::KeyTable<KeyState>::hash_of(key), std::string(bytes));
+      });
+      for (const auto& [hash, bytes] : gone) table.erase(hash, bytes);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- what others may ask
+
+Timestamp Engine::watermark() const { return state_->order.watermark(); }
+
+const Counters& Engine::counters() const {
+  State& s = *state_;
+  for (const auto& [place, count] : s.unknown_counts) {
+    const auto predicate = static_cast<std::size_t>(place >> 16U);
+    const auto field = static_cast<event::FieldIndex>(place & 0xffffU);
+    for (const std::uint32_t rule : s.ruleset->predicate_owners[predicate].rules) {
+      std::string name = "(feature)";
+      if (field != 0xffffU) {
+        // The field belongs to one of the event types the predicate speaks of; names are the same in all of them.
+        for (std::size_t t = 0; t < s.ruleset->types.size(); ++t) {
+          for (const TypeStratum& stratum : s.ruleset->types[t].strata) {
+            for (const PredicateTable::Entry& entry : stratum.predicates.entries) {
+              if (static_cast<std::size_t>(entry.id) == predicate && field < s.ruleset->schema.events[t].fields.size()) {
+                name = s.ruleset->schema.events[t].fields[field].name;
+              }
+            }
+          }
+        }
+      }
+      s.counters.unknown_by_rule_and_field[{s.ruleset->rules[rule].info.name, name}] += count;
+    }
+  }
+  s.unknown_counts.clear();
+  return s.counters;
+}
+
+std::vector<PartitionPosition> Engine::positions() const {
+  std::vector<PartitionPosition> positions;
+  const std::vector<Order::Partition>& partitions = state_->order.partitions();
+  for (std::uint32_t i = 0; i < partitions.size(); ++i) {
+    positions.push_back({i, partitions[i].sequence, partitions[i].largest, partitions[i].seen && !partitions[i].idle});
+  }
+  return positions;
+}
+
+const std::shared_ptr<const Ruleset>& Engine::ruleset() const { return state_->ruleset; }
+
+std::vector<std::string> Engine::warming() const {
+  const State& s = *state_;
+  std::vector<std::string> texts;
+  for (const AggregatePlan& aggregate : s.ruleset->aggregates) {
+    const ColumnPlan& column = s.ruleset->columns[aggregate.column];
+    const Timestamp begins = s.begins_of(column);
+    if (begins == Timestamp::min()) continue;
+    const Timestamp until = begins + column.layout.windows[aggregate.window].length;
+    if (until > s.order.watermark()) texts.push_back(aggregate.text + ": until " + to_text(until));
+  }
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts;
+}
+
+std::size_t Engine::key_count() const {
+  std::size_t count = 0;
+  for (const auto& shards : state_->tables) {
+    for (const auto& table : shards) count += table.size();
+  }
+  return count;
+}
+
+std::size_t Engine::waiting_count() const { return state_->order.waiting_count(); }
+
+}  // namespace tocsin::engine

@@ -1,0 +1,107 @@
+// The engine: items in, hits, decisions and alerts out. From ordering to alert it is a function of its input: no clock, no
+// I/O, no random number, no hash order in any output. A batch is an epoch: it is evaluated stratum by stratum (derived fields
+// and predicates, features by their keys, patterns and rules by theirs), within a stratum shard by shard in the total order;
+// the output is put in the order of T3 and does not depend on the number of shards or on where batches end.
+//
+// Owner: whoever runs a task (replay, daemon, tests). One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/run/item.h"
+#include "engine/run/outbox.h"
+#include "engine/run/ruleset.h"
+#include "state/store.h"
+
+namespace tocsin::engine {
+
+/// From when on the input is complete: features whose window reaches back before it are warming (LANGUAGE S11).
+struct DataBegins {
+  enum class Kind : std::uint8_t { first_event, at, complete };
+  Kind kind = Kind::first_event;
+  Timestamp at;
+};
+
+struct EngineOptions {
+  std::uint32_t shards = 1;
+  std::uint32_t partitions = 1;             // how many the source has; more may appear later
+  std::vector<Duration> lateness;           // per partition; missing ones 0
+  Duration dedupe = Duration::hours(1);
+  DataBegins data_begins;
+  std::size_t program_bytes_max = 1 << 20;  // per rule and key (LANGUAGE S9)
+  bool checkpoints = true;                  // false: capture() will not be called, nothing is remembered for it
+};
+
+/// Counted since the start of the process; for metrics, status and summary. Names are those of rules and fields.
+struct Counters {
+  std::uint64_t events = 0;       // arrived, duplicates and late ones included
+  std::uint64_t judged = 0;       // released in order and evaluated (late ones too)
+  std::uint64_t late = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t decisions = 0;
+  std::uint64_t truncated = 0;    // hits that a bound may have changed
+  std::map<std::string, std::uint64_t> hits_by_rule;
+  std::map<std::string, std::uint64_t> alerts_by_rule;
+  std::map<std::string, std::uint64_t> folded_by_rule;
+  std::map<std::string, std::uint64_t> excepted_by_rule;           // "rule/except name"
+  std::map<std::string, std::uint64_t> decisions_by_action;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> unknown_by_rule_and_field;
+  std::vector<std::string> duplicate_samples;                      // first few, "type key"
+};
+
+/// An absence whose deadline the input did not reach.
+struct Undecided {
+  std::string rule;
+  std::string key;     // as JSON object
+  Timestamp deadline;
+};
+
+struct PartitionPosition {
+  std::uint32_t partition = 0;
+  std::uint64_t sequence = 0;        // of the last event taken
+  Timestamp largest_time = Timestamp::min();
+  bool active = false;
+};
+
+class Engine {
+ public:
+  Engine(std::shared_ptr<const Ruleset> ruleset, EngineOptions options);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  /// Takes the items in order; output of everything they released goes to `out`.
+  void step(std::span<const Item> items, Outbox& out);
+
+  [[nodiscard]] Timestamp watermark() const;
+  [[nodiscard]] const Counters& counters() const;
+  [[nodiscard]] std::vector<Undecided> undecided() const;
+  [[nodiscard]] std::vector<PartitionPosition> positions() const;
+  [[nodiscard]] const std::shared_ptr<const Ruleset>& ruleset() const;
+  /// What is still warming, "feature text: until TIME"; for summary and status.
+  [[nodiscard]] std::vector<std::string> warming() const;
+  [[nodiscard]] std::size_t key_count() const;
+  /// Events waiting in the reorder buffer.
+  [[nodiscard]] std::size_t waiting_count() const;
+
+  /// Everything that changed since the last capture, as one set of writes: dirty keys, log tail, timers, open alerts, ids seen,
+  /// waiting events, positions, counters of the order, digest and text of the active rules (text: as given to the ruleset).
+  void capture(state::WriteSet& writes);
+  /// Takes up what a store holds; call once, before the first step. An empty store leaves the engine fresh and gives false.
+  /// The ruleset of this engine must be that of the checkpoint or a newer one: state of what means the same is kept.
+  Result<bool> restore(state::Store& store);
+
+  struct State;  // engine/run/engine_state.h; for the files of this folder
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tocsin::engine

@@ -1,0 +1,191 @@
+// What lives of an engine; private to engine/run. The files that work on it: engine.cpp (the way of a batch), evidence.cpp
+// (a match or a true rule to a hit), persist.cpp (checkpoint, restore, change of rules).
+#pragma once
+
+#include <queue>
+#include <unordered_map>
+
+#include "alerts/suppress.h"
+#include "base/arena.h"
+#include "engine/run/engine.h"
+#include "engine/run/order.h"
+#include "nfa/step.h"
+#include "state/event_log.h"
+#include "state/ids_seen.h"
+#include "state/key_table.h"
+
+namespace tocsin::engine {
+
+/// All that is remembered under one key of one keyspace: its slab, alive.
+struct KeyState {
+  static constexpr std::int64_t no_timer = INT64_MAX;
+  std::vector<state::Column> columns;  // by slot; empty until the first entry
+  std::vector<nfa::Runs> runs;         // by slot; empty until the first relevant event
+  state::EventLog log;
+  Timestamp last_seen = Timestamp::min();
+  std::int64_t timer = no_timer;       // the earliest deadline of the runs, µs
+  bool dirty = false;
+  bool stored = false;                 // the store has a record of it
+};
+
+/// A key of one event, computed when first needed.
+struct KeyAt {
+  std::string_view bytes;
+  std::uint64_t hash = 0;
+  KeyState* state = nullptr;
+  bool computed = false;
+  bool valid = false;                  // no part is missing
+};
+
+/// One released event of the batch.
+struct BatchEvent {
+  event::Event event;
+  std::uint64_t release = 0;           // number in the order of judging, engine-wide
+  Timestamp watermark;                 // when it was released
+  std::span<event::Value> row;
+  std::span<KeyAt> keys;               // by TypePlan::key_uses
+  nfa::PredicateBits* bits = nullptr;
+};
+
+/// A hit and its place in the order (T3).
+struct PlacedHit {
+  alerts::Hit hit;
+  bool by_time = false;
+  std::uint64_t release = 0;           // of the completing event; at a deadline of the last event
+  std::uint32_t rule = 0;
+  std::uint32_t sequence = 0;          // among the matches of one event and rule
+  std::uint32_t batch_event = 0;       // index; events only
+};
+
+struct Timer {
+  std::int64_t deadline_us = 0;
+  std::uint32_t keyspace = 0;
+  std::uint64_t hash = 0;
+  std::string key;
+  bool operator>(const Timer& other) const {
+    return std::tie(deadline_us, keyspace, key) > std::tie(other.deadline_us, other.keyspace, other.key);
+  }
+};
+
+/// When the watermark moved within the batch.
+struct WatermarkMove {
+  Timestamp watermark;
+  std::size_t released_before = 0;     // events of the batch released before the move
+};
+
+class MatchHost;
+
+struct Engine::State final : UnknownSink {
+  State(std::shared_ptr<const Ruleset> rules, EngineOptions engine_options);
+
+  std::shared_ptr<const Ruleset> ruleset;
+  EngineOptions options;
+  Order order;
+  state::IdsSeen ids;
+  alerts::AlertBook book;
+  std::vector<alerts::LimitState> limits;                     // by policy
+  std::vector<ListState> lists;                               // by list
+  std::vector<std::vector<state::KeyTable<KeyState>>> tables; // by keyspace, by shard
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
+  std::optional<Timestamp> begins;                            // of the data, once known
+  std::map<std::uint64_t, Timestamp> column_begins;           // of columns younger than the data, by fingerprint
+  std::uint64_t released = 0;
+  std::uint64_t swept_at = 0;                                 // `released` at the last sweep
+  Counters counters;
+  std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;  // predicate << 16 | field
+  std::uint64_t dropped_sections = 0;
+  std::vector<std::string> orphans;                           // records of the store that belong to nobody since a reload
+
+  // The batch.
+  Arena arena;
+  std::vector<BatchEvent> batch;
+  std::vector<std::unique_ptr<nfa::PredicateBits>> bits_pool;
+  std::vector<WatermarkMove> moves;
+  std::vector<PlacedHit> hits;
+  std::vector<std::uint64_t> scratch;
+  std::string key_scratch;
+  std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
+
+  // engine.cpp
+  void arrive(const event::Event& event, Outbox& out);
+  void release_waiting();
+  void add_to_batch(const event::Event& event);
+  void flush(Outbox& out);
+  void run_stratum(std::uint32_t level);
+  void run_features(std::uint32_t level);
+  void run_patterns();
+  void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e, const Route& route);
+  void fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before);
+  void fire_due_timers();
+  void run_on_rules();
+  void emit(Outbox& out);
+  void decide(BatchEvent& e, std::span<const alerts::Hit* const> event_hits, Outbox& out);
+  KeyAt& key_of(BatchEvent& e, std::uint32_t use);
+  KeyState* state_of(BatchEvent& e, std::uint32_t use, bool create);
+  state::KeyTable<KeyState>& table_of(std::uint32_t keyspace, std::uint64_t hash) {
+    return tables[keyspace][shard_of(hash)];
+  }
+  [[nodiscard]] std::uint32_t shard_of(std::uint64_t hash) const {
+    return static_cast<std::uint32_t>((hash >> 40U) % options.shards);
+  }
+  void touch(std::uint32_t keyspace, KeyState& key);
+  void schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash);
+  void tidy_key(KeyState& key);
+  void sweep();
+  [[nodiscard]] Timestamp begins_of(const ColumnPlan& column) const;
+  event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Moment moment);
+  [[nodiscard]] state::Moment moment_of_deadline(Timestamp deadline) const;
+  void unknown(nfa::PredicateId predicate, CodeId code, const Context& context) override;
+
+  // evidence.cpp
+  void hit_of_event(BatchEvent& e, std::uint32_t batch_index, const OnRule& rule);
+  void hit_of_match(const PatternPlan& pattern, std::span<const event::Value> key_values, const nfa::Match& match,
+                    std::uint32_t sequence, MatchHost& host);
+  bool finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context);
+
+  // persist.cpp
+  void make_tables();
+  /// Drops what no window or program of the key can use any more; true when nothing is left.
+  bool expire_key(std::uint32_t keyspace, KeyState& key);
+  void forget_records(std::uint32_t keyspace, const KeyState& key, std::vector<std::string>& records) const;
+  void adopt(std::shared_ptr<const Ruleset> next);
+  std::string encode_key(std::uint32_t keyspace, const KeyState& key) const;
+  Status decode_key_state(std::uint32_t keyspace, KeyState& key, std::string_view bytes);
+};
+
+/// Answers late reads and guards of one key, as of one moment.
+class MatchHost final : public nfa::Host, public AggregateReader {
+ public:
+  MatchHost(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::span<const event::Value> key_values)
+      : engine_(engine), pattern_(pattern), key_(key), key_values_(key_values) {
+    runs_bytes = engine.options.program_bytes_max;
+  }
+
+  /// The event being stepped, not in the log yet.
+  void set_current(const BatchEvent* e, std::uint64_t position) {
+    current_ = e;
+    current_position_ = position;
+  }
+  /// All events of a match by place, unpacked once.
+  const event::Event* event_at(std::uint64_t position);
+  /// By place id.
+  std::vector<std::vector<const event::Event*>> places_of(const nfa::Places& places);
+  [[nodiscard]] state::Moment moment_of(const nfa::Match& match) const;
+
+  bool guard(nfa::GuardId guard, const nfa::Binding& binding) override;
+  bool accept(const nfa::Match& match) override;
+  event::Value read(std::uint32_t aggregate, std::span<const event::Value> key) override;
+  void set_moment(state::Moment moment) { moment_ = moment; }
+
+ private:
+  Engine::State& engine_;
+  const PatternPlan& pattern_;
+  KeyState& key_;
+  std::span<const event::Value> key_values_;
+  const BatchEvent* current_ = nullptr;
+  std::uint64_t current_position_ = 0;
+  state::Moment moment_;
+  std::unordered_map<std::uint64_t, event::Event> unpacked_;
+};
+
+}  // namespace tocsin::engine

@@ -1,0 +1,218 @@
+// From a rule that was true, or a match, to a hit with its evidence: the exceptions are asked, then everything a person or a
+// machine will want to know is written down ready-made. Also the matcher's questions back: guards, `when`.
+#include <algorithm>
+
+#include "alerts/identity.h"
+#include "engine/run/engine_state.h"
+#include "event/pack.h"
+
+namespace tocsin::engine {
+
+using event::Value;
+
+namespace {
+
+Value settled(const Value& v) { return v.bound == event::Bound::exact ? v : Value{}; }
+
+std::string group_json(std::span<const Value> values, const event::Type& type, const event::Schema& schema) {
+  std::string text = "[";
+  for (const Value& v : values) {
+    if (text.size() > 1) text += ',';
+    event::append_json(text, v, type, schema);
+  }
+  return text + "]";
+}
+
+std::string group_shown(std::span<const Value> values, const event::Type& type, const event::Schema& schema) {
+  std::string text;
+  for (const Value& v : values) {
+    if (!text.empty()) text += ", ";
+    text += event::shown(v, type, schema);
+  }
+  return text;
+}
+
+alerts::NamedValue named(const NamedCode& code, const Ruleset& ruleset, Context& context) {
+  if (code.is_group) {
+    return {code.name, group_json(group_values(ruleset.codes, code.code, context), code.type, ruleset.schema)};
+  }
+  return {code.name, event::json_text(settled(evaluate(ruleset.codes, code.code, context)), code.type, ruleset.schema)};
+}
+
+alerts::BoundEvent bound_event(const std::string& alias, const event::Event& e, const event::Schema& schema) {
+  const event::EventType& type = schema.events[e.type];
+  return {alias, type.name, std::string(e.at(type.key).text()), e.time};
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- the matcher's questions
+
+const event::Event* MatchHost::event_at(std::uint64_t position) {
+  if (current_ != nullptr && position == current_position_) return &current_->event;
+  const auto known = unpacked_.find(position);
+  if (known != unpacked_.end()) return &known->second;
+  const std::optional<std::string_view> bytes = key_.log.find(position);
+  if (!bytes) return nullptr;
+  const std::optional<event::Event> e = event::unpack(*bytes, engine_.ruleset->schema, engine_.arena);
+  if (!e) return nullptr;
+  return &unpacked_.emplace(position, *e).first->second;
+}
+
+std::vector<std::vector<const event::Event*>> MatchHost::places_of(const nfa::Places& places) {
+  std::vector<std::vector<const event::Event*>> events(pattern_.places.size());
+  for (std::size_t place = 0; place < events.size(); ++place) {
+    const PlaceInfo& info = pattern_.places[place];
+    if (info.step >= places.steps.size() || info.part >= places.steps[info.step].size()) continue;
+    for (const nfa::Bound& bound : places.at(info.step, info.part)) {
+      if (const event::Event* e = event_at(bound.event)) events[place].push_back(e);
+    }
+  }
+  return events;
+}
+
+state::Moment MatchHost::moment_of(const nfa::Match& match) const {
+  if (match.by_deadline) return engine_.moment_of_deadline(match.at);
+  return {match.at, match.last().order};
+}
+
+bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
+  const event::Event* candidate = event_at(binding.candidate.event);
+  if (candidate == nullptr) return false;
+  const auto events = places_of(*binding.places);
+  const std::vector<std::span<const event::Event* const>> places(events.begin(), events.end());
+  Context context;
+  context.subject = candidate;
+  context.places = places;
+  context.rule_key = key_values_;
+  context.lists = engine_.lists;
+  context.reader = this;
+  moment_ = {binding.candidate.time, binding.candidate.order};
+  return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
+}
+
+bool MatchHost::accept(const nfa::Match& match) {
+  if (pattern_.when == no_code) return true;
+  const event::Event* last = event_at(match.last().event);
+  if (last == nullptr) return false;
+  const auto events = places_of(match.places);
+  const std::vector<std::span<const event::Event* const>> places(events.begin(), events.end());
+  Context context;
+  context.subject = last;
+  context.places = places;
+  context.rule_key = key_values_;
+  context.lists = engine_.lists;
+  context.reader = this;
+  moment_ = moment_of(match);
+  const Value v = evaluate(engine_.ruleset->codes, pattern_.when, context);
+  return is_true(v);
+}
+
+Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key) {
+  return engine_.read_as_of(aggregate, key, moment_);
+}
+
+// ---------------------------------------------------------------- hits
+
+/// Exceptions, then everything the context can say. False when an exception silenced the hit.
+bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context) {
+  alerts::Hit& hit = placed.hit;
+  const Codes& codes = ruleset->codes;
+  for (const ExceptPlan& except : variant.excepts) {
+    if (except.until && hit.at >= *except.until) continue;
+    if (!is_true(evaluate(codes, except.when, context))) continue;
+    ++counters.excepted_by_rule[rule.info.name + "/" + except.name];
+    return false;
+  }
+  hit.rule = &rule.info;
+  std::vector<std::string> names;
+  const auto add_value = [&](const NamedCode& code) {
+    if (std::find(names.begin(), names.end(), code.name) != names.end()) return;
+    names.push_back(code.name);
+    hit.values.push_back(named(code, *ruleset, context));
+  };
+  for (const NamedCode& code : variant.let_values) add_value(code);
+  for (const NamedCode& code : variant.show) add_value(code);
+  for (const NamedCode& code : variant.features) add_value(code);
+  for (const TextPiece& piece : variant.because) {
+    if (piece.value == no_code) {
+      hit.because += piece.literal;
+    } else if (piece.is_group) {
+      hit.because += group_shown(group_values(codes, piece.value, context), piece.type, ruleset->schema);
+    } else {
+      hit.because += event::shown(settled(evaluate(codes, piece.value, context)), piece.type, ruleset->schema);
+    }
+  }
+  if (variant.action) {
+    const bool first = variant.decide_when == no_code || is_true(evaluate(codes, variant.decide_when, context));
+    hit.action = first ? variant.action : variant.otherwise;
+  }
+  if (variant.score != no_code) {
+    const Value score = settled(evaluate(codes, variant.score, context));
+    if (score.kind == event::Kind::number) hit.score = score.number();
+  }
+  if (!variant.once_key.empty()) {
+    std::vector<alerts::NamedValue> key;
+    bool whole = true;
+    for (const NamedCode& part : variant.once_key) {
+      const Value v = settled(evaluate(codes, part.code, context));
+      whole = whole && !v.is_missing();
+      key.push_back({part.name, event::json_text(v, part.type, ruleset->schema)});
+    }
+    if (whole) hit.once_key = std::move(key);
+  }
+  hit.id = alerts::hit_id(hit);
+  return true;
+}
+
+void Engine::State::hit_of_event(BatchEvent& e, std::uint32_t batch_index, const OnRule& on) {
+  const RulePlan& rule = ruleset->rules[on.rule];
+  const RuleVariant& variant = rule.variants[on.variant];
+  PlacedHit placed;
+  placed.release = e.release;
+  placed.rule = on.rule;
+  placed.batch_event = batch_index;
+  placed.hit.at = e.event.time;
+  placed.hit.events.push_back(bound_event(rule.alias, e.event, ruleset->schema));
+  Context context;
+  context.subject = &e.event;
+  context.row = e.row;
+  context.lists = lists;
+  if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
+}
+
+void Engine::State::hit_of_match(const PatternPlan& pattern, std::span<const Value> key_values, const nfa::Match& match,
+                                 std::uint32_t sequence, MatchHost& host) {
+  const RulePlan& rule = ruleset->rules[pattern.rule];
+  const RuleVariant& variant = rule.variants.front();
+  const KeySpace& space = ruleset->keyspaces[pattern.keyspace];
+  const auto events = host.places_of(match.places);
+  const std::vector<std::span<const event::Event* const>> places(events.begin(), events.end());
+  PlacedHit placed;
+  placed.by_time = match.by_deadline;
+  placed.release = match.last().order;
+  placed.rule = pattern.rule;
+  placed.sequence = sequence;
+  placed.hit.at = match.at;
+  if (match.by_deadline) placed.hit.deadline = match.at;
+  placed.hit.truncated = match.truncated;
+  for (std::size_t i = 0; i < key_values.size(); ++i) {
+    placed.hit.key.push_back({rule.key_names[i], event::json_text(key_values[i], space.parts[i].type, ruleset->schema)});
+  }
+  for (std::size_t place = 0; place < events.size(); ++place) {
+    for (const event::Event* e : events[place]) {
+      placed.hit.events.push_back(bound_event(pattern.places[place].alias, *e, ruleset->schema));
+    }
+  }
+  Context context;
+  context.subject = host.event_at(match.last().event);
+  if (context.subject == nullptr) return;
+  context.places = places;
+  context.rule_key = key_values;
+  context.lists = lists;
+  context.reader = &host;
+  host.set_moment(host.moment_of(match));
+  if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
+}
+
+}  // namespace tocsin::engine

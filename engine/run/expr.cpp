@@ -1,0 +1,432 @@
+#include "engine/run/expr.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace tocsin::engine {
+
+using event::Bound;
+using event::Kind;
+using event::Value;
+
+void ListState::add(const Value& value) {
+  Value kept = value;
+  if (value.kind == Kind::text) {
+    texts_.push_back(std::make_unique<std::string>(value.text()));
+    kept = Value::of_text(*texts_.back());
+  }
+  values_.insert(Entry{kept});
+}
+
+bool ListState::contains(const Value& value) const {
+  if (values_.contains(Entry{value})) return true;
+  if (value.kind != Kind::ip) return false;
+  return std::any_of(networks_.begin(), networks_.end(), [&](const event::Network& n) { return n.contains(value); });
+}
+
+namespace {
+
+Value missing() { return {}; }
+Value number_or_missing(const std::optional<Decimal>& d) { return d ? Value::of_number(*d) : missing(); }
+Value money_or_missing(const std::optional<Decimal>& d, event::Currency currency) {
+  return d ? Value::of_money(*d, currency) : missing();
+}
+
+/// What a comparison that is exact says about sign = order of (a, b).
+bool holds(Comparison comparison, int sign) {
+  switch (comparison) {
+    case Comparison::equal: return sign == 0;
+    case Comparison::not_equal: return sign != 0;
+    case Comparison::less: return sign < 0;
+    case Comparison::less_equal: return sign <= 0;
+    case Comparison::greater: return sign > 0;
+    case Comparison::greater_equal: return sign >= 0;
+  }
+  return false;
+}
+
+Comparison mirrored(Comparison comparison) {
+  switch (comparison) {
+    case Comparison::equal: return Comparison::equal;
+    case Comparison::not_equal: return Comparison::not_equal;
+    case Comparison::less: return Comparison::greater;
+    case Comparison::less_equal: return Comparison::greater_equal;
+    case Comparison::greater: return Comparison::less;
+    case Comparison::greater_equal: return Comparison::less_equal;
+  }
+  return comparison;
+}
+
+/// The true value is `a` or more (at_least), or `a` or less (at_most): settled when the answer is the same for all of them.
+Value compare_bounded(Comparison comparison, const Value& a, const Value& b) {
+  const std::optional<int> sign = event::order_of(a, b);
+  if (!sign) return missing();
+  // With at_least the order can only grow from `sign`, with at_most only fall.
+  const bool grows = a.bound == Bound::at_least;
+  bool some_true = false;
+  bool some_false = false;
+  for (int s = -1; s <= 1; ++s) {
+    if (grows ? s < *sign : s > *sign) continue;
+    (holds(comparison, s) ? some_true : some_false) = true;
+  }
+  if (some_true && some_false) return missing();
+  return Value::of_boolean(some_true);
+}
+
+const Value* field_of(const Codes& codes, std::uint32_t first, std::uint32_t count, const event::Event& e) {
+  for (std::uint32_t i = first; i < first + count; ++i) {
+    if (codes.field_refs[i].event == e.type) return &e.values[codes.field_refs[i].field];
+  }
+  return nullptr;
+}
+
+/// A value that only a comparison may use in its warming state.
+Value settled(Value v) { return v.bound == Bound::exact ? v : missing(); }
+
+Value arithmetic(NodeOp op, const Value& a, const Value& b) {
+  if (a.is_missing() || b.is_missing()) return missing();
+  const auto pair = [&](Kind x, Kind y) { return a.kind == x && b.kind == y; };
+  switch (op) {
+    case NodeOp::add:
+      if (pair(Kind::number, Kind::number)) return number_or_missing(add(a.number(), b.number()));
+      if (pair(Kind::money, Kind::money)) {
+        return a.currency == b.currency ? money_or_missing(add(a.number(), b.number()), a.currency) : missing();
+      }
+      if (pair(Kind::time, Kind::duration)) return Value::of_time(a.time() + b.duration());
+      if (pair(Kind::duration, Kind::time)) return Value::of_time(b.time() + a.duration());
+      if (pair(Kind::duration, Kind::duration)) {
+        std::int64_t sum = 0;
+        if (__builtin_add_overflow(a.duration().us, b.duration().us, &sum)) return missing();
+        return Value::of_duration({sum});
+      }
+      return missing();
+    case NodeOp::subtract:
+      if (pair(Kind::number, Kind::number)) return number_or_missing(subtract(a.number(), b.number()));
+      if (pair(Kind::money, Kind::money)) {
+        return a.currency == b.currency ? money_or_missing(subtract(a.number(), b.number()), a.currency) : missing();
+      }
+      if (pair(Kind::time, Kind::time)) return Value::of_duration(a.time() - b.time());
+      if (pair(Kind::time, Kind::duration)) return Value::of_time(a.time() - b.duration());
+      if (pair(Kind::duration, Kind::duration)) {
+        std::int64_t difference = 0;
+        if (__builtin_sub_overflow(a.duration().us, b.duration().us, &difference)) return missing();
+        return Value::of_duration({difference});
+      }
+      return missing();
+    case NodeOp::multiply: {
+      const auto scaled = [](const Value& d, const Value& n) {
+        // Microseconds times a nine-digit number, back to whole microseconds.
+        const auto product = multiply(Decimal{static_cast<Int128>(d.duration().us)}, n.number());
+        if (!product || product->units > INT64_MAX || product->units < INT64_MIN) return missing();
+        return Value::of_duration({static_cast<std::int64_t>(product->units)});
+      };
+      if (pair(Kind::number, Kind::number)) return number_or_missing(multiply(a.number(), b.number()));
+      if (pair(Kind::money, Kind::number)) return money_or_missing(multiply(a.number(), b.number()), a.currency);
+      if (pair(Kind::number, Kind::money)) return money_or_missing(multiply(a.number(), b.number()), b.currency);
+      if (pair(Kind::duration, Kind::number)) return scaled(a, b);
+      if (pair(Kind::number, Kind::duration)) return scaled(b, a);
+      return missing();
+    }
+    case NodeOp::divide:
+      if (pair(Kind::number, Kind::number)) return number_or_missing(divide(a.number(), b.number()));
+      if (pair(Kind::money, Kind::number)) return money_or_missing(divide(a.number(), b.number()), a.currency);
+      if (pair(Kind::money, Kind::money)) {
+        return a.currency == b.currency ? number_or_missing(divide(a.number(), b.number())) : missing();
+      }
+      if (pair(Kind::duration, Kind::duration)) {
+        return number_or_missing(divide(Decimal::from_integer(a.duration().us), Decimal::from_integer(b.duration().us)));
+      }
+      if (pair(Kind::duration, Kind::number)) {
+        const auto quotient = divide(Decimal{static_cast<Int128>(a.duration().us)}, b.number());
+        if (!quotient || quotient->units > INT64_MAX || quotient->units < INT64_MIN) return missing();
+        return Value::of_duration({static_cast<std::int64_t>(quotient->units)});
+      }
+      return missing();
+    case NodeOp::remainder:
+      if (pair(Kind::number, Kind::number)) return number_or_missing(remainder(a.number(), b.number()));
+      return missing();
+    default: return missing();
+  }
+}
+
+/// One evaluation: the codes and the context of it, so that recursion passes two words.
+class Evaluation {
+ public:
+  Evaluation(const Codes& codes, Context& context) : codes_(codes), context_(context) {}
+
+  Value run(std::uint32_t index) {
+    const Node& node = codes_.nodes[index];
+    switch (node.op) {
+      case NodeOp::constant: return node.value;
+      case NodeOp::field:
+        if (!node.flag) return context_.subject->values[node.a];
+        return found(field_of(codes_, node.a, node.b, *context_.subject));
+      case NodeOp::row_read: return context_.row[node.a];
+      case NodeOp::late_read: return late_read(node);
+      case NodeOp::place_field:
+      case NodeOp::group_first:
+        return context_.places[node.a].empty() ? missing()
+                                               : found(field_of(codes_, node.b, node.c, *context_.places[node.a].front()));
+      case NodeOp::group_last:
+        return context_.places[node.a].empty() ? missing()
+                                               : found(field_of(codes_, node.b, node.c, *context_.places[node.a].back()));
+      case NodeOp::group_count:
+        return Value::of_integer(static_cast<std::int64_t>(context_.places[node.a].size()));
+      case NodeOp::some: return some(node);
+      case NodeOp::member_field: return found(field_of(codes_, node.b, node.c, *context_.member));
+      case NodeOp::group_aggregate: return group_aggregate(node);
+      case NodeOp::rule_key: return context_.rule_key[node.a];
+      case NodeOp::let: return run(context_.lets[node.a]);
+      case NodeOp::not_: {
+        const Value v = child(node, 0);
+        return v.kind == Kind::boolean ? Value::of_boolean(!v.boolean()) : missing();
+      }
+      case NodeOp::and_: return chain(node, false);
+      case NodeOp::or_: return chain(node, true);
+      case NodeOp::compare: return compare(static_cast<Comparison>(node.b), child(node, 0), child(node, 1));
+      case NodeOp::in_values: return in_values(node);
+      case NodeOp::in_group: return in_group(node);
+      case NodeOp::in_list: {
+        const Value v = settled(child(node, 0));
+        return v.is_missing() ? missing() : Value::of_boolean(context_.lists[node.a].contains(v));
+      }
+      case NodeOp::in_range: {
+        const Value v = child(node, 0);
+        const Value low = compare(Comparison::greater_equal, v, child(node, 1));
+        const Value high = compare(node.flag ? Comparison::less : Comparison::less_equal, v, child(node, 2));
+        if ((!low.is_missing() && !low.boolean()) || (!high.is_missing() && !high.boolean())) return Value::of_boolean(false);
+        if (low.is_missing() || high.is_missing()) return missing();
+        return Value::of_boolean(true);
+      }
+      case NodeOp::is_missing: return Value::of_boolean(child(node, 0).is_missing());
+      case NodeOp::contains:
+      case NodeOp::starts_with:
+      case NodeOp::ends_with: return text_test(node);
+      case NodeOp::add:
+      case NodeOp::subtract:
+      case NodeOp::multiply:
+      case NodeOp::divide:
+      case NodeOp::remainder: {
+        const Value a = settled(child(node, 0));
+        return arithmetic(node.op, a, settled(child(node, 1)));
+      }
+      case NodeOp::negate: {
+        const Value v = settled(child(node, 0));
+        if (v.kind == Kind::number) return number_or_missing(negate(v.number()));
+        if (v.kind == Kind::money) return money_or_missing(negate(v.number()), v.currency);
+        if (v.kind == Kind::duration && v.duration().us != INT64_MIN) return Value::of_duration({-v.duration().us});
+        return missing();
+      }
+      case NodeOp::coalesce: {
+        const Value v = child(node, 0);
+        return v.is_missing() ? child(node, 1) : v;
+      }
+      case NodeOp::money_as: {
+        // Until rates exist (LANGUAGE V5) only the identity is known; anything else is missing, and counted as unknown.
+        const Value v = settled(child(node, 0));
+        return v.kind == Kind::money && v.currency == node.currency ? v : missing();
+      }
+      case NodeOp::function_abs: {
+        const Value v = settled(child(node, 0));
+        if (v.kind == Kind::number) return v.number().units < 0 ? number_or_missing(negate(v.number())) : v;
+        if (v.kind == Kind::money) return v.number().units < 0 ? money_or_missing(negate(v.number()), v.currency) : v;
+        if (v.kind == Kind::duration) return Value::of_duration({v.duration().us < 0 ? -v.duration().us : v.duration().us});
+        return missing();
+      }
+      case NodeOp::function_hours_between: {
+        const Value a = settled(child(node, 0));
+        const Value b = settled(child(node, 1));
+        if (a.kind != Kind::time || b.kind != Kind::time) return missing();
+        const Duration d = a.time() < b.time() ? b.time() - a.time() : a.time() - b.time();
+        return number_or_missing(divide(Decimal::from_integer(d.us), Decimal::from_integer(Duration::hours(1).us)));
+      }
+      case NodeOp::score: return context_.score;
+      case NodeOp::any_rule_decides: return Value::of_boolean((context_.actions_decided >> node.a & 1U) != 0);
+      case NodeOp::any_rule_tagged:
+        return Value::of_boolean(std::find(context_.tags_fired.begin(), context_.tags_fired.end(), node.value.text()) !=
+                                 context_.tags_fired.end());
+    }
+    return missing();
+  }
+
+ private:
+  Value child(const Node& node, std::uint32_t i) { return run(codes_.children[node.first_child + i]); }
+  static Value found(const Value* v) { return v == nullptr ? missing() : *v; }
+
+  /// Kleene: `decisive` (true for or, false for and) wins at once; unknown remains unless it does.
+  Value chain(const Node& node, bool decisive) {
+    bool unknown = false;
+    for (std::uint32_t i = 0; i < node.child_count; ++i) {
+      const Value v = child(node, i);
+      if (v.kind != Kind::boolean) {
+        unknown = true;
+      } else if (v.boolean() == decisive) {
+        return Value::of_boolean(decisive);
+      }
+    }
+    return unknown ? missing() : Value::of_boolean(!decisive);
+  }
+
+  Value late_read(const Node& node) {
+    Value key[8];
+    TOCSIN_CHECK(node.child_count <= 8, node.child_count);
+    for (std::uint32_t i = 0; i < node.child_count; ++i) {
+      key[i] = settled(child(node, i));
+      if (key[i].is_missing()) return missing();
+    }
+    return context_.reader->read(node.a, {key, node.child_count});
+  }
+
+  Value some(const Node& node) {
+    bool unknown = false;
+    const event::Event* outer = context_.member;
+    for (const event::Event* member : context_.places[node.a]) {
+      context_.member = member;
+      const Value v = child(node, 0);
+      if (is_true(v)) {
+        context_.member = outer;
+        return v;
+      }
+      unknown = unknown || v.kind != Kind::boolean;
+    }
+    context_.member = outer;
+    return unknown ? missing() : Value::of_boolean(false);
+  }
+
+  Value group_aggregate(const Node& node) {
+    const auto function = static_cast<GroupFunction>(node.b);
+    const event::Event* outer = context_.member;
+    std::vector<Value> values;
+    for (const event::Event* member : context_.places[node.a]) {
+      context_.member = member;
+      const Value v = settled(child(node, 0));
+      if (!v.is_missing()) values.push_back(v);
+    }
+    context_.member = outer;
+    switch (function) {
+      case GroupFunction::count: return Value::of_integer(static_cast<std::int64_t>(values.size()));
+      case GroupFunction::first: return values.empty() ? missing() : values.front();
+      case GroupFunction::last: return values.empty() ? missing() : values.back();
+      case GroupFunction::distinct: {
+        std::size_t distinct = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const auto end = values.begin() + static_cast<std::ptrdiff_t>(i);
+          if (std::none_of(values.begin(), end, [&](const Value& v) { return event::same(v, values[i]); })) ++distinct;
+        }
+        return Value::of_integer(static_cast<std::int64_t>(distinct));
+      }
+      case GroupFunction::min:
+      case GroupFunction::max: {
+        Value best = missing();
+        for (const Value& v : values) {
+          const std::optional<int> sign = best.is_missing() ? std::nullopt : event::order_of(v, best);
+          if (best.is_missing() || (sign && (function == GroupFunction::min ? *sign < 0 : *sign > 0))) best = v;
+        }
+        return best;
+      }
+      case GroupFunction::sum:
+      case GroupFunction::avg: {
+        if (values.empty()) {
+          if (function == GroupFunction::avg) return missing();
+          return node.currency.code != 0 ? Value::of_money({}, node.currency) : Value::of_integer(0);
+        }
+        Value total = values.front();
+        for (std::size_t i = 1; i < values.size(); ++i) total = arithmetic(NodeOp::add, total, values[i]);
+        if (function == GroupFunction::sum || total.is_missing()) return total;
+        return arithmetic(NodeOp::divide, total, Value::of_integer(static_cast<std::int64_t>(values.size())));
+      }
+    }
+    return missing();
+  }
+
+  Value in_values(const Node& node) {
+    const Value v = settled(child(node, 0));
+    if (v.is_missing()) return missing();
+    if (v.kind == Kind::ip) {
+      for (std::uint32_t i = node.a; i < node.a + node.b; ++i) {
+        if (codes_.networks[i].contains(v)) return Value::of_boolean(true);
+      }
+    }
+    bool unknown = false;
+    for (std::uint32_t i = 1; i < node.child_count; ++i) {
+      const Value element = settled(child(node, i));
+      if (element.is_missing()) {
+        unknown = true;
+      } else if (event::same(v, element)) {
+        return Value::of_boolean(true);
+      }
+    }
+    return unknown ? missing() : Value::of_boolean(false);
+  }
+
+  Value in_group(const Node& node) {
+    const Value v = settled(child(node, 0));
+    if (v.is_missing()) return missing();
+    bool unknown = false;
+    for (const event::Event* member : context_.places[node.a]) {
+      const Value element = found(field_of(codes_, node.b, node.c, *member));
+      if (element.is_missing()) {
+        unknown = true;
+      } else if (event::same(v, element)) {
+        return Value::of_boolean(true);
+      }
+    }
+    return unknown ? missing() : Value::of_boolean(false);
+  }
+
+  Value text_test(const Node& node) {
+    const Value a = child(node, 0);
+    const Value b = child(node, 1);
+    if (a.kind != Kind::text || b.kind != Kind::text) return missing();
+    if (node.op == NodeOp::contains) return Value::of_boolean(a.text().find(b.text()) != std::string_view::npos);
+    if (node.op == NodeOp::starts_with) return Value::of_boolean(a.text().starts_with(b.text()));
+    return Value::of_boolean(a.text().ends_with(b.text()));
+  }
+
+  const Codes& codes_;
+  Context& context_;
+};
+
+}  // namespace
+
+Value compare(Comparison comparison, const Value& a, const Value& b) {
+  if (a.is_missing() || b.is_missing()) return {};
+  if (a.bound != Bound::exact || b.bound != Bound::exact) [[unlikely]] {
+    if (a.bound != Bound::exact && b.bound != Bound::exact) return {};
+    return a.bound != Bound::exact ? compare_bounded(comparison, a, b) : compare_bounded(mirrored(comparison), b, a);
+  }
+  if (comparison == Comparison::equal || comparison == Comparison::not_equal) {
+    if (a.kind != b.kind || (a.kind == Kind::money && a.currency != b.currency)) return {};
+    return Value::of_boolean(event::same(a, b) == (comparison == Comparison::equal));
+  }
+  const std::optional<int> sign = event::order_of(a, b);
+  return sign ? Value::of_boolean(holds(comparison, *sign)) : Value{};
+}
+
+Value evaluate(const Codes& codes, CodeId code, Context& context) { return Evaluation(codes, context).run(code); }
+
+std::vector<Value> group_values(const Codes& codes, CodeId code, Context& context) {
+  const Node& node = codes.nodes[code];
+  std::vector<Value> values;
+  for (const event::Event* member : context.places[node.a]) {
+    const Value* v = field_of(codes, node.b, node.c, *member);
+    values.push_back(v == nullptr ? Value{} : *v);
+  }
+  return values;
+}
+
+std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId code, const Context& context) {
+  const Node& node = codes.nodes[code];
+  if (node.op == NodeOp::is_missing || node.op == NodeOp::coalesce) return std::nullopt;
+  if (node.op == NodeOp::field && context.subject != nullptr) {
+    if (!node.flag) return context.subject->values[node.a].is_missing() ? std::optional(static_cast<event::FieldIndex>(node.a)) : std::nullopt;
+    return std::nullopt;
+  }
+  if (node.op == NodeOp::let) return first_missing_field(codes, context.lets[node.a], context);
+  for (std::uint32_t i = 0; i < node.child_count; ++i) {
+    if (const auto field = first_missing_field(codes, codes.children[node.first_child + i], context)) return field;
+  }
+  return std::nullopt;
+}
+
+}  // namespace tocsin::engine

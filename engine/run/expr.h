@@ -1,0 +1,135 @@
+// Expressions as run: all nodes of all expressions of a ruleset in one flat array, children before parents, evaluated by one
+// function with every case in view. Three-valued (LANGUAGE V2): unknown and missing are one value. No allocation: results are
+// 24-byte values, texts are views.
+//
+// Aggregates are read in two ways. On the path of an event they were read in the feature stratum and stand in the event's row
+// (`row_read`). After a sequence, and at deadlines, they are asked for as of a moment under a key (`late_read`), which is rarer
+// and slower.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/check.h"
+#include "event/event.h"
+
+namespace tocsin::engine {
+
+using CodeId = std::uint32_t;  // index of a root node
+inline constexpr CodeId no_code = 0xffffffffU;
+
+enum class NodeOp : std::uint8_t {
+  constant,
+  field,             // of the subject; a: field index, or (flag) a: first of b entries in `field_refs`
+  row_read,          // a: slot in the subject's row
+  late_read,         // a: aggregate; children: key parts
+  place_field,       // a: place; fields as in `field_refs` [b, b + c)
+  group_first, group_last,
+  group_count,       // a: place
+  some,              // a: place; child 0
+  member_field,      // fields as in `field_refs` [b, b + c)
+  group_aggregate,   // a: place; b: GroupFunction; child 0 per member
+  rule_key,          // a: part
+  let,               // a: let
+  not_, and_, or_,
+  compare,           // b: Comparison; children 0, 1
+  in_values,         // child 0 in children 1…; networks [a, a + b) too
+  in_group,          // child 0 in the values of child 1 (group_values) over place a
+  in_list,           // a: list; child 0
+  in_range,          // children 0, 1, 2; flag: half open
+  is_missing,
+  contains, starts_with, ends_with,
+  add, subtract, multiply, divide, remainder, negate,
+  coalesce,
+  money_as,          // currency
+  function_abs, function_hours_between,
+  score,
+  any_rule_decides,  // a: action
+  any_rule_tagged,   // text
+};
+
+enum class Comparison : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
+enum class GroupFunction : std::uint8_t { count, sum, avg, min, max, first, last, distinct };
+
+struct FieldOf {
+  event::EventTypeId event = 0;
+  event::FieldIndex field = 0;
+};
+
+struct Node {
+  NodeOp op = NodeOp::constant;
+  bool flag = false;
+  event::Currency currency;
+  std::uint32_t a = 0, b = 0, c = 0;
+  std::uint32_t first_child = 0;  // in `children`
+  std::uint32_t child_count = 0;
+  event::Value value;             // constant; any_rule_tagged: the tag
+};
+
+/// All expressions of a ruleset.
+struct Codes {
+  std::vector<Node> nodes;
+  std::vector<std::uint32_t> children;
+  std::vector<FieldOf> field_refs;
+  std::vector<event::Network> networks;
+};
+
+/// A list as it is now: values by content, networks by scan.
+class ListState {
+ public:
+  void add(const event::Value& value);          // texts are copied
+  void add(const event::Network& network) { networks_.push_back(network); }
+  [[nodiscard]] bool contains(const event::Value& value) const;
+
+ private:
+  struct Entry { event::Value value; };
+  struct Hash { std::size_t operator()(const Entry& e) const { return event::hash_of(e.value); } };
+  struct Same { bool operator()(const Entry& x, const Entry& y) const { return event::same(x.value, y.value); } };
+  std::unordered_set<Entry, Hash, Same> values_;
+  std::vector<std::unique_ptr<std::string>> texts_;
+  std::vector<event::Network> networks_;
+};
+
+/// Answers an aggregate as of the context's moment.
+class AggregateReader {
+ public:
+  virtual ~AggregateReader() = default;
+  virtual event::Value read(std::uint32_t aggregate, std::span<const event::Value> key) = 0;
+};
+
+/// What an expression may look at. Only the members its place in the rule allows are set.
+struct Context {
+  const event::Event* subject = nullptr;
+  std::span<const event::Value> row;                                 // the subject's aggregate reads
+  std::span<const std::span<const event::Event* const>> places;     // bound events per place
+  std::span<const event::Value> rule_key;
+  std::span<const CodeId> lets;
+  std::span<const ListState> lists;
+  AggregateReader* reader = nullptr;
+  const event::Event* member = nullptr;                              // inside `some` and group functions
+  // policies
+  event::Value score;
+  std::uint32_t actions_decided = 0;                                 // bit per Action
+  std::span<const std::string_view> tags_fired;
+};
+
+event::Value evaluate(const Codes& codes, CodeId code, Context& context);
+
+/// True only when the expression is true.
+inline bool is_true(const event::Value& v) { return v.kind == event::Kind::boolean && v.low != 0; }
+
+/// -: unknown; warming bounds settle what they can (LANGUAGE W11).
+event::Value compare(Comparison comparison, const event::Value& a, const event::Value& b);
+
+/// The values of a group's members for a text placeholder.
+std::vector<event::Value> group_values(const Codes& codes, CodeId code, Context& context);
+
+/// Index of the first field, in written order, that the expression reads from its subject and that is missing there.
+std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId code, const Context& context);
+
+}  // namespace tocsin::engine

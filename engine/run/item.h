@@ -1,0 +1,35 @@
+// The one way into the engine: items, in the order in which they happened here. Everything the engine does follows from them,
+// so a run can be repeated from what was recorded: without ticks absence would never fire on a quiet topic, without activations
+// a replay could not know which rules were in force.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "event/event.h"
+
+namespace tocsin::engine {
+
+struct Ruleset;
+
+enum class ItemKind : std::uint8_t {
+  event,        // `event`; its memory is borrowed for the length of the step
+  tick,         // moves the watermark to `time` at least: what waits up to there is released, deadlines before it fire
+  idle,         // `partition` gave nothing for a while and is left out of the watermark until its next event
+  activation,   // `ruleset` goes live; state of what means the same is kept
+  list_change,  // list number `list` of the active rules now also holds `values` and `networks`
+};
+
+struct Item {
+  ItemKind kind = ItemKind::event;
+  event::Event event;
+  Timestamp time;
+  std::uint32_t partition = 0;
+  std::shared_ptr<const Ruleset> ruleset;
+  std::uint32_t list = 0;
+  std::vector<event::Value> values;
+  std::vector<event::Network> networks;
+};
+
+}  // namespace tocsin::engine

@@ -1,0 +1,448 @@
+// What a checkpoint holds of an engine, and how it comes back; and the change of rules, which goes the same way: everything
+// that lives is written as sections tagged with fingerprints of meaning, and the new rules take up the sections that mean the
+// same to them. Layout: docs/state_format.md.
+#include <algorithm>
+
+#include "base/coding.h"
+#include "engine/run/engine_state.h"
+#include "event/pack.h"
+#include "state/key.h"
+#include "state/records.h"
+#include "state/slab.h"
+
+namespace tocsin::engine {
+
+using event::Value;
+
+namespace {
+
+constexpr std::uint8_t engine_format = 1;
+constexpr std::uint64_t log_bounds_section = 0x746f6373696e0001ULL;  // begin and end of the key's log
+
+std::string limit_name(const alerts::Policy& policy) { return "limit:" + policy.name; }
+
+}  // namespace
+
+void Engine::State::make_tables() {
+  tables.clear();
+  tables.resize(ruleset->keyspaces.size());
+  for (auto& shards : tables) shards.resize(options.shards);
+  limits.assign(ruleset->policies.size(), {});
+  lists.clear();
+  for (const ListPlan& list : ruleset->lists) {
+    ListState state;
+    for (const Value& v : list.values) state.add(v);
+    for (const event::Network& n : list.networks) state.add(n);
+    lists.push_back(std::move(state));
+  }
+  dirty_keys.clear();
+  timers = {};
+  bits_pool.clear();
+}
+
+std::string Engine::State::encode_key(std::uint32_t keyspace, const KeyState& key) const {
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  std::vector<state::Section> sections;
+  for (std::size_t slot = 0; slot < key.columns.size(); ++slot) {
+    if (key.columns[slot].empty()) continue;
+    const state::ColumnLayout& layout = ruleset->columns[space.columns[slot]].layout;
+    state::Section section{layout.fingerprint, {}};
+    key.columns[slot].encode(layout, section.bytes);
+    sections.push_back(std::move(section));
+  }
+  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
+    if (!key.runs[slot].body) continue;
+    const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
+    state::Section section{program.fingerprint, {}};
+    nfa::encode(program, key.runs[slot], section.bytes);
+    sections.push_back(std::move(section));
+  }
+  state::Section bounds{log_bounds_section, {}};
+  ByteWriter out(bounds.bytes);
+  out.put_varint(key.log.begin());
+  out.put_varint(key.log.end());
+  if (key.log.end() > 0) sections.push_back(std::move(bounds));
+  return state::encode_slab(sections, key.last_seen);
+}
+
+Status Engine::State::decode_key_state(std::uint32_t keyspace, KeyState& key, std::string_view bytes) {
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  Result<state::Slab> slab = state::decode_slab(bytes);
+  if (!slab) return slab.error();
+  key.last_seen = slab.value().last_seen;
+  for (const state::Section& section : slab.value().sections) {
+    if (section.fingerprint == log_bounds_section) {
+      ByteReader in(section.bytes);
+      const std::uint64_t begin = in.get_varint();
+      const std::uint64_t end = in.get_varint();
+      if (in.failed()) return Error{ErrorKind::corrupt, "the bounds of a key's event log do not read"};
+      if (Status status = key.log.restore_end(begin, end); !status) return status;
+      continue;
+    }
+    bool claimed = false;
+    for (std::size_t slot = 0; slot < space.columns.size() && !claimed; ++slot) {
+      const state::ColumnLayout& layout = ruleset->columns[space.columns[slot]].layout;
+      if (layout.fingerprint != section.fingerprint) continue;
+      Result<state::Column> column = state::Column::decode(layout, section.bytes);
+      if (!column) return column.error();
+      if (key.columns.empty()) key.columns = std::vector<state::Column>(space.columns.size());
+      key.columns[slot] = column.take();
+      claimed = true;
+    }
+    for (std::size_t slot = 0; slot < space.programs.size() && !claimed; ++slot) {
+      const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
+      if (program.fingerprint != section.fingerprint) continue;
+      std::optional<nfa::Runs> runs = nfa::decode(program, section.bytes);
+      if (!runs) return Error{ErrorKind::corrupt, "the partial matches of a key do not read"};
+      if (key.runs.empty()) key.runs.resize(space.programs.size());
+      key.runs[slot] = std::move(*runs);
+      claimed = true;
+    }
+    if (!claimed) ++dropped_sections;
+  }
+  return {};
+}
+
+bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key) {
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  const Timestamp watermark = order.watermark();
+  bool empty = true;
+  for (std::size_t slot = 0; slot < key.columns.size(); ++slot) {
+    key.columns[slot].expire(ruleset->columns[space.columns[slot]].layout, watermark);
+    empty = empty && key.columns[slot].empty();
+  }
+  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
+    if (!key.runs[slot].body) continue;
+    const auto end = nfa::expires_at(ruleset->patterns[space.programs[slot]].program, key.runs[slot]);
+    if (key.runs[slot].empty() || (end && *end < watermark)) key.runs[slot] = {};
+    empty = empty && !key.runs[slot].body;
+  }
+  tidy_key(key);
+  return empty && key.log.empty();
+}
+
+void Engine::State::forget_records(std::uint32_t keyspace, const KeyState& key, std::vector<std::string>& records) const {
+  const std::uint64_t space = ruleset->keyspaces[keyspace].fingerprint;
+  const std::string_view bytes = state::KeyTable<KeyState>::key_of(key);
+  const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(key);
+  for (auto [at, end] = key.log.trimmed(); at < end; ++at) records.push_back(state::log_record({space, hash, bytes, at}));
+  for (const std::uint64_t at : key.log.dropped()) records.push_back(state::log_record({space, hash, bytes, at}));
+  if (key.stored) records.push_back(state::slab_record({space, bytes}));
+}
+
+void Engine::capture(state::WriteSet& writes) {
+  State& s = *state_;
+  const Ruleset& rules = *s.ruleset;
+  for (const auto& [keyspace, key] : s.dirty_keys) {
+    const std::uint64_t space = rules.keyspaces[keyspace].fingerprint;
+    const std::string bytes(state::KeyTable<KeyState>::key_of(*key));
+    const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(*key);
+    key->dirty = false;
+    if (s.expire_key(keyspace, *key)) {
+      std::vector<std::string> records;
+      s.forget_records(keyspace, *key, records);
+      for (std::string& record : records) writes.erase(std::move(record));
+      s.table_of(keyspace, hash).erase(hash, bytes);
+      continue;
+    }
+    for (auto [at, end] = key->log.trimmed(); at < end; ++at) writes.erase(state::log_record({space, hash, bytes, at}));
+    for (const std::uint64_t at : key->log.dropped()) writes.erase(state::log_record({space, hash, bytes, at}));
+    for (std::uint64_t at = key->log.dirty_from(); at < key->log.end(); ++at) {
+      if (const auto packed = key->log.find(at)) writes.put(state::log_record({space, hash, bytes, at}), std::string(*packed));
+    }
+    key->log.checkpointed();
+    writes.put(state::slab_record({space, bytes}), s.encode_key(keyspace, *key));
+    key->stored = true;
+  }
+  s.dirty_keys.clear();
+  for (std::string& record : s.orphans) writes.erase(std::move(record));
+  s.orphans.clear();
+
+  for (const Order::Place& place : s.order.removed) writes.erase(state::order_record({place.time, place.position}));
+  for (const Order::Place& place : s.order.added) {
+    const auto waiting = s.order.waiting().find(place);
+    if (waiting != s.order.waiting().end()) {
+      writes.put(state::order_record({place.time, place.position}), waiting->second);
+    }
+  }
+  s.order.checkpointed();
+  for (const state::IdsSeen::Seen& seen : s.ids.added()) {
+    writes.put(state::id_seen_record(seen.id), state::IdsSeen::encode(seen.until));
+  }
+  for (const Digest& id : s.ids.expired()) writes.erase(state::id_seen_record(id));
+  s.ids.checkpointed();
+  for (auto& [key, value] : s.book.take_changes()) {
+    std::string record = state::alert_record({0, key});
+    if (value) {
+      writes.put(std::move(record), std::move(*value));
+    } else {
+      writes.erase(std::move(record));
+    }
+  }
+  for (std::size_t p = 0; p < rules.policies.size(); ++p) {
+    if (!rules.policies[p].limit) continue;
+    std::string bytes;
+    s.limits[p].encode(bytes);
+    writes.put(state::meta_record(limit_name(rules.policies[p])), std::move(bytes));
+  }
+
+  std::string engine;
+  ByteWriter out(engine);
+  out.put_u8(engine_format);
+  out.put_u64(s.released);
+  out.put_i64(s.order.watermark().us);
+  out.put_u8(s.begins ? 1 : 0);
+  out.put_i64(s.begins.value_or(Timestamp{}).us);
+  out.put_i64(s.ids.now().us);
+  out.put_varint(s.order.partitions().size());
+  for (const Order::Partition& p : s.order.partitions()) {
+    out.put_i64(p.largest.us);
+    out.put_varint(p.sequence);
+    out.put_u8(static_cast<std::uint8_t>((p.idle ? 1U : 0U) | (p.seen ? 2U : 0U)));
+  }
+  out.put_varint(s.column_begins.size());
+  for (const auto& [fingerprint, begins] : s.column_begins) {
+    out.put_u64(fingerprint);
+    out.put_i64(begins.us);
+  }
+  out.put_varint(rules.columns.size());
+  for (const ColumnPlan& column : rules.columns) out.put_u64(column.layout.fingerprint);
+  writes.put(state::meta_record("engine"), std::move(engine));
+
+  std::string text;
+  ByteWriter rules_out(text);
+  rules_out.put_bytes(rules.digest_text);
+  rules_out.put_varint(rules.files.size());
+  for (const Ruleset::File& file : rules.files) {
+    rules_out.put_bytes(file.path);
+    rules_out.put_bytes(file.text);
+  }
+  writes.put(state::meta_record("rules"), std::move(text));
+}
+
+Result<bool> Engine::restore(state::Store& store) {
+  State& s = *state_;
+  TOCSIN_CHECK(s.released == 0 && s.batch.empty());
+  Result<std::optional<std::string>> meta = store.get(state::meta_record("engine"));
+  if (!meta) return meta.error();
+  if (!meta.value()) return false;
+  const auto corrupt = [](const std::string& what) {
+    return Error{ErrorKind::corrupt, what + " does not read; restore the store directory from a backup, or start with an empty "
+                                     "one and replay"};
+  };
+  ByteReader in(*meta.value());
+  if (in.get_u8() != engine_format) return corrupt("the engine's record in the store (of another format)");
+  s.released = in.get_u64();
+  const Timestamp watermark{in.get_i64()};
+  const bool has_begins = in.get_u8() != 0;
+  const Timestamp begins{in.get_i64()};
+  if (has_begins) s.begins = begins;
+  const Timestamp ids_now{in.get_i64()};
+  const std::uint64_t partitions = in.get_varint();
+  for (std::uint64_t i = 0; i < partitions && !in.failed(); ++i) {
+    Order::Partition p;
+    p.largest.us = in.get_i64();
+    p.sequence = in.get_varint();
+    const std::uint8_t flags = in.get_u8();
+    p.idle = (flags & 1U) != 0;
+    p.seen = (flags & 2U) != 0;
+    s.order.restore(watermark, static_cast<std::uint32_t>(i), p);
+  }
+  std::uint64_t count = in.get_varint();
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
+    const std::uint64_t fingerprint = in.get_u64();
+    s.column_begins[fingerprint] = Timestamp{in.get_i64()};
+  }
+  std::vector<std::uint64_t> known_columns;
+  count = in.get_varint();
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) known_columns.push_back(in.get_u64());
+  if (in.failed() || !in.at_end()) return corrupt("the engine's record in the store");
+  for (const ColumnPlan& column : s.ruleset->columns) {
+    if (std::find(known_columns.begin(), known_columns.end(), column.layout.fingerprint) == known_columns.end()) {
+      s.column_begins[column.layout.fingerprint] = watermark;
+    }
+  }
+  s.ids.advance(ids_now);
+
+  Status status;
+  std::map<std::uint64_t, std::uint32_t> keyspaces;
+  for (std::uint32_t i = 0; i < s.ruleset->keyspaces.size(); ++i) keyspaces[s.ruleset->keyspaces[i].fingerprint] = i;
+
+  // The log before the slabs: a slab's bounds close the log it belongs to.
+  Status scan = store.scan(state::records_of(state::RecordType::log), [&](std::string_view record, std::string_view value) {
+    const auto key = state::parse_log_record(record);
+    if (!key) {
+      status = corrupt("the key of an event log record");
+      return false;
+    }
+    const auto space = keyspaces.find(key->keyspace);
+    if (space == keyspaces.end()) return true;  // nobody asks about these keys any more
+    KeyState& state = s.table_of(space->second, key->hash).get_or_create(key->hash, key->key);
+    status = state.log.restore(key->position, value);
+    return status.ok();
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  scan = store.scan(state::records_of(state::RecordType::slab), [&](std::string_view record, std::string_view value) {
+    const auto key = state::parse_slab_record(record);
+    if (!key) {
+      status = corrupt("the key of a slab");
+      return false;
+    }
+    const auto space = keyspaces.find(key->keyspace);
+    if (space == keyspaces.end()) {
+      ++s.dropped_sections;
+      return true;
+    }
+    const std::uint64_t hash = hash64(key->key);
+    KeyState& state = s.table_of(space->second, hash).get_or_create(hash, key->key);
+    state.stored = true;
+    status = s.decode_key_state(space->second, state, value);
+    if (status.ok()) s.schedule(space->second, state, key->key, hash);
+    return status.ok();
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  scan = store.scan(state::records_of(state::RecordType::order), [&](std::string_view record, std::string_view value) {
+    const auto key = state::parse_order_record(record);
+    if (!key) {
+      status = corrupt("the key of a waiting event");
+      return false;
+    }
+    s.order.restore_waiting({key->time, key->position}, std::string(value));
+    return true;
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  scan = store.scan(state::records_of(state::RecordType::id_seen), [&](std::string_view record, std::string_view value) {
+    const auto id = state::parse_id_seen_record(record);
+    const Result<Timestamp> until = state::IdsSeen::decode(value);
+    if (!id || !until) {
+      status = corrupt("an id seen");
+      return false;
+    }
+    s.ids.restore({*id, until.value()});
+    return true;
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  scan = store.scan(state::records_of(state::RecordType::alert), [&](std::string_view record, std::string_view value) {
+    const auto key = state::parse_alert_record(record);
+    if (!key) {
+      status = corrupt("the key of an open alert");
+      return false;
+    }
+    status = s.book.restore(key->subject, value);
+    return status.ok();
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  for (std::size_t p = 0; p < s.ruleset->policies.size(); ++p) {
+    if (!s.ruleset->policies[p].limit) continue;
+    Result<std::optional<std::string>> bytes = store.get(state::meta_record(limit_name(s.ruleset->policies[p])));
+    if (!bytes) return bytes.error();
+    if (!bytes.value()) continue;
+    std::optional<alerts::LimitState> limit = alerts::LimitState::decode(*bytes.value());
+    if (!limit) return corrupt("the limit of policy " + s.ruleset->policies[p].name);
+    s.limits[p] = std::move(*limit);
+  }
+  return true;
+}
+
+void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
+  // Everything that lives, written down under the old rules…
+  struct Written {
+    std::uint64_t keyspace = 0;
+    std::string key;
+    std::string slab;
+    state::EventLog log;
+    bool stored = false;
+  };
+  std::vector<Written> written;
+  for (std::uint32_t keyspace = 0; keyspace < tables.size(); ++keyspace) {
+    for (auto& table : tables[keyspace]) {
+      table.for_each_sorted([&](std::string_view key, KeyState& state) {
+        Written w{ruleset->keyspaces[keyspace].fingerprint, std::string(key), encode_key(keyspace, state), {}, state.stored};
+        w.log = std::move(state.log);
+        written.push_back(std::move(w));
+      });
+    }
+  }
+  std::map<std::string, alerts::LimitState> old_limits;
+  for (std::size_t p = 0; p < limits.size(); ++p) old_limits[ruleset->policies[p].name] = std::move(limits[p]);
+  std::vector<std::uint64_t> known_columns;
+  for (const ColumnPlan& column : ruleset->columns) known_columns.push_back(column.layout.fingerprint);
+
+  // … and taken up by the new ones.
+  const std::shared_ptr<const Ruleset> old = std::move(ruleset);
+  ruleset = std::move(next);
+  make_tables();
+  for (const ColumnPlan& column : ruleset->columns) {
+    if (std::find(known_columns.begin(), known_columns.end(), column.layout.fingerprint) == known_columns.end()) {
+      column_begins[column.layout.fingerprint] = order.watermark();
+    }
+  }
+  for (std::size_t p = 0; p < ruleset->policies.size(); ++p) {
+    const auto kept = old_limits.find(ruleset->policies[p].name);
+    if (kept != old_limits.end()) limits[p] = std::move(kept->second);
+  }
+  std::map<std::uint64_t, std::uint32_t> keyspaces;
+  for (std::uint32_t i = 0; i < ruleset->keyspaces.size(); ++i) keyspaces[ruleset->keyspaces[i].fingerprint] = i;
+  for (Written& w : written) {
+    const auto space = keyspaces.find(w.keyspace);
+    const std::uint64_t hash = hash64(w.key);
+    if (space == keyspaces.end()) {
+      // Nobody asks about keys of this kind any more: the next checkpoint takes their records out of the store.
+      ++dropped_sections;
+      if (w.stored) orphans.push_back(state::slab_record({w.keyspace, w.key}));
+      const std::uint64_t first = std::min(w.log.trimmed().first, w.log.begin());
+      for (std::uint64_t at = first; at < w.log.end(); ++at) orphans.push_back(state::log_record({w.keyspace, hash, w.key, at}));
+      continue;
+    }
+    KeyState& state = table_of(space->second, hash).get_or_create(hash, w.key);
+    state.log = std::move(w.log);
+    state.stored = w.stored;
+    // The bounds of the log are known: only the sections are read. Bytes we have just written read back.
+    state::EventLog log = std::move(state.log);
+    state.log = {};
+    const Status status = decode_key_state(space->second, state, w.slab);
+    TOCSIN_CHECK(status.ok());
+    state.log = std::move(log);
+    schedule(space->second, state, w.key, hash);
+    touch(space->second, state);
+  }
+}
+
+std::vector<Undecided> Engine::undecided() const {
+  const State& s = *state_;
+  std::vector<Undecided> list;
+  for (std::uint32_t keyspace = 0; keyspace < s.tables.size(); ++keyspace) {
+    const KeySpace& space = s.ruleset->keyspaces[keyspace];
+    for (const auto& table : s.tables[keyspace]) {
+      table.for_each([&](std::string_view bytes, const KeyState& key) {
+        for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
+          if (!key.runs[slot].body) continue;
+          const RulePlan& rule = s.ruleset->rules[s.ruleset->patterns[space.programs[slot]].rule];
+          const std::optional<std::vector<Value>> values = state::decode_key(bytes);
+          std::string text = "{";
+          for (std::size_t i = 0; values && i < values->size(); ++i) {
+            if (i > 0) text += ',';
+            event::append_json_string(text, rule.key_names[i]);
+            text += ':';
+            event::append_json(text, (*values)[i], space.parts[i].type, s.ruleset->schema);
+          }
+          text += "}";
+          for (const nfa::Pending& pending : key.runs[slot].body->pending) {
+            list.push_back({rule.info.name, text, pending.deadline});
+          }
+        }
+      });
+    }
+  }
+  std::sort(list.begin(), list.end(), [](const Undecided& a, const Undecided& b) {
+    return std::tie(a.deadline, a.rule, a.key) < std::tie(b.deadline, b.rule, b.key);
+  });
+  return list;
+}
+
+}  // namespace tocsin::engine

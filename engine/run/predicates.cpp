@@ -1,0 +1,74 @@
+#include "engine/run/predicates.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace tocsin::engine {
+
+namespace {
+
+/// Which row of `index` speaks for this value; nothing when the value is missing or does not compare.
+std::optional<std::size_t> class_of(const FieldIndexRows& index, const event::Value& value) {
+  if (value.is_missing()) return std::nullopt;
+  switch (index.kind) {
+    case FieldIndexRows::Kind::enumeration: return value.low;
+    case FieldIndexRows::Kind::ordered: {
+      if (value.kind == event::Kind::money && value.currency != index.currency) return std::nullopt;
+      const Int128 v = value.kind == event::Kind::number || value.kind == event::Kind::money
+                           ? value.number().units
+                           : static_cast<Int128>(static_cast<std::int64_t>(value.low));
+      const auto at = std::lower_bound(index.bounds.begin(), index.bounds.end(), v);
+      const auto below = static_cast<std::size_t>(at - index.bounds.begin());
+      return at != index.bounds.end() && *at == v ? 2 * below + 1 : 2 * below;
+    }
+    case FieldIndexRows::Kind::text: {
+      const auto at = std::lower_bound(index.texts.begin(), index.texts.end(), value.text());
+      return at != index.texts.end() && *at == value.text() ? static_cast<std::size_t>(at - index.texts.begin())
+                                                            : index.texts.size();
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void answer(const PredicateTable& table, const Codes& codes, Context& context, nfa::PredicateBits& bits,
+            std::vector<std::uint64_t>& scratch, UnknownSink& unknown) {
+  const std::size_t words = table.words;
+  if (words == 0) return;
+  // scratch: survivors, then those with a missing field among their conditions.
+  scratch.assign(words * 2, 0);
+  std::uint64_t* survivors = scratch.data();
+  std::uint64_t* unsure = scratch.data() + words;
+  std::fill(survivors, survivors + words, ~std::uint64_t{0});
+  if (const std::size_t tail = table.entries.size() % 64; tail != 0) survivors[words - 1] = (std::uint64_t{1} << tail) - 1;
+
+  for (const FieldIndexRows& index : table.fields) {
+    const std::optional<std::size_t> row = class_of(index, context.subject->values[index.field]);
+    if (!row) {
+      for (std::size_t w = 0; w < words; ++w) unsure[w] |= index.mentioned[w];
+      continue;
+    }
+    const std::uint64_t* allowed = index.rows.data() + *row * words;
+    for (std::size_t w = 0; w < words; ++w) survivors[w] &= allowed[w];
+  }
+
+  for (std::size_t w = 0; w < words; ++w) {
+    for (std::uint64_t left = survivors[w]; left != 0; left &= left - 1) {
+      const auto bit = static_cast<std::size_t>(std::countr_zero(left));
+      const PredicateTable::Entry& entry = table.entries[w * 64 + bit];
+      const bool is_unsure = (unsure[w] >> bit & 1U) != 0;
+      const CodeId code = is_unsure ? entry.whole : entry.rest;
+      if (code != no_code) {
+        const event::Value v = evaluate(codes, code, context);
+        if (!is_true(v)) {
+          if (v.is_missing()) unknown.unknown(entry.id, entry.whole, context);
+          continue;
+        }
+      }
+      bits.set(entry.id);
+    }
+  }
+}
+
+}  // namespace tocsin::engine

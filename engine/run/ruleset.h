@@ -1,0 +1,217 @@
+// What runs: everything constant about a set of rules, flat, made by engine/compile and shared by all who evaluate. An event
+// type has its own page (TypePlan) with all that is to be done when such an event arrives; nothing on that page is looked up by
+// name. The story of one event is told in engine/run/engine.cpp.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "alerts/decision.h"
+#include "alerts/hit.h"
+#include "engine/run/expr.h"
+#include "engine/run/predicates.h"
+#include "event/schema.h"
+#include "nfa/program.h"
+#include "state/column.h"
+
+namespace tocsin::engine {
+
+struct KeyPartInfo {
+  std::string name;
+  event::Type type;
+};
+
+/// The keys of one shape (user; sender and recipient; …): all that is remembered under such a key lies in one slab.
+struct KeySpace {
+  std::string name;                        // "user", "user, device"
+  std::uint64_t fingerprint = 0;           // of the kinds of its parts
+  std::vector<KeyPartInfo> parts;
+  std::vector<std::uint32_t> columns;      // indices into Ruleset::columns, in the order of the slab
+  std::vector<std::uint32_t> programs;     // indices into Ruleset::patterns
+};
+
+/// One column: entries of one source, condition and argument, under one keyspace; several windows over it.
+struct ColumnPlan {
+  std::uint32_t keyspace = 0;
+  std::uint32_t slot = 0;                  // in the slab
+  state::ColumnLayout layout;
+  std::uint32_t stratum = 0;
+};
+
+/// One aggregate: a window of a column.
+struct AggregatePlan {
+  std::uint32_t column = 0;
+  std::uint32_t window = 0;
+  std::string text;
+  event::Type type;
+};
+
+/// A key an event carries: the fields that make it, in the order of the keyspace's parts.
+struct KeyUse {
+  std::uint32_t keyspace = 0;
+  std::vector<event::FieldIndex> fields;
+};
+
+/// The event's argument goes into a column.
+struct Insert {
+  std::uint32_t column = 0;
+  std::uint32_t key_use = 0;               // in TypePlan::key_uses
+  std::optional<nfa::PredicateId> where;   // membership; nothing: every event of the type
+  CodeId argument = no_code;
+};
+
+/// A window is read for the event, into its row.
+struct Read {
+  std::uint32_t aggregate = 0;
+  std::optional<std::uint32_t> key_use;    // when the key is plain fields
+  std::vector<CodeId> key;                 // else these
+  std::uint32_t slot = 0;
+  bool as_of = false;                      // the column was filled in an earlier stratum: read back at the event's moment
+};
+
+struct Derived {
+  event::FieldIndex field = 0;
+  CodeId value = no_code;
+};
+
+/// Programs that an event may concern under one of its keys.
+struct Route {
+  std::uint32_t key_use = 0;
+  struct Entry {
+    std::uint32_t pattern = 0;
+    std::vector<std::uint64_t> allowed;    // predicates valid under this role; empty: all
+  };
+  std::vector<Entry> patterns;
+  std::vector<std::uint64_t> wakes;        // union of the predicates the programs look at: none set, nothing to do
+};
+
+struct OnRule {
+  std::uint32_t rule = 0;
+  nfa::PredicateId fires{};
+  std::uint32_t variant = 0;               // in RulePlan::variants
+};
+
+/// A policy that decides events of a type, with its lines compiled for that type.
+struct PolicyUse {
+  std::uint32_t policy = 0;
+  std::optional<nfa::PredicateId> where;   // a policy on a stream
+  std::vector<CodeId> lines;               // no_code: otherwise, true for every event
+};
+
+/// What one stratum does with an event of this type, in this order.
+struct TypeStratum {
+  std::vector<Derived> derived;
+  PredicateTable predicates;
+  std::vector<Read> reads_before;          // `in W before`: without the event itself
+  std::vector<Insert> inserts;
+  std::vector<Read> reads_last;            // `in last W`: with it
+};
+
+struct TypePlan {
+  std::vector<TypeStratum> strata;
+  std::vector<KeyUse> key_uses;
+  std::uint32_t row_size = 0;
+  std::vector<Route> routes;
+  std::vector<OnRule> on_rules;            // in rule-name order
+  std::vector<PolicyUse> policies;         // the first whose condition is true decides
+};
+
+struct TextPiece {
+  std::string literal;
+  CodeId value = no_code;
+  event::Type type;
+  bool is_group = false;
+};
+
+struct NamedCode {
+  std::string name;
+  CodeId code = no_code;
+  event::Type type;
+  bool is_group = false;
+};
+
+struct ExceptPlan {
+  std::string name;
+  std::optional<Timestamp> until;
+  CodeId when = no_code;
+};
+
+/// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
+struct RuleVariant {
+  event::EventTypeId subject = 0;          // rules on an event
+  std::vector<CodeId> lets;
+  std::vector<NamedCode> let_values;       // for the evidence
+  std::vector<ExceptPlan> excepts;
+  std::optional<event::Action> action, otherwise;
+  CodeId decide_when = no_code;
+  CodeId score = no_code;
+  std::vector<TextPiece> because;
+  std::vector<NamedCode> show;
+  std::vector<NamedCode> features;         // features used, for the evidence
+  std::vector<NamedCode> once_key;
+};
+
+struct RulePlan {
+  alerts::RuleInfo info;
+  std::string alias;                       // rules on an event: what the evidence calls it
+  std::vector<std::string> key_names;      // rules per key: as the rule writes them
+  std::vector<RuleVariant> variants;       // patterns: exactly one
+  std::optional<std::uint32_t> pattern;
+};
+
+/// One place of a sequence, for evidence.
+struct PlaceInfo {
+  std::string alias;
+  std::uint32_t step = 0;
+  std::uint32_t part = 0;
+};
+
+struct PatternPlan {
+  std::uint32_t rule = 0;
+  std::uint32_t keyspace = 0;
+  std::uint32_t slot = 0;                  // in the slab
+  nfa::Program program;
+  std::vector<PlaceInfo> places;           // by place id
+  std::vector<CodeId> guards;              // by GuardId
+  CodeId when = no_code;
+};
+
+/// A list as the rule files declare it; what changes at run time lives in the engine.
+struct ListPlan {
+  std::string name;
+  event::Type element;
+  std::vector<event::Value> values;
+  std::vector<event::Network> networks;
+};
+
+/// Whose metric a predicate's unknown result counts for.
+struct PredicateOwner {
+  std::vector<std::uint32_t> rules;
+};
+
+struct Ruleset {
+  event::Schema schema;
+  Codes codes;
+  std::vector<KeySpace> keyspaces;
+  std::vector<ColumnPlan> columns;
+  std::vector<AggregatePlan> aggregates;
+  std::vector<RulePlan> rules;             // in name order
+  std::vector<PatternPlan> patterns;
+  std::vector<alerts::Policy> policies;
+  std::vector<ListPlan> lists;
+  std::vector<TypePlan> types;             // by EventTypeId
+  std::vector<PredicateOwner> predicate_owners;
+  std::vector<std::string> predicate_texts;
+  std::uint32_t strata = 1;
+  Digest digest;                           // of the meaning of everything above
+  std::string digest_text;
+  struct File { std::string path, text; };
+  std::vector<File> files;                 // as loaded; kept in the store
+  std::shared_ptr<std::deque<std::string>> texts;  // what constants point into
+};
+
+}  // namespace tocsin::engine
