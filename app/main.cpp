@@ -1,0 +1,29 @@
+// The one program: what was asked for is told by options.cpp, done by the file of its subcommand.
+#include <variant>
+
+#include "app/commands.h"
+#if __has_include("app/run_command.h")
+#include "app/run_command.h"
+#else
+namespace tocsin::app { inline int run_command(const std::string&) { return 3; } }
+#endif
+
+namespace {
+
+using namespace tocsin::app;
+
+struct Dispatch {
+  int operator()(const CheckOptions& options) const { return check_command(options); }
+  int operator()(const TestOptions& options) const { return test_command(options); }
+  int operator()(const ExplainOptions& options) const { return explain_command(options); }
+  int operator()(const ReplayCommandOptions& options) const { return replay_command(options); }
+  int operator()(const RunOptions& options) const { return run_command(options.config); }
+};
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  const Parsed parsed = parse_options(argument_count, arguments);
+  if (!parsed.command) return parsed.exit_code;
+  return std::visit(Dispatch{}, *parsed.command);
+}

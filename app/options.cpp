@@ -1,0 +1,165 @@
+#include "app/options.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "base/time.h"
+#include "event/value.h"
+
+namespace tocsin::app {
+
+namespace {
+
+constexpr const char* version = "tocsin 0.1.0";
+
+constexpr const char* footer = R"(Examples:
+  tocsin check rules/                          are the rules right? all messages at once
+  tocsin test rules/                           run the tests that stand in the rule files
+  tocsin explain E0203                         what a message's code means
+  tocsin explain --stage rulebook rules/       how the rules were understood
+  tocsin replay --rules rules/ --events events.ndjson --out out/
+  tocsin run --config tocsin.yaml              live, from Kafka or files
+
+Exit codes: 0 fine, 1 findings (rules with errors, failed tests), 2 wrong use, 3 could not run.)";
+
+/// Texts of options that become types of ours once everything was read.
+struct ReplayTexts {
+  std::string until, data_begins, lateness, dedupe, time_format, currency;
+};
+
+CLI::Validator validated(const char* what, bool (*good)(const std::string&)) {
+  return CLI::Validator([what, good](std::string& text) { return good(text) ? std::string() : text + " is not " + what; }, "");
+}
+bool is_time(const std::string& text) { return parse_timestamp(text).has_value(); }
+bool is_duration(const std::string& text) {
+  const std::optional<Duration> duration = parse_duration(text);
+  return duration && duration->us >= 0;
+}
+bool is_beginning(const std::string& text) { return text == "complete" || is_time(text); }
+bool is_currency(const std::string& text) { return event::parse_currency(text).has_value(); }
+
+void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts) {
+  replay::ReplayOptions& replay = options.replay;
+  app.description("Runs the rules over recorded events. Writes hits, alerts, decisions and dead letters (.ndjson) and summary.json.\n"
+                  "The result does not depend on --shards and --batch, nor on a kill in the middle when --store is given.");
+  app.add_option("--rules", options.rules, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  app.add_option("--events", replay.events, "files of JSON lines (.ndjson, .jsonl, also .zst and .gz), directories of them, or -")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--out", replay.out, "directory to write into: new, empty, or of an earlier replay")->required()->type_name("DIR");
+  app.add_option("--until", texts.until, "at the end let time pass to here, so that absences are decided")
+      ->type_name("TIME")
+      ->check(validated("a time such as 2026-01-05T10:00:00Z", is_time));
+  app.add_option("--data-begins", texts.data_begins,
+                 "from when the events are complete: a time, or `complete`; default: the first event. Features that look back "
+                 "further are warming")
+      ->type_name("TIME")
+      ->check(validated("a time such as 2026-01-05T10:00:00Z, nor `complete`", is_beginning));
+  app.add_option("--lateness", texts.lateness, "how long an event may be overtaken by others; default 0s")
+      ->type_name("DURATION")
+      ->check(validated("a duration such as 10s", is_duration));
+  app.add_option("--dedupe-for", texts.dedupe, "how long the key of an event is remembered; default 1h")
+      ->type_name("DURATION")
+      ->check(validated("a duration such as 1h", is_duration));
+  app.add_option("--type-field", replay.format.type_field, "JSON field that names the type of the event; default type")->type_name("NAME");
+  app.add_option("--time-format", texts.time_format, "how times are written; default rfc3339")
+      ->check(CLI::IsMember({"rfc3339", "epoch_s", "epoch_ms", "epoch_us"}));
+  app.add_option("--currency", texts.currency, "of money written as a bare number; without it such money is refused")
+      ->type_name("CUR")
+      ->check(validated("a currency such as USD", is_currency));
+  app.add_option("--store", options.store, "directory for checkpoints: the same command goes on where a kill stopped it")
+      ->type_name("DIR");
+  app.add_option("--checkpoint-every", replay.checkpoint_events, "events between two checkpoints; default 500000")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U));
+  app.add_option("--shards", replay.shards, "parts the keys are divided into; default 1")->type_name("N")->check(CLI::Range(1U, 1024U));
+  app.add_option("--batch", replay.batch, "events evaluated together; default 512")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20U));
+  app.footer("Example:\n  tocsin replay --rules rules/ --events jan.ndjson.zst feb.ndjson.zst --out out/ --until 2026-03-01T00:00:00Z");
+}
+
+void finish(ReplayCommandOptions& options, const ReplayTexts& texts) {
+  replay::ReplayOptions& replay = options.replay;
+  if (!texts.until.empty()) replay.until = parse_timestamp(texts.until);
+  if (texts.data_begins == "complete") {
+    replay.data_begins.kind = engine::DataBegins::Kind::complete;
+  } else if (!texts.data_begins.empty()) {
+    replay.data_begins = {engine::DataBegins::Kind::at, *parse_timestamp(texts.data_begins)};
+  }
+  if (!texts.lateness.empty()) replay.lateness = *parse_duration(texts.lateness);
+  if (!texts.dedupe.empty()) replay.dedupe = *parse_duration(texts.dedupe);
+  if (!texts.currency.empty()) replay.format.currency = *event::parse_currency(texts.currency);
+  if (texts.time_format == "epoch_s") replay.format.time_format = event::TimeFormat::epoch_s;
+  if (texts.time_format == "epoch_ms") replay.format.time_format = event::TimeFormat::epoch_ms;
+  if (texts.time_format == "epoch_us") replay.format.time_format = event::TimeFormat::epoch_us;
+}
+
+}  // namespace
+
+Parsed parse_options(int argument_count, char** arguments) {
+  CLI::App app("Tocsin: rules over streams of events, from text to alerts and decisions.", "tocsin");
+  app.set_version_flag("--version", version);
+  app.require_subcommand(1);
+  app.footer(footer);
+
+  CheckOptions check;
+  std::string format = "text";
+  CLI::App* check_app = app.add_subcommand("check", "Checks rule files; prints every mistake of every file");
+  check_app->add_option("paths", check.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  check_app->add_option("--format", format, "text for people, json for programs (one message per line)")
+      ->check(CLI::IsMember({"text", "json"}));
+
+  TestOptions test;
+  CLI::App* test_app = app.add_subcommand("test", "Runs the tests that stand in the rule files");
+  test_app->add_option("paths", test.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
+
+  ExplainOptions explain;
+  CLI::App* explain_app =
+      app.add_subcommand("explain", "Shows what a code of a message means, or what a stage made of the rules");
+  explain_app->add_option("subjects", explain.subjects, "a code such as E0203; with --stage: rule files or directories")
+      ->required()
+      ->type_name("CODE|PATH");
+  explain_app->add_option("--stage", explain.stage, "ast, rulebook, plan, program or ruleset")
+      ->check(CLI::IsMember({"ast", "rulebook", "plan", "program", "ruleset"}));
+
+  ReplayCommandOptions replay;
+  ReplayTexts replay_texts;
+  CLI::App* replay_app = app.add_subcommand("replay", "Runs the rules over recorded events");
+  add_replay(*replay_app, replay, replay_texts);
+
+  RunOptions run;
+  CLI::App* run_app = app.add_subcommand("run", "Runs live: Kafka or files in, alerts and decisions out");
+  run_app->add_option("--config", run.config, "the configuration, YAML; docs/operations.md tells every key")
+      ->required()
+      ->type_name("FILE");
+  run_app->add_flag("--print-config", run.print_config, "print the configuration with all defaults, secrets masked, and end");
+
+  Parsed parsed;
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::ParseError& problem) {
+    // Help and version are "errors" of that library with code 0; both go to the standard output.
+    parsed.exit_code = app.exit(problem, std::cout, std::cerr) == 0 ? exit_fine : exit_wrong_use;
+    return parsed;
+  }
+  check.json = format == "json";
+  if (check_app->parsed()) parsed.command = check;
+  if (test_app->parsed()) parsed.command = test;
+  if (replay_app->parsed()) {
+    finish(replay, replay_texts);
+    parsed.command = replay;
+  }
+  if (run_app->parsed()) parsed.command = run;
+  if (explain_app->parsed()) {
+    if (explain.stage.empty() && explain.subjects.size() != 1) {
+      std::cerr << "explain takes one code, such as E0203, or --stage and rule files\n";
+      parsed.exit_code = exit_wrong_use;
+      return parsed;
+    }
+    parsed.command = explain;
+  }
+  return parsed;
+}
+
+}  // namespace tocsin::app

@@ -1,0 +1,48 @@
+// What was asked for on the command line, one struct per subcommand. Only options.cpp knows how it was spelled.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "replay/replay.h"
+
+namespace tocsin::app {
+
+// Exit codes of the program, the same for all subcommands.
+inline constexpr int exit_fine = 0;
+inline constexpr int exit_findings = 1;  // the rules have errors, a test failed
+inline constexpr int exit_wrong_use = 2;
+inline constexpr int exit_could_not_run = 3;
+
+struct CheckOptions {
+  std::vector<std::string> paths;
+  bool json = false;
+};
+struct TestOptions {
+  std::vector<std::string> paths;
+};
+struct ExplainOptions {
+  std::string stage;               // empty: `subjects` is one diagnostic code
+  std::vector<std::string> subjects;
+};
+struct ReplayCommandOptions {
+  std::vector<std::string> rules;
+  std::string store;               // directory; empty: none
+  replay::ReplayOptions replay;
+};
+struct RunOptions {
+  std::string config;
+  bool print_config = false;
+};
+
+using Command = std::variant<CheckOptions, TestOptions, ExplainOptions, ReplayCommandOptions, RunOptions>;
+
+struct Parsed {
+  std::optional<Command> command;  // nothing: help or version was printed, or the use was wrong and said so
+  int exit_code = exit_fine;
+};
+Parsed parse_options(int argument_count, char** arguments);
+
+}  // namespace tocsin::app

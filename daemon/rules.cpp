@@ -1,0 +1,81 @@
+#include "daemon/rules.h"
+
+#include "base/coding.h"
+#include "dsl/check.h"
+#include "dsl/parse.h"
+#include "state/records.h"
+
+namespace tocsin::daemon {
+
+namespace {
+
+RulesLoaded built(const dsl::Loaded& loaded) {
+  RulesLoaded rules;
+  rules.messages = dsl::render(loaded.diagnostics, loaded.sources);
+  if (!loaded.book) return rules;
+  std::vector<engine::RuleFileText> files;
+  for (const dsl::SourceFile& source : loaded.sources) files.push_back({source.path(), std::string(source.text())});
+  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(*loaded.book, std::move(files));
+  if (!ruleset) {
+    rules.messages += ruleset.error().text + "\n";
+    return rules;
+  }
+  rules.ruleset = ruleset.take();
+  return rules;
+}
+
+}  // namespace
+
+RulesLoaded rules_of_files(const std::vector<std::string>& paths) {
+  Result<dsl::Loaded> loaded = dsl::load(paths);
+  if (!loaded) return {nullptr, loaded.error().text + "\n"};
+  return built(loaded.value());
+}
+
+RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) {
+  dsl::Loaded loaded;
+  for (const engine::RuleFileText& file : files) loaded.sources.emplace_back(file.path, file.text);
+  for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
+    loaded.files.push_back(dsl::parse(loaded.sources, i, loaded.diagnostics));
+  }
+  if (loaded.diagnostics.error_count() == 0) loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics);
+  loaded.diagnostics.sort();
+  return built(loaded);
+}
+
+// As Engine::capture writes it: digest, then path and text of each file.
+Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const state::Store& store) {
+  Result<std::optional<std::string>> stored = store.get(state::meta_record("rules"));
+  if (!stored) return stored.error().while_doing("reading the rules of the last checkpoint");
+  if (!stored.value()) return std::optional<std::vector<engine::RuleFileText>>{};
+  ByteReader in(*stored.value());
+  in.get_bytes();
+  std::vector<engine::RuleFileText> files;
+  const std::uint64_t count = in.get_varint();
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
+    std::string path(in.get_bytes());
+    std::string text(in.get_bytes());
+    files.push_back({std::move(path), std::move(text)});
+  }
+  if (in.failed() || !in.at_end()) {
+    return Error{ErrorKind::corrupt, "the rules in the state directory do not read; restore the directory from a copy, or begin with "
+                                     "an empty one"};
+  }
+  return std::optional{std::move(files)};
+}
+
+std::vector<engine::RuleFileText> files_of(const engine::Ruleset& ruleset) {
+  std::vector<engine::RuleFileText> files;
+  for (const engine::Ruleset::File& file : ruleset.files) files.push_back({file.path, file.text});
+  return files;
+}
+
+bool same_rules(const engine::Ruleset& a, const engine::Ruleset& b) {
+  if (a.digest != b.digest || a.files.size() != b.files.size()) return false;
+  for (std::size_t i = 0; i < a.files.size(); ++i) {
+    if (a.files[i].path != b.files[i].path || a.files[i].text != b.files[i].text) return false;
+  }
+  return true;
+}
+
+}  // namespace tocsin::daemon

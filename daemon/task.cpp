@@ -1,0 +1,390 @@
+#include "daemon/task.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "base/check.h"
+
+namespace tocsin::daemon {
+
+namespace {
+
+// Records of one turn: between two looks at signals, clock and reload.
+constexpr std::size_t turn_records_max = 8192;
+
+std::uint64_t since(std::chrono::steady_clock::time_point begin) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
+}
+
+std::string milliseconds(std::uint64_t us) { return std::to_string(us / 1000) + "." + std::to_string(us / 100 % 10) + " ms"; }
+
+}  // namespace
+
+/// A reload on its way: the thread fills `rules` and then sets `done`; until then nobody else looks.
+struct Task::Compiler {
+  explicit Compiler(RuleLoader load)
+      : thread([this, load = std::move(load)] {
+          rules = load();
+          done.store(true, std::memory_order_release);
+        }) {}
+  ~Compiler() { thread.join(); }
+  RulesLoaded rules;
+  std::atomic<bool> done{false};
+  std::thread thread;  // last: it uses what stands above
+};
+
+Task::Task(TaskOptions options, RuleLoader load, TaskWorld world)
+    : options_(std::move(options)), load_(std::move(load)), world_(std::move(world)) {}
+Task::~Task() = default;
+
+void Task::say(Level level, std::string_view code, std::string text,
+               std::vector<std::pair<std::string, std::string>> fields) const {
+  if (world_.notices) world_.notices({level, code, std::move(text), std::move(fields)});
+}
+
+Result<std::unique_ptr<Task>> Task::start(TaskOptions options, RulesLoaded rules, RuleLoader load, TaskWorld world) {
+  std::unique_ptr<Task> task(new Task(std::move(options), std::move(load), std::move(world)));
+  if (Status restored = task->restore(std::move(rules)); !restored) return restored.error();
+  return task;
+}
+
+// ---------------------------------------------------------------- start
+
+Status Task::restore(RulesLoaded rules) {
+  Result<std::optional<TaskRecord>> stored = stored_task_record(world_.store);
+  if (!stored) return stored.error();
+  const bool known = stored.value().has_value();
+  std::shared_ptr<const engine::Ruleset> active = rules.ruleset;
+  if (known) {
+    record_ = *stored.value();
+    numbers_.resumed = true;
+    Result<std::optional<std::vector<engine::RuleFileText>>> texts = stored_rules(world_.store);
+    if (!texts) return texts.error();
+    if (texts.value()) {
+      RulesLoaded of_checkpoint = rules_of_texts(*texts.value());
+      if (of_checkpoint.ruleset) {
+        active = of_checkpoint.ruleset;
+      } else {
+        say(Level::warning, "stored_rules_unreadable",
+            "the rules of the last checkpoint do not compile any more; state of what means the same in the rule files is kept:\n" +
+                of_checkpoint.messages);
+      }
+    }
+  }
+  if (!active) return Error{ErrorKind::refused, "there are no rules to run:\n" + rules.messages};
+
+  Result<engine::Intake> intake = engine::Intake::make(active->schema, {options_.format});
+  if (!intake) return intake.error().while_doing("source.format");
+  intake_ = intake.take();
+  record_.partitions = world_.feed.partitions();
+  const std::uint32_t partitions = static_cast<std::uint32_t>(record_.partitions.size());
+  options_.engine.partitions = std::max<std::uint32_t>(partitions, 1);
+  options_.engine.lateness.assign(partitions, options_.lateness);
+  engine_ = std::make_unique<engine::Engine>(active, options_.engine);
+  watches_.assign(partitions, {world_.clock.now(), false});
+  checkpointed_at_ = world_.clock.now();
+
+  if (known) {
+    if (Result<bool> restored = intake_->restore(world_.store); !restored) return restored.error();
+    if (Result<bool> restored = engine_->restore(world_.store); !restored) return restored.error().while_doing("restoring the state");
+    for (const event::SourcePosition& position : intake_->positions()) {
+      if (intake_->partition(position.partition).ended) continue;
+      if (Status sought = world_.feed.seek(position); !sought) return sought;
+    }
+    records_at_checkpoint_ = intake_->counts().records;
+    say(Level::info, "restored", "went on from the last checkpoint",
+        {{"records", std::to_string(intake_->counts().records)}, {"keys", std::to_string(engine_->key_count())},
+         {"ruleset", active->digest_text}});
+    if (!record_.decided.empty()) {
+      std::vector<Decided> decided = std::move(record_.decided);
+      record_.decided.clear();
+      if (Status done = carry_out(decided); !done) return done;
+      if (Status written = checkpoint({}); !written) return written;
+    }
+  } else {
+    // From here on a restart begins where this run began, also when the configuration says "latest".
+    if (Status written = checkpoint({}); !written) return written;
+  }
+
+  if (rules.ruleset && rules.ruleset != active && !same_rules(*rules.ruleset, *engine_->ruleset())) {
+    if (Status adopted = adopt(std::move(rules)); !adopted) return adopted;
+  } else if (!rules.ruleset) {
+    reload_failed(rules.messages);
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------- the round
+
+Result<bool> Task::turn() {
+  if (compiler_ && compiler_->done.load(std::memory_order_acquire)) {
+    RulesLoaded rules = std::move(compiler_->rules);
+    compiler_.reset();
+    numbers_.reload.running = false;
+    if (Status adopted = adopt(std::move(rules)); !adopted) return adopted.error();
+    if (reload_again_) {
+      reload_again_ = false;
+      reload();
+    }
+  }
+
+  std::size_t taken = 0;
+  while (taken < turn_records_max) {
+    records_.clear();
+    const Duration wait = taken == 0 ? options_.poll_wait : Duration{};
+    Result<std::size_t> polled = world_.feed.poll(*intake_, std::min(options_.batch, turn_records_max - taken), wait, records_);
+    if (!polled) return polled.error();
+    for (const event::RawRecord& record : records_) {
+      intake_->take(record, outbox_);
+      Watch& watch = watches_[record.position.partition];
+      watch.idle = false;
+      watch.quiet_since = world_.clock.now();
+    }
+    taken += polled.value();
+    if (polled.value() == 0 || intake_->pending_count() >= options_.batch || !outbox_.records.empty()) {
+      if (Status flushed = flush(); !flushed) return flushed.error();
+      world_.feed.recycle();
+    }
+    if (polled.value() == 0) break;
+  }
+  if (Status flushed = flush(); !flushed) return flushed.error();
+  world_.feed.recycle();
+  if (taken > 0) {
+    changed_ = true;
+    if (intake_->counts().last_time > record_.largest_time) {
+      record_.largest_time = intake_->counts().last_time;
+      record_.largest_at = world_.clock.now();
+    }
+  }
+
+  const std::string trouble = world_.feed.trouble();
+  if (trouble != trouble_) {
+    if (trouble.empty()) {
+      say(Level::info, "source_back", "the source answers again");
+    } else {
+      say(Level::warning, "source_trouble", trouble);
+    }
+    trouble_ = trouble;
+  }
+  if (trouble.empty()) numbers_.ready = true;
+
+  bool all_ended = !watches_.empty();
+  for (std::uint32_t i = 0; i < watches_.size(); ++i) {
+    if (!intake_->partition(i).ended && world_.feed.at_end(i)) {
+      intake_->end(i);
+      changed_ = true;
+      if (Status flushed = flush(); !flushed) return flushed.error();
+    }
+    all_ended = all_ended && intake_->partition(i).ended;
+  }
+  if (all_ended) {
+    // The end of the input brings time to the last event and no further: silence after it is not known to be silence.
+    if (intake_->counts().events > 0) intake_->tick(intake_->counts().last_time);
+    if (Status flushed = flush(); !flushed) return flushed.error();
+    if (Status written = checkpoint({}); !written) return written.error();
+    return false;
+  }
+  if (Status watched = watch(); !watched) return watched.error();
+
+  const bool many = intake_->counts().records - records_at_checkpoint_ >= options_.checkpoint_events;
+  const bool long_ago = world_.clock.now() - checkpointed_at_ >= options_.checkpoint_interval;
+  if (changed_ && (many || long_ago)) {
+    if (Status written = checkpoint({}); !written) return written.error();
+  }
+  return true;
+}
+
+Status Task::flush() {
+  intake_->flush(*engine_, outbox_);
+  if (outbox_.records.empty()) return {};
+  Status delivered = world_.commit.deliver(outbox_);
+  outbox_.clear();
+  return delivered;
+}
+
+// Silence: which partitions are idle by now, and whether time moves on by itself.
+Status Task::watch() {
+  const Timestamp now = world_.clock.now();
+  std::vector<Decided> decided;
+  bool all_idle = !watches_.empty();
+  for (std::uint32_t i = 0; i < watches_.size(); ++i) {
+    if (intake_->partition(i).ended) continue;
+    Watch& watch = watches_[i];
+    if (!world_.feed.caught_up(i)) watch.quiet_since = now;
+    if (!watch.idle && now - watch.quiet_since >= options_.idle_after) {
+      watch.idle = true;
+      decided.push_back({Decided::Kind::idle, i, {}, {}});
+    }
+    all_idle = all_idle && watch.idle;
+  }
+  if (all_idle && (!decided.empty() || now - checkpointed_at_ >= options_.checkpoint_interval)) {
+    if (const std::optional<Timestamp> time = tick_time()) decided.push_back({Decided::Kind::tick, 0, *time, {}});
+  }
+  if (decided.empty()) return {};
+  return decide(std::move(decided));
+}
+
+std::optional<Timestamp> Task::tick_time() const {
+  if (record_.largest_time == Timestamp::min()) return std::nullopt;
+  const Duration passed = std::max(world_.clock.now() - record_.largest_at, Duration{});
+  const Timestamp time = record_.largest_time + passed - options_.lateness - options_.idle_after;
+  if (time <= engine_->watermark() || !is_event_time(time)) return std::nullopt;
+  return time;
+}
+
+// ---------------------------------------------------------------- checkpoints and what is decided with them
+
+Status Task::checkpoint(std::vector<Decided> decided) {
+  const auto begin = std::chrono::steady_clock::now();
+  state::WriteSet writes;
+  engine_->capture(writes);
+  intake_->capture(writes);
+  record_.decided = std::move(decided);
+  put_task_record(writes, record_);
+  CheckpointStatus& numbers = numbers_.checkpoint;
+  numbers.last_capture_us = since(begin);
+  if (Status written = world_.commit.checkpoint(writes); !written) return written.error().while_doing("writing a checkpoint");
+  numbers.last_bytes = writes.bytes();
+  numbers.last_stall_us = since(begin);
+  numbers.stall_us_max = std::max(numbers.stall_us_max, numbers.last_stall_us);
+  numbers.stall_us_sum += numbers.last_stall_us;
+  numbers.capture_us_sum += numbers.last_capture_us;
+  ++numbers.count;
+  numbers.last_at = world_.clock.now();
+  checkpointed_at_ = numbers.last_at;
+  records_at_checkpoint_ = intake_->counts().records;
+  changed_ = false;
+  say(Level::info, "checkpoint", "checkpoint in " + milliseconds(numbers.last_stall_us),
+      {{"stall", milliseconds(numbers.last_stall_us)}, {"capture", milliseconds(numbers.last_capture_us)},
+       {"bytes", std::to_string(numbers.last_bytes)}, {"records", std::to_string(records_at_checkpoint_)}});
+  return {};
+}
+
+Status Task::decide(std::vector<Decided> decided) {
+  if (Status flushed = flush(); !flushed) return flushed;
+  if (Status written = checkpoint(decided); !written) return written;
+  return carry_out(decided);
+}
+
+Status Task::carry_out(std::vector<Decided>& decided) {
+  for (Decided& one : decided) {
+    switch (one.kind) {
+      case Decided::Kind::idle:
+        // A restart may know fewer partitions than the checkpoint did only when it was refused.
+        if (one.partition >= watches_.size()) break;
+        watches_[one.partition].idle = true;
+        intake_->idle(one.partition);
+        say(Level::debug, "idle", world_.feed.partitions()[one.partition].name + " is idle");
+        break;
+      case Decided::Kind::tick:
+        ++numbers_.ticks;
+        intake_->tick(one.time);
+        break;
+      case Decided::Kind::activation: {
+        if (!next_) {  // a restart: the decision is in the checkpoint, the rules are only text yet
+          RulesLoaded rules = rules_of_texts(one.rules);
+          const bool decodes = rules.ruleset && intake_->adopt(rules.ruleset->schema).ok();
+          if (!decodes) {
+            reload_failed("rules that were about to go live do not compile any more:\n" + rules.messages);
+            break;
+          }
+          next_ = rules.ruleset;
+        }
+        engine::Item item;
+        item.kind = engine::ItemKind::activation;
+        item.ruleset = std::move(next_);
+        next_ = nullptr;
+        intake_->add(std::move(item));
+        break;
+      }
+    }
+  }
+  changed_ = true;
+  return flush();
+}
+
+// ---------------------------------------------------------------- reload
+
+void Task::reload() {
+  if (compiler_) {
+    reload_again_ = true;  // files may have changed since they were read
+    return;
+  }
+  numbers_.reload.running = true;
+  compiler_ = std::make_unique<Compiler>(load_);
+}
+
+void Task::reload_failed(const std::string& why) {
+  ++numbers_.reload.failed;
+  numbers_.reload.last_error = why;
+  numbers_.reload.last_at = world_.clock.now();
+  say(Level::error, "reload_failed", "the rule files were not loaded, the running rules stay:\n" + why,
+      {{"ruleset", engine_->ruleset()->digest_text}});
+}
+
+Status Task::adopt(RulesLoaded rules) {
+  if (!rules.ruleset) {
+    reload_failed(rules.messages);
+    return {};
+  }
+  if (!rules.messages.empty()) say(Level::warning, "rules", rules.messages);
+  if (same_rules(*rules.ruleset, *engine_->ruleset())) {
+    ++numbers_.reload.ok;
+    numbers_.reload.last_error.clear();
+    numbers_.reload.last_at = world_.clock.now();
+    say(Level::info, "reload", "the rule files say what is running already", {{"ruleset", rules.ruleset->digest_text}});
+    return {};
+  }
+  if (Status flushed = flush(); !flushed) return flushed;
+  const std::string before = engine_->ruleset()->digest_text;
+  if (Status decodes = intake_->adopt(rules.ruleset->schema); !decodes) {
+    reload_failed("source.format does not fit the event types of the new rules: " + decodes.error().text + "\n");
+    return {};
+  }
+  next_ = rules.ruleset;
+  std::vector<Decided> decided;
+  decided.push_back({Decided::Kind::activation, 0, {}, files_of(*rules.ruleset)});
+  if (Status done = decide(std::move(decided)); !done) return done;
+  // A swap ends a checkpoint: from here on the store holds the new rules as the active ones.
+  if (Status written = checkpoint({}); !written) return written;
+  ++numbers_.reload.ok;
+  numbers_.reload.last_error.clear();
+  numbers_.reload.last_at = world_.clock.now();
+  say(Level::info, "reload", "new rules are live", {{"ruleset", rules.ruleset->digest_text}, {"before", before}});
+  return {};
+}
+
+Status Task::finish() {
+  if (Status flushed = flush(); !flushed) return flushed;
+  return checkpoint({});
+}
+
+TaskStatus Task::status() const {
+  TaskStatus status = numbers_;
+  const engine::Ruleset& rules = *engine_->ruleset();
+  status.digest = rules.digest_text;
+  for (const engine::RulePlan& rule : rules.rules) status.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
+  status.watermark = engine_->watermark();
+  status.keys = engine_->key_count();
+  status.waiting = engine_->waiting_count();
+  status.intake = intake_->counts();
+  status.counters = engine_->counters();
+  for (std::uint32_t i = 0; i < watches_.size(); ++i) {
+    const engine::IntakePartition partition = intake_->partition(i);
+    PartitionStatus one;
+    one.name = record_.partitions[i].name;
+    if (partition.taken) one.sequence = partition.sequence;
+    one.largest_time = partition.largest_time;
+    one.idle = watches_[i].idle;
+    one.ended = partition.ended;
+    one.lag = world_.feed.lag(i);
+    status.partitions.push_back(std::move(one));
+  }
+  status.warming = engine_->warming();
+  status.trouble = trouble_;
+  return status;
+}
+
+}  // namespace tocsin::daemon

@@ -1,0 +1,878 @@
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "dsl/check_scope.h"
+
+namespace tocsin::dsl::detail {
+namespace {
+
+// More of these nobody writes; the indices of the schema are 16 bits wide and stay far from their end.
+constexpr std::size_t events_max = 10'000;
+constexpr std::size_t fields_max = 2'000;
+constexpr std::size_t enum_values_max = 255;
+
+constexpr std::string_view type_names[] = {"string", "bool", "int", "decimal", "enum", "time", "duration",
+                                           "ip",     "geo",  "money", "cidr",  "set",  "text"};
+
+std::size_t node_count(const Expr& e) {
+  std::size_t n = 1;
+  for (const Expr& arg : e.args) n += node_count(arg);
+  return n;
+}
+
+/// What is worked out once must not stay silent because someone happened to ask for it while trying things out.
+class Loudly {
+ public:
+  Loudly(int& silent, std::size_t& nodes) : silent_(silent), nodes_(nodes), saved_silent_(silent), saved_nodes_(nodes) {
+    silent = 0;
+    nodes = 0;
+  }
+  ~Loudly() {
+    silent_ = saved_silent_;
+    nodes_ = saved_nodes_;
+  }
+  Loudly(const Loudly&) = delete;
+  Loudly& operator=(const Loudly&) = delete;
+
+ private:
+  int& silent_;
+  std::size_t& nodes_;
+  int saved_silent_;
+  std::size_t saved_nodes_;
+};
+
+class Working {
+ public:
+  Working(std::vector<std::string>& stack, const std::string& name) : stack_(stack) { stack_.push_back(name); }
+  ~Working() { stack_.pop_back(); }
+  Working(const Working&) = delete;
+  Working& operator=(const Working&) = delete;
+
+ private:
+  std::vector<std::string>& stack_;
+};
+
+std::string_view kind_words(NameKind kind) {
+  switch (kind) {
+    case NameKind::entity: return "an entity";
+    case NameKind::event: return "an event";
+    case NameKind::param: return "a param";
+    case NameKind::switch_: return "a switch";
+    case NameKind::stream: return "a stream";
+    case NameKind::feature: return "a feature";
+    case NameKind::rule: return "a rule";
+    case NameKind::policy: return "a policy";
+    case NameKind::sample: return "a sample";
+    case NameKind::table: return "a table";
+  }
+  return "";
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- names
+
+void Checker::declare(NameKind kind, const ast::Name& name, std::size_t index) {
+  const auto [at, fresh] = names_.try_emplace(name.text, NameEntry{kind, name.span, index});
+  if (fresh) return;
+  Diagnostic& d = error(Code::duplicate_name, name.span,
+                        quoted(name.text) + " is declared twice: it is already " + std::string(kind_words(at->second.kind)));
+  d.labels.push_back({at->second.span, "first here"});
+  d.hints.push_back("all entities, events, streams, features, params, rules, policies and samples share one set of names");
+}
+
+const NameEntry* Checker::find_name(std::string_view name) const {
+  const auto at = names_.find(name);
+  return at == names_.end() ? nullptr : &at->second;
+}
+
+std::vector<std::string> Checker::names_of(std::initializer_list<NameKind> kinds) const {
+  std::vector<std::string> found;
+  for (const auto& [name, entry] : names_) {
+    if (std::find(kinds.begin(), kinds.end(), entry.kind) != kinds.end()) found.push_back(name);
+  }
+  return found;
+}
+
+void Checker::collect() {
+  using Kind = ast::Decl::Kind;
+  for (const ast::File& file : files_) {
+    for (const ast::Decl& decl : file.declarations) {
+      switch (decl.kind) {
+        case Kind::entity:
+          for (const ast::Name& name : decl.entity->names) {
+            const bool is_type = std::find(std::begin(type_names), std::end(type_names), name.text) != std::end(type_names);
+            // An address is a value and a kind of key at once; the other types are not keys.
+            if (is_type && name.text != "ip") {
+              error(Code::duplicate_name, name.span, quoted(name.text) + " is a type of values and cannot be an entity");
+              continue;
+            }
+            if (find_name(name.text) == nullptr) book_.schema.entities.push_back(name.text);
+            declare(NameKind::entity, name, book_.schema.entities.size() - 1);
+          }
+          break;
+        case Kind::event: declare(NameKind::event, decl.event->name, 0); break;
+        case Kind::table:
+          declare(NameKind::table, decl.table->name, 0);
+          not_built(decl.table->name.span, "`table`", "tables come later; what a rule needs can be a field of the event for now");
+          break;
+        case Kind::param:
+          declare(NameKind::param, decl.param->name, params_.size());
+          params_.push_back({decl.param.get(), Progress::untouched, {}});
+          break;
+        case Kind::switch_:
+          declare(NameKind::switch_, decl.switch_->name, 0);
+          not_built(decl.switch_->name.span, "`switch`", "switches come later; `mode shadow` takes a rule out of decisions");
+          break;
+        case Kind::stream:
+          declare(NameKind::stream, decl.stream->name, streams_.size());
+          streams_.push_back({decl.stream.get(), Progress::untouched, {}});
+          break;
+        case Kind::feature:
+          declare(NameKind::feature, decl.feature->name, features_.size());
+          features_.push_back({decl.feature.get(), Progress::untouched, {}});
+          break;
+        case Kind::rule: {
+          const bool fresh = find_name(decl.rule->name.text) == nullptr;
+          declare(NameKind::rule, decl.rule->name, rules_.size());
+          if (fresh) rules_.emplace_back(decl.rule.get(), decl.span);
+          for (const ast::Clause& clause : decl.rule->clauses) {
+            for (const ast::Name& tag : clause.names) tags_.insert(tag.text);
+          }
+          break;
+        }
+        case Kind::policy: declare(NameKind::policy, decl.policy->name, 0); break;
+        case Kind::sample:
+          declare(NameKind::sample, decl.sample->name, samples_.size());
+          samples_.push_back({decl.sample.get(), Progress::untouched, 0, {}, false, false});
+          break;
+        case Kind::list:
+        case Kind::field:
+        case Kind::test: break;
+      }
+    }
+  }
+  for (const ast::File& file : files_) {
+    for (const ast::Decl& decl : file.declarations) {
+      if (decl.kind == Kind::event) declare_event(*decl.event);
+    }
+  }
+  for (const ast::File& file : files_) {
+    for (const ast::Decl& decl : file.declarations) {
+      if (decl.kind == Kind::list) declare_list(*decl.list);
+    }
+  }
+}
+
+std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list) {
+  const std::string& name = ref.name.text;
+  const auto plain = [&](TypeKind kind) -> std::optional<Type> { return type_of(kind); };
+  if (!ref.argument.empty() && name != "money" && name != "set") {
+    error(Code::unknown_type, ref.span, "type " + quoted(name) + " takes nothing in `<…>`");
+    return std::nullopt;
+  }
+  if (name == "string" || name == "text") return plain(TypeKind::text);
+  if (name == "bool") return plain(TypeKind::boolean);
+  if (name == "int") return plain(TypeKind::integer);
+  if (name == "decimal") return plain(TypeKind::decimal);
+  if (name == "time") return plain(TypeKind::time);
+  if (name == "duration") return plain(TypeKind::duration);
+  if (name == "ip") return plain(TypeKind::ip);
+  if (name == "geo") return plain(TypeKind::geo);
+  if (name == "cidr") {
+    if (in_list) return plain(TypeKind::cidr);
+    error(Code::unknown_type, ref.span, "`cidr` stands in lists only").hints.push_back("an event has addresses: `ip`");
+    return std::nullopt;
+  }
+  if (name == "set") {
+    error(Code::not_built, ref.span, "a field that is a set is not built yet").hints.push_back("`set<…>` stands in `list @name : set<…>`");
+    return std::nullopt;
+  }
+  if (name == "money") {
+    Type type = type_of(TypeKind::money);
+    if (ref.argument.empty()) return type;
+    const auto currency = event::parse_currency(ref.argument);
+    if (!currency) {
+      error(Code::unknown_type, ref.argument_span, quoted(ref.argument) + " is not a currency")
+          .hints.push_back("three capital letters, as in `money<USD>`");
+      return std::nullopt;
+    }
+    type.currency = *currency;
+    return type;
+  }
+  if (name == "enum") {
+    event::EnumDef def;
+    std::set<std::string> seen;
+    for (const ast::Name& value : ref.values) {
+      if (!seen.insert(value.text).second) {
+        error(Code::duplicate_name, value.span, "the value " + quoted(value.text) + " stands twice in this `enum`");
+        continue;
+      }
+      def.values.push_back(value.text);
+    }
+    if (def.values.empty() || def.values.size() > enum_values_max) {
+      error(Code::unknown_type, ref.span, "an `enum` has between 1 and 255 values");
+      return std::nullopt;
+    }
+    Type type = type_of(TypeKind::enumeration);
+    auto& enums = book_.schema.enums;
+    const auto at = std::find_if(enums.begin(), enums.end(), [&](const event::EnumDef& e) { return e.values == def.values; });
+    if (at == enums.end() && enums.size() >= events_max) {
+      error(Code::unknown_type, ref.span, "more than 10,000 different `enum` types");
+      return std::nullopt;
+    }
+    type.enumeration = static_cast<event::EnumId>(at - enums.begin());
+    if (at == enums.end()) enums.push_back(std::move(def));
+    return type;
+  }
+  if (const auto entity = book_.schema.find_entity(name)) {
+    Type type = type_of(TypeKind::entity);
+    type.entity = *entity;
+    return type;
+  }
+  std::vector<std::string> candidates(std::begin(type_names), std::end(type_names));
+  candidates.insert(candidates.end(), book_.schema.entities.begin(), book_.schema.entities.end());
+  Diagnostic& d = error(Code::unknown_type, ref.name.span, "there is no type or entity " + quoted(name));
+  d.under = did_you_mean(name, candidates);
+  d.hints.push_back("types are string, bool, int, decimal, enum(…), time, duration, ip, geo, money, money<USD> and entities;\n"
+                    "`entity " + name + "` declares a kind of key");
+  return std::nullopt;
+}
+
+void Checker::declare_event(const ast::EventDecl& decl) {
+  if (book_.schema.find_event(decl.name.text)) return;  // declared twice: said already
+  if (book_.schema.events.size() >= events_max) {
+    error(Code::bad_event_declaration, decl.name.span, "more than 10,000 events");
+    return;
+  }
+  event::EventType type;
+  type.name = decl.name.text;
+  std::vector<Span> spans;
+  std::map<std::string, Span> seen;
+  std::optional<Span> key;
+  std::optional<Span> time;
+  for (const ast::Field& field : decl.fields) {
+    const auto [first, fresh] = seen.try_emplace(field.name.text, field.name.span);
+    if (!fresh) {
+      error(Code::duplicate_name, field.name.span, "event " + quoted(type.name) + " has two fields " + quoted(field.name.text))
+          .labels.push_back({first->second, "first here"});
+      continue;
+    }
+    if (type.fields.size() >= fields_max) {
+      error(Code::bad_event_declaration, field.name.span, "more than 2,000 fields in one event");
+      break;
+    }
+    const auto resolved = resolve_type(field.type, false);
+    if (!resolved) failed_fields_.insert({type.name, field.name.text});
+    const Type fallback = field.role == ast::FieldRole::time ? type_of(TypeKind::time) : type_of(TypeKind::text);
+    event::FieldDef def;
+    def.name = field.name.text;
+    def.type = resolved.value_or(fallback);
+    def.optional = field.optional;
+    if (field.mask) def.mask = field.mask->text;
+    const auto index = static_cast<FieldIndex>(type.fields.size());
+    const auto once = [&](std::optional<Span>& place, FieldIndex& where, TypeKind kind, std::string_view word,
+                          std::string_view wanted) {
+      if (place) {
+        error(Code::bad_event_declaration, field.name.span, "event " + quoted(type.name) + " has two `" + std::string(word) + "` fields")
+            .labels.push_back({*place, "the first"});
+        return;
+      }
+      place = field.name.span;
+      where = index;
+      if (resolved && resolved->kind != kind) {
+        error(Code::bad_event_declaration, field.type.span,
+              "the `" + std::string(word) + "` field of an event is of type `" + std::string(wanted) + "`")
+            .under = "write `" + std::string(wanted) + "`";
+      }
+      if (field.optional) {
+        error(Code::bad_event_declaration, field.name.span, "the `" + std::string(word) + "` field of an event cannot be optional")
+            .hints.push_back("without it nobody could say which event this is, or when");
+      }
+    };
+    switch (field.role) {
+      case ast::FieldRole::none: break;
+      case ast::FieldRole::key: once(key, type.key, TypeKind::text, "key", "string"); break;
+      case ast::FieldRole::time: once(time, type.time, TypeKind::time, "time", "time"); break;
+      case ast::FieldRole::seq:
+        not_built(field.name.span, "a `seq` field", "events of one time are ordered by their arrival");
+        break;
+    }
+    type.fields.push_back(std::move(def));
+    spans.push_back(field.span);
+  }
+  if (!key) {
+    error(Code::bad_event_declaration, decl.name.span, "event " + quoted(type.name) + " has no `key` field")
+        .hints.push_back("`key event_id : string` names the field by which a repeated event is known");
+  }
+  if (!time) {
+    error(Code::bad_event_declaration, decl.name.span, "event " + quoted(type.name) + " has no `time` field")
+        .hints.push_back("`time at : time` names the field that says when it happened");
+  }
+  type.declared_count = static_cast<std::uint32_t>(type.fields.size());
+  book_.schema.events.push_back(std::move(type));
+  field_spans_.push_back(std::move(spans));
+}
+
+void Checker::declare_derived() {
+  for (const ast::File& file : files_) {
+    for (const ast::Decl& decl : file.declarations) {
+      if (decl.kind != ast::Decl::Kind::field) continue;
+      const ast::FieldDecl& field = *decl.field;
+      if (field.on.is_hit) {
+        not_built(field.on.name.span, "a field on hits", "hits as events come later");
+        continue;
+      }
+      const NameEntry* on = find_name(field.on.name.text);
+      const auto event = book_.schema.find_event(field.on.name.text);
+      if (!event) {
+        const bool stream = on != nullptr && on->kind == NameKind::stream;
+        Diagnostic& d = error(Code::unknown_event, field.on.name.span,
+                              stream ? quoted(field.on.name.text) + " is a stream; a field belongs to an event"
+                                     : "there is no event " + quoted(field.on.name.text));
+        if (!stream) d.under = did_you_mean(field.on.name.text, names_of({NameKind::event}));
+        if (stream) d.hints.push_back("name the event the stream is made of");
+        continue;
+      }
+      event::EventType& type = book_.schema.events[*event];
+      if (const auto first = type.find(field.name.text)) {
+        error(Code::duplicate_name, field.name.span, "event " + quoted(type.name) + " already has a field " + quoted(field.name.text))
+            .labels.push_back({field_spans_[*event][*first], "first here"});
+        continue;
+      }
+      if (type.fields.size() >= fields_max) {
+        error(Code::bad_event_declaration, field.name.span, "more than 2,000 fields in one event");
+        continue;
+      }
+      event::FieldDef def;
+      def.name = field.name.text;
+      def.optional = true;
+      def.derived = true;
+      const auto index = static_cast<FieldIndex>(type.fields.size());
+      type.fields.push_back(std::move(def));
+      field_spans_[*event].push_back(field.name.span);
+      derived_at_[{*event, index}] = derived_.size();
+      derived_.push_back({&field, Progress::untouched, *event, index});
+    }
+  }
+}
+
+// ---------------------------------------------------------------- lists
+
+bool Checker::add_entry(List& list, const std::string& text, std::string& problem) {
+  const auto refuse = [&](const std::string& what) {
+    problem = "\"" + text + "\" is not " + what;
+    return false;
+  };
+  switch (list.element.kind) {
+    case TypeKind::cidr: {
+      const auto network = event::parse_network(text);
+      if (!network) return refuse("a network");
+      list.networks.push_back(*network);
+      return true;
+    }
+    case TypeKind::ip: {
+      if (text.find('/') != std::string::npos) {
+        const auto network = event::parse_network(text);
+        if (!network) return refuse("an address or a network");
+        list.networks.push_back(*network);
+        return true;
+      }
+      const auto ip = event::parse_ip(text);
+      if (!ip) return refuse("an address");
+      list.entries.push_back(*ip);
+      return true;
+    }
+    case TypeKind::text:
+    case TypeKind::entity: list.entries.push_back(text_value(text)); return true;
+    case TypeKind::integer:
+    case TypeKind::decimal: {
+      const auto number = parse_decimal(text);
+      if (!number || (list.element.kind == TypeKind::integer && number->units % Decimal::one != 0)) {
+        return refuse(list.element.kind == TypeKind::integer ? "a whole number" : "a number");
+      }
+      list.entries.push_back(Value::of_number(*number));
+      return true;
+    }
+    case TypeKind::time: {
+      const auto time = parse_timestamp(text);
+      if (!time) return refuse("a time");
+      list.entries.push_back(Value::of_time(*time));
+      return true;
+    }
+    case TypeKind::boolean:
+    case TypeKind::enumeration:
+    case TypeKind::duration:
+    case TypeKind::geo:
+    case TypeKind::money: break;
+  }
+  return refuse("an entry of a list of this type");
+}
+
+void Checker::add_written_entry(List& list, const ast::Expr& entry) {
+  const TypeKind kind = list.element.kind;
+  if (entry.kind == ast::ExprKind::string) {
+    std::string problem;
+    const bool network = kind == TypeKind::cidr || (kind == TypeKind::ip && entry.text.find('/') != std::string::npos);
+    if (network) {
+      if (const auto read = network_literal(entry)) list.networks.push_back(*read);
+    } else if (is_number(list.element)) {
+      error(Code::bad_list_entry, entry.span, "a list of numbers has no texts").under = "write it without quotes";
+    } else if (!add_entry(list, entry.text, problem)) {
+      error(Code::bad_list_entry, entry.span, problem);
+    }
+    return;
+  }
+  if (kind == TypeKind::cidr) {
+    error(Code::bad_list_entry, entry.span, "a network stands in quotes, as in \"10.0.0.0/8\"");
+    return;
+  }
+  if (const auto value = check_constant(entry, list.element, "an entry of `@" + list.name + "`")) list.entries.push_back(value->value);
+}
+
+void Checker::declare_list(const ast::ListDecl& decl) {
+  const auto [first, fresh] = list_spans_.try_emplace(decl.name.text, decl.name.span);
+  if (!fresh) {
+    error(Code::duplicate_name, decl.name.span, "list `@" + decl.name.text + "` is declared twice")
+        .labels.push_back({first->second, "first here"});
+    return;
+  }
+  poison_lists_.insert(decl.name.text);
+  if (decl.type.name.text != "set" || decl.type.argument.empty()) {
+    error(Code::unknown_type, decl.type.span, "a list is a `set<…>`").hints.push_back("for example `list @" + decl.name.text + " : set<user>`");
+    return;
+  }
+  ast::TypeRef element;
+  element.name = {decl.type.argument, decl.type.argument_span};
+  element.span = decl.type.argument_span;
+  const auto type = resolve_type(element, true);
+  if (!type) return;
+  switch (type->kind) {
+    case TypeKind::text:
+    case TypeKind::entity:
+    case TypeKind::ip:
+    case TypeKind::cidr:
+    case TypeKind::integer:
+    case TypeKind::decimal:
+    case TypeKind::time: break;
+    case TypeKind::boolean:
+    case TypeKind::enumeration:
+    case TypeKind::duration:
+    case TypeKind::geo:
+    case TypeKind::money:
+      not_built(decl.type.argument_span, "a list of " + quoted(decl.type.argument), "lists hold strings, entities, addresses, networks, numbers and times");
+      return;
+  }
+  List list;
+  list.name = decl.name.text;
+  list.element = *type;
+  if (decl.entries) {
+    for (const ast::Expr& entry : *decl.entries) add_written_entry(list, entry);
+  }
+  if (decl.file) read_list_file(list, decl);
+  poison_lists_.erase(decl.name.text);
+  lists_[decl.name.text] = book_.lists.size();
+  book_.lists.push_back(std::move(list));
+}
+
+void Checker::read_list_file(List& list, const ast::ListDecl& decl) {
+  const std::string& rules = sources_[decl.file->span.file].path();
+  const std::size_t slash = rules.rfind('/');
+  std::string path = decl.file->text;
+  if (slash != std::string::npos && !path.starts_with('/')) path = rules.substr(0, slash + 1) + path;
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (!in || in.bad()) {
+    error(Code::cannot_read_file, decl.file->span, "cannot read the file " + path)
+        .hints.push_back("the name is taken from the folder of this rule file");
+    return;
+  }
+  std::istringstream lines(text.str());
+  std::string line;
+  std::size_t number = 0;
+  std::size_t bad = 0;
+  while (std::getline(lines, line)) {
+    ++number;
+    const std::size_t comment = line.find('#');
+    if (comment != std::string::npos) line.resize(comment);
+    const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+    while (!line.empty() && blank(line.back())) line.pop_back();
+    std::size_t begin = 0;
+    while (begin < line.size() && blank(line[begin])) ++begin;
+    line.erase(0, begin);
+    if (line.empty()) continue;
+    std::string problem;
+    if (add_entry(list, line, problem)) continue;
+    // The span is the same for every line of the file, so the lines are gathered in one message.
+    constexpr std::size_t shown_max = 5;
+    if (++bad == 1) {
+      Diagnostic& d = error(Code::bad_list_entry, decl.file->span, path + ":" + std::to_string(number) + ": " + problem);
+      d.hints.push_back("one entry a line; `#` begins a comment");
+    } else if (bad <= shown_max && !diagnostics_.all().empty()) {
+      bad_lines_.push_back(path + ":" + std::to_string(number) + ": " + problem);
+    }
+  }
+  if (bad > 1) {
+    Diagnostic& d = error(Code::bad_list_entry, {decl.name.span.file, decl.name.span.begin, decl.name.span.end},
+                          std::to_string(bad) + " lines of " + path + " are no entries of `@" + list.name + "`");
+    d.notes = std::move(bad_lines_);
+  }
+  bad_lines_.clear();
+}
+
+// ---------------------------------------------------------------- what is worked out on demand
+
+void Checker::circle(const std::string& what, Span use) {
+  const auto from = std::find(working_.begin(), working_.end(), what);
+  std::vector<std::string> chain(from, working_.end());
+  chain.push_back(what);
+  error(Code::cyclic_definition, use, quoted(what) + " is defined by itself").notes.push_back(joined(chain, " → "));
+}
+
+const std::vector<Alternative>* Checker::stream_of(std::size_t index, Span use) {
+  StreamInfo& info = streams_[index];
+  const std::string& name = info.decl->name.text;
+  switch (info.progress) {
+    case Progress::done: return &info.alternatives;
+    case Progress::failed: return nullptr;
+    case Progress::working: {
+      const Loudly loudly(silent_, nodes_);
+      circle(name, use);
+      return nullptr;
+    }
+    case Progress::untouched: break;
+  }
+  if (working_.size() >= static_cast<std::size_t>(definition_depth_max)) {
+    error(Code::nesting_too_deep, use, "definitions build on each other more than 64 deep");
+    return nullptr;
+  }
+  info.progress = Progress::working;
+  const Loudly loudly(silent_, nodes_);
+  const Working working(working_, name);
+  bool ok = true;
+  std::vector<Alternative> all;
+  for (const ast::Source& source : info.decl->sources) {
+    auto found = resolve_source(source.event, source.via, source.where, nullptr);
+    if (!found) {
+      ok = false;
+      continue;
+    }
+    for (Alternative& one : *found) {
+      // An event belongs to a union once for each role, however many of its parts it satisfies.
+      const auto same = std::find_if(all.begin(), all.end(), [&](const Alternative& a) { return a.event == one.event && a.via == one.via; });
+      if (same == all.end()) {
+        all.push_back(std::move(one));
+      } else if (same->where && one.where) {
+        Expr either = make(Op::or_, type_of(TypeKind::boolean), one.where->span);
+        if (same->where->op == Op::or_) {
+          either = std::move(*same->where);
+          either.args.push_back(std::move(*one.where));
+        } else {
+          either.args.push_back(std::move(*same->where));
+          either.args.push_back(std::move(*one.where));
+        }
+        same->where = std::move(either);
+      } else {
+        same->where.reset();
+      }
+    }
+  }
+  for (const Alternative& one : all) {
+    if (ok && one.where && node_count(*one.where) > expression_nodes_max) {
+      error(Code::chain_too_long, info.decl->name.span, "stream " + quoted(name) + " is too large once its parts are written out");
+      ok = false;
+    }
+  }
+  StreamInfo& done = streams_[index];
+  done.alternatives = std::move(all);
+  done.progress = ok ? Progress::done : Progress::failed;
+  return ok ? &done.alternatives : nullptr;
+}
+
+bool Checker::resolve_derived(std::size_t index, Span use) {
+  DerivedInfo& info = derived_[index];
+  const std::string& name = info.decl->name.text;
+  switch (info.progress) {
+    case Progress::done: return true;
+    case Progress::failed: return false;
+    case Progress::working: {
+      const Loudly loudly(silent_, nodes_);
+      circle(name, use);
+      return false;
+    }
+    case Progress::untouched: break;
+  }
+  if (working_.size() >= static_cast<std::size_t>(definition_depth_max)) {
+    error(Code::nesting_too_deep, use, "definitions build on each other more than 64 deep");
+    return false;
+  }
+  info.progress = Progress::working;
+  const Loudly loudly(silent_, nodes_);
+  const Working working(working_, name);
+  Subject subject;
+  subject.types = {{info.event, std::nullopt}};
+  subject.name = book_.schema.events[info.event].name;
+  Scope scope;
+  scope.where = Where::counted;
+  scope.subject = &subject;
+  Typed value = check_whole(info.decl->value, scope);
+  DerivedInfo& done = derived_[index];
+  done.progress = value.poison ? Progress::failed : Progress::done;
+  if (value.poison) return false;
+  book_.schema.events[done.event].fields[done.field].type = value.expr.type;
+  // In the order of completion: what a field needs stands before it.
+  book_.derived.push_back({done.event, done.field, std::move(value.expr)});
+  return true;
+}
+
+const Typed& Checker::feature_of(std::size_t index, Span use) {
+  FeatureInfo& info = features_[index];
+  const std::string& name = info.decl->name.text;
+  switch (info.progress) {
+    case Progress::done:
+    case Progress::failed: return info.typed;
+    case Progress::working: {
+      const Loudly loudly(silent_, nodes_);
+      circle(name, use);
+      return info.typed;
+    }
+    case Progress::untouched: break;
+  }
+  if (working_.size() >= static_cast<std::size_t>(definition_depth_max)) {
+    error(Code::nesting_too_deep, use, "definitions build on each other more than 64 deep");
+    return info.typed;
+  }
+  info.progress = Progress::working;
+  const Loudly loudly(silent_, nodes_);
+  const Working working(working_, name);
+  if (info.decl->approximate) {
+    not_built(info.decl->approximate->span, "`approximate`", "without it the feature is exact");
+  }
+  const bool outer_deferred = deferred_;
+  deferred_ = false;
+  Scope scope;
+  scope.where = Where::definition;
+  Typed typed = check_whole(info.decl->value, scope);
+  FeatureInfo& done = features_[index];
+  done.progress = typed.poison && !deferred_ ? Progress::failed : Progress::done;
+  done.typed = std::move(typed);
+  deferred_ = outer_deferred;
+  return done.typed;
+}
+
+const Typed& Checker::param_of(std::size_t index, Span use) {
+  ParamInfo& info = params_[index];
+  const std::string& name = info.decl->name.text;
+  switch (info.progress) {
+    case Progress::done:
+    case Progress::failed: return info.value;
+    case Progress::working: {
+      const Loudly loudly(silent_, nodes_);
+      circle(name, use);
+      return info.value;
+    }
+    case Progress::untouched: break;
+  }
+  if (working_.size() >= static_cast<std::size_t>(definition_depth_max)) {
+    error(Code::nesting_too_deep, use, "definitions build on each other more than 64 deep");
+    return info.value;
+  }
+  info.progress = Progress::working;
+  const Loudly loudly(silent_, nodes_);
+  const Working working(working_, name);
+  Scope scope;
+  Typed value = check_whole(info.decl->value, scope);
+  if (!value.poison && value.expr.op != Op::constant) {
+    error(Code::type_mismatch, info.decl->value.span, "a param is a constant: a number, an amount, a duration, a text")
+        .hints.push_back("what is computed from events is a `feature`");
+    value.poison = true;
+  }
+  ParamInfo& done = params_[index];
+  done.progress = value.poison ? Progress::failed : Progress::done;
+  done.value = std::move(value);
+  return done.value;
+}
+
+// ---------------------------------------------------------------- sources
+
+std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::EventName& name, const std::optional<ast::Name>& via,
+                                                                const std::optional<ast::Expr>& where, const Scope* outer) {
+  if (name.is_hit) {
+    if (hit_circles_.contains(name.name.text)) return std::nullopt;  // said as a circle
+    not_built(name.name.span, "a hit as an event", "write the conditions of " + quoted(name.name.text) + " again, or put them in a `stream`");
+    return std::nullopt;
+  }
+  std::vector<Alternative> found;
+  const NameEntry* entry = find_name(name.name.text);
+  if (entry != nullptr && entry->kind == NameKind::stream) {
+    const auto* alternatives = stream_of(entry->index, name.name.span);
+    if (alternatives == nullptr) return std::nullopt;
+    found = *alternatives;
+  } else if (const auto event = book_.schema.find_event(name.name.text)) {
+    found.push_back({*event, std::nullopt, std::nullopt, {}});
+  } else {
+    if (entry != nullptr && entry->kind == NameKind::event) return std::nullopt;
+    Diagnostic& d = error(Code::unknown_event, name.name.span, "there is no event or stream " + quoted(name.name.text));
+    d.under = did_you_mean(name.name.text, names_of({NameKind::event, NameKind::stream}));
+    if (entry != nullptr) d.notes.push_back(quoted(name.name.text) + " is " + std::string(kind_words(entry->kind)));
+    return std::nullopt;
+  }
+  if (via) {
+    for (Alternative& one : found) {
+      const auto field = find_field(one.event, via->text, via->span);
+      if (!field) {
+        unknown_field(one.event, via->text, via->span);
+        return std::nullopt;
+      }
+      if (field->poison) return std::nullopt;
+      const Type& type = field_def(one.event, field->field).type;
+      if (type.kind != TypeKind::entity && type.kind != TypeKind::ip) {
+        error(Code::type_mismatch, via->span, quoted(via->text) + " is " + type_words(type) + ", so it is no role of an entity")
+            .hints.push_back("`via` names a field that holds an entity, such as the sender of a transfer");
+        return std::nullopt;
+      }
+      one.via = field->field;
+    }
+  }
+  if (where && !add_membership(found, *where, name.name.text, outer)) return std::nullopt;
+  return found;
+}
+
+bool Checker::add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name, const Scope* outer) {
+  // Checked for each event type of a union by itself: the same name may be a field of another type in each.
+  for (Alternative& one : alternatives) {
+    Subject subject;
+    subject.types = {{one.event, one.via}};
+    subject.name = name;
+    Scope scope;
+    scope.where = Where::counted;
+    scope.subject = &subject;
+    scope.outer = outer;
+    auto condition = check_condition(where, scope);
+    if (!condition) return false;
+    if (!one.where) {
+      one.where = std::move(condition);
+      continue;
+    }
+    Expr both = make(Op::and_, type_of(TypeKind::boolean), where.span);
+    if (one.where->op == Op::and_) {
+      both.args = std::move(one.where->args);
+    } else {
+      both.args.push_back(std::move(*one.where));
+    }
+    both.args.push_back(std::move(*condition));
+    one.where = std::move(both);
+  }
+  return true;
+}
+
+const event::FieldDef& Checker::field_def(EventTypeId event, FieldIndex field) const { return book_.schema.events[event].fields[field]; }
+
+std::optional<Checker::Found> Checker::find_field(EventTypeId event, std::string_view name, Span use) {
+  const auto index = book_.schema.events[event].find(name);
+  if (!index) return std::nullopt;
+  Found found{*index, false};
+  if (failed_fields_.contains({book_.schema.events[event].name, std::string(name)})) found.poison = true;
+  const auto derived = derived_at_.find({event, *index});
+  if (derived != derived_at_.end() && !resolve_derived(derived->second, use)) found.poison = true;
+  return found;
+}
+
+std::vector<std::string> Checker::field_names(EventTypeId event) const {
+  std::vector<std::string> names;
+  for (const event::FieldDef& field : book_.schema.events[event].fields) names.push_back(field.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Diagnostic& Checker::unknown_field(EventTypeId event, const std::string& name, Span span) {
+  const std::string& type = book_.schema.events[event].name;
+  const auto names = field_names(event);
+  Diagnostic& d = error(Code::unknown_field, span, "event " + quoted(type) + " has no field " + quoted(name));
+  d.under = did_you_mean(name, names);
+  d.notes.push_back("fields of " + type + ": " + joined(names));
+  return d;
+}
+
+// ---------------------------------------------------------------- keys
+
+bool Checker::is_kind(const Type& type, std::string_view kind) const {
+  if (type.kind == TypeKind::ip) return kind == "ip";
+  return type.kind == TypeKind::entity && book_.schema.entities[type.entity] == kind;
+}
+
+std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const ast::Name& key, Span place, bool at_source) {
+  const event::EventType& type = book_.schema.events[subject.event];
+  if (!book_.schema.find_entity(key.text)) {
+    const auto found = find_field(subject.event, key.text, key.span);
+    if (found) return found->poison ? std::nullopt : std::optional(found->field);
+    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place, "event " + quoted(type.name) + " has no field " + quoted(key.text) + " to go by");
+    auto names = field_names(subject.event);
+    names.insert(names.end(), book_.schema.entities.begin(), book_.schema.entities.end());
+    d.under = at_source ? did_you_mean(key.text, names) : "";
+    d.notes.push_back("fields of " + type.name + ": " + joined(field_names(subject.event)));
+    return std::nullopt;
+  }
+  if (subject.via && is_kind(type.fields[*subject.via].type, key.text)) return subject.via;
+  std::vector<FieldIndex> fields;
+  std::vector<std::string> names;
+  for (FieldIndex i = 0; i < type.declared_count; ++i) {
+    if (failed_fields_.contains({type.name, type.fields[i].name})) return std::nullopt;
+    if (!is_kind(type.fields[i].type, key.text)) continue;
+    fields.push_back(i);
+    names.push_back(type.fields[i].name);
+  }
+  if (fields.size() == 1) return fields[0];
+  if (fields.empty()) {
+    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place, "event " + quoted(type.name) + " has no " + key.text + " field");
+    d.notes.push_back("fields of " + type.name + ": " + joined(field_names(subject.event)));
+    if (!at_source) d.notes.push_back("what stands here is kept per " + key.text);
+    return std::nullopt;
+  }
+  Diagnostic& d = error(Code::ambiguous_key, place,
+                        quoted(type.name) + " has " + number_word(fields.size()) + " " + key.text + " fields, " + and_joined(names));
+  if (key.span != place) d.labels.push_back({key.span, "which one?"});
+  std::vector<std::string> ways;
+  for (const std::string& name : names) {
+    ways.push_back("`" + type.name + " via " + name + "` " + (ways.empty() ? "takes it " : "") + "by its " + name);
+  }
+  d.hints.push_back(joined(ways));
+  return std::nullopt;
+}
+
+bool Checker::resolve_keys(std::vector<Alternative>& alternatives, const std::vector<ast::Key>& keys, std::vector<KeyPart>& parts, Span place) {
+  const bool first_source = parts.empty();
+  const auto fail = [&] {
+    // Half a key would be taken for the whole by the next source.
+    if (first_source) parts.clear();
+    return false;
+  };
+  for (const ast::Key& key : keys) {
+    if (!key.is_call) continue;
+    not_built(key.span, "a computed key", "declare it as a field: `field net on login = …`, and write `per net`");
+    return false;
+  }
+  for (std::size_t a = 0; a < alternatives.size(); ++a) {
+    Alternative& one = alternatives[a];
+    one.key.clear();
+    for (std::size_t k = 0; k < keys.size(); ++k) {
+      const auto field = resolve_key({one.event, one.via}, keys[k].name, place, true);
+      if (!field) return fail();
+      const Type& type = field_def(one.event, *field).type;
+      if (first_source && a == 0) {
+        parts.push_back({keys[k].name.text, type});
+      } else if (parts[k].type != type) {
+        error(Code::type_mismatch, keys[k].span,
+              quoted(keys[k].name.text) + " is " + type_words(parts[k].type) + " in one event and " + type_words(type) + " in " +
+                  quoted(book_.schema.events[one.event].name));
+        return fail();
+      }
+      one.key.push_back(*field);
+    }
+  }
+  return true;
+}
+
+}  // namespace tocsin::dsl::detail

@@ -1,0 +1,872 @@
+#include <algorithm>
+
+#include "dsl/check_scope.h"
+#include "dsl/parse.h"
+
+namespace tocsin::dsl::detail {
+namespace {
+
+using ast::ClauseKind;
+
+std::optional<Action> action_of(std::string_view text) {
+  for (std::size_t i = 0; i < event::action_count; ++i) {
+    if (to_text(static_cast<Action>(i)) == text) return static_cast<Action>(i);
+  }
+  return std::nullopt;
+}
+
+std::string_view word_of(ClauseKind kind) {
+  switch (kind) {
+    case ClauseKind::title: return "title";
+    case ClauseKind::severity: return "severity";
+    case ClauseKind::tags: return "tags";
+    case ClauseKind::owner: return "owner";
+    case ClauseKind::runbook: return "runbook";
+    case ClauseKind::mode: return "mode";
+    case ClauseKind::rule_switch: return "switch";
+    case ClauseKind::rollout: return "rollout";
+    case ClauseKind::sequence: return "sequence";
+    case ClauseKind::pick: return "pick";
+    case ClauseKind::after_match: return "after match";
+    case ClauseKind::let: return "let";
+    case ClauseKind::when: return "when";
+    case ClauseKind::except: return "except";
+    case ClauseKind::decide: return "decide";
+    case ClauseKind::score: return "score";
+    case ClauseKind::label: return "label";
+    case ClauseKind::add: return "add";
+    case ClauseKind::alert_once: return "alert once";
+    case ClauseKind::suppressed: return "suppressed by";
+    case ClauseKind::resolve: return "resolve on";
+    case ClauseKind::because: return "because";
+    case ClauseKind::show: return "show";
+  }
+  return "";
+}
+
+bool may_repeat(ClauseKind kind) {
+  switch (kind) {
+    case ClauseKind::let:
+    case ClauseKind::except:
+    case ClauseKind::label:
+    case ClauseKind::add:
+    case ClauseKind::suppressed:
+    case ClauseKind::resolve:
+    case ClauseKind::rule_switch: return true;
+    case ClauseKind::title:
+    case ClauseKind::severity:
+    case ClauseKind::tags:
+    case ClauseKind::owner:
+    case ClauseKind::runbook:
+    case ClauseKind::mode:
+    case ClauseKind::rollout:
+    case ClauseKind::sequence:
+    case ClauseKind::pick:
+    case ClauseKind::after_match:
+    case ClauseKind::when:
+    case ClauseKind::decide:
+    case ClauseKind::score:
+    case ClauseKind::alert_once:
+    case ClauseKind::because:
+    case ClauseKind::show: return false;
+  }
+  return false;
+}
+
+std::vector<EventTypeId> events_of(const Source& source) {
+  std::vector<EventTypeId> events;
+  for (const Alternative& one : source.alternatives) {
+    if (std::find(events.begin(), events.end(), one.event) == events.end()) events.push_back(one.event);
+  }
+  return events;
+}
+
+void add_types(Subject& subject, const Source& source) {
+  for (const Alternative& one : source.alternatives) subject.types.push_back({one.event, one.via});
+}
+
+/// The last name of an expression: what a shown value is called (E2).
+std::string last_name(const ast::Expr& e) {
+  switch (e.kind) {
+    case ast::ExprKind::name:
+    case ast::ExprKind::member:
+    case ast::ExprKind::feature_of: return e.text;
+    case ast::ExprKind::aggregate: return e.aggregate->function.text;
+    default: break;
+  }
+  for (auto child = e.children.rbegin(); child != e.children.rend(); ++child) {
+    std::string name = last_name(*child);
+    if (!name.empty()) return name;
+  }
+  return e.kind == ast::ExprKind::call ? e.text : std::string();
+}
+
+Span word_no(Span step) { return {step.file, step.begin, std::min(step.end, step.begin + 2)}; }
+
+}  // namespace
+
+// ---------------------------------------------------------------- names within a rule
+
+bool Checker::alias_hides(const ast::Name& name, const std::vector<EventTypeId>& events, const Rule& rule) {
+  const auto refuse = [&](const std::string& what, std::optional<Span> place) {
+    Diagnostic& d = error(Code::shadowed_name, name.span, quoted(name.text) + " hides " + what);
+    if (place) d.labels.push_back({*place, "declared here"});
+    d.hints.push_back("choose another name");
+    return true;
+  };
+  for (const KeyPart& part : rule.keys) {
+    if (part.name == name.text) return refuse("the key " + quoted(name.text) + " of this rule", std::nullopt);
+  }
+  for (const EventTypeId event : events) {
+    const event::EventType& type = book_.schema.events[event];
+    if (const auto field = type.find(name.text)) {
+      return refuse("the field " + quoted(name.text) + " of event " + quoted(type.name), field_spans_[event][*field]);
+    }
+  }
+  const NameEntry* entry = find_name(name.text);
+  if (entry != nullptr && entry->kind == NameKind::feature) return refuse("the feature " + quoted(name.text), entry->span);
+  if (entry != nullptr && entry->kind == NameKind::param) return refuse("the param " + quoted(name.text), entry->span);
+  return false;
+}
+
+// ---------------------------------------------------------------- sequences
+
+bool Checker::step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via, const ast::RuleDecl& decl, Rule& rule) {
+  auto alternatives = resolve_source(name, via, std::nullopt, nullptr);
+  test.source.name = name.name.text;
+  if (!alternatives) return false;
+  if (!resolve_keys(*alternatives, decl.keys, rule.keys, name.name.span)) return false;
+  test.source.alternatives = std::move(*alternatives);
+  return true;
+}
+
+bool Checker::step_where(EventTest& test, const std::optional<ast::Expr>& where, const std::optional<ast::Name>& alias, const std::vector<Alias>& others, const Rule& rule) {
+  if (!where) return true;
+  Subject subject;
+  subject.name = test.source.name;
+  add_types(subject, test.source);
+  Scope scope;
+  scope.where = Where::step;
+  scope.subject = &subject;
+  scope.keys = &rule.keys;
+  scope.key_source = &test.source.alternatives;
+  if (alias) scope.aliases.push_back({alias->text, alias->span, AliasKind::own, 0, true, false, events_of(test.source)});
+  for (const Alias& other : others) {
+    if (!alias || other.name != alias->text) scope.aliases.push_back(other);
+  }
+  auto condition = check_condition(*where, scope);
+  if (!condition) return false;
+  test.where = std::move(condition);
+  return true;
+}
+
+void Checker::warn_unbounded(const Rule& rule, Span span) {
+  const Sequence& s = *rule.sequence;
+  if (s.within) return;
+  std::size_t gaps_open = 0;
+  bool group = false;
+  for (std::size_t i = 0; i < s.steps.size(); ++i) {
+    const Step& step = s.steps[i];
+    if (step.kind == StepKind::all_of || step.kind == StepKind::any_of) {
+      const bool bounded = std::all_of(step.parts.begin(), step.parts.end(), [](const EventTest& part) { return part.within.has_value(); });
+      if (!bounded) ++gaps_open;
+    } else if (i > 0 && !step.within) {
+      ++gaps_open;
+    }
+    if (step.kind == StepKind::group && step.max != 1 && step.min > 1 && !step.within) group = true;
+  }
+  if (gaps_open == 0 && !group) return;
+  warning(Code::unbounded_sequence, span, "this sequence has no `within`: what began is kept for ever")
+      .hints.push_back("`sequence within 24h { … }` says how far its first and last event may lie apart");
+}
+
+bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl, std::vector<Alias>& aliases,
+                             Subject& completing) {
+  Sequence sequence;
+  bool ok = true;
+  if (written.within) {
+    sequence.within = positive_duration(*written.within, Code::bad_window, "`within`");
+    ok = ok && sequence.within.has_value();
+  }
+  std::size_t positive_count = 0;
+  const ast::Step* last_positive = nullptr;
+  for (const ast::Step& step : written.steps) {
+    if (step.kind == ast::StepKind::negative) continue;
+    ++positive_count;
+    last_positive = &step;
+  }
+  if (positive_count == 0) {
+    error(Code::only_absences, word, "a sequence of `no` alone has nothing to begin with")
+        .hints.push_back("add the step after which, or before which, the event is missed");
+    return false;
+  }
+
+  // First what each step is made of, so that conditions know which names come earlier and which later.
+  struct Test {
+    EventTest* test = nullptr;
+    const std::optional<ast::Expr>* where = nullptr;
+    const std::optional<ast::Name>* alias = nullptr;
+    std::size_t step = 0;  // index among the positive ones; of an absence: how many stand before it
+    bool absence = false;
+  };
+  sequence.steps.reserve(positive_count);
+  sequence.absences.reserve(written.steps.size());
+  std::vector<Test> tests;
+  std::map<std::string, std::size_t> used;
+  struct Named {
+    Alias alias;
+    std::size_t step = 0;
+    const EventTest* test = nullptr;
+  };
+  std::vector<Named> named;
+  const auto add_test = [&](EventTest& test, const ast::Step& from, std::size_t step, bool group) {
+    test.place = sequence.place_count++;
+    const bool resolved = step_source(test, from.event, from.via, decl, rule);
+    ok = ok && resolved;
+    const std::string name = from.alias ? from.alias->text : from.event.name.text;
+    const std::size_t times = ++used[name];
+    test.alias = times == 1 ? name : name + "#" + std::to_string(times);
+    if (resolved) tests.push_back({&test, &from.where, &from.alias, step, false});
+    if (!from.alias) return;
+    for (const Named& other : named) {
+      if (other.alias.name != name) continue;
+      error(Code::duplicate_name, from.alias->span, "two steps are called " + quoted(name)).labels.push_back({other.alias.span, "the first"});
+      ok = false;
+      return;
+    }
+    const auto events = events_of(test.source);
+    if (alias_hides(*from.alias, events, rule)) {
+      ok = false;
+      return;
+    }
+    named.push_back({{name, from.alias->span, group ? AliasKind::group : AliasKind::single, test.place, true, false, events}, step, &test});
+  };
+  const auto too_many = [&](std::uint64_t n, Span at) {
+    if (n <= step_count_max) return false;
+    error(Code::bad_count, at, "more than 10,000 events in one step");
+    return true;
+  };
+
+  for (const ast::Step& step : written.steps) {
+    const std::size_t index = sequence.steps.size();
+    if (step.kind == ast::StepKind::negative) {
+      const bool first = index == 0;
+      const bool final = index == positive_count;
+      Absence absence;
+      absence.before_step = static_cast<std::uint32_t>(index);
+      if (step.wait && !first && !final) {
+        error(Code::middle_no_with_for, step.wait->span, "a `no` between two steps takes no `for`")
+            .hints.push_back("it looks from the one step to the other; leave out `for " + step.wait->text + "`, or put `within " +
+                             step.wait->text + "` on the next step");
+        ok = false;
+      } else if (!step.wait && final) {
+        error(Code::final_no_without_for, word_no(step.span), "a final `no` needs a duration, or it can never be decided")
+            .hints.push_back("add `for 12h`; the rule then fires when 12 hours of event time have passed without one");
+        ok = false;
+      } else if (!step.wait && first) {
+        error(Code::first_no_without_for, word_no(step.span), "a first `no` needs a duration, or nobody knows how far to look back")
+            .hints.push_back("add `for 12h`; then there was none in the 12 hours before the next step");
+        ok = false;
+      } else if (step.wait) {
+        const auto wait = positive_duration(*step.wait, Code::bad_window, "`for`");
+        ok = ok && wait.has_value();
+        if (wait) absence.wait = *wait;
+      }
+      sequence.absences.push_back(std::move(absence));
+      EventTest& test = sequence.absences.back().test;
+      test.alias = step.alias ? step.alias->text : step.event.name.text;
+      if (step_source(test, step.event, step.via, decl, rule)) {
+        if (step.alias && alias_hides(*step.alias, events_of(test.source), rule)) ok = false;
+        tests.push_back({&test, &step.where, &step.alias, index, true});
+      } else {
+        ok = false;
+      }
+      continue;
+    }
+
+    Step out;
+    const bool first = index == 0;
+    if (first && step.link != ast::StepLink::then) {
+      error(Code::link_on_first, step.link_span.value_or(step.span), "the first step has none before it, so it takes no `first` or `next`");
+      ok = false;
+    }
+    out.link = step.link == ast::StepLink::first ? Link::first : step.link == ast::StepLink::next ? Link::next : Link::then;
+    if (step.within && first) {
+      error(Code::within_on_first, step.within->span, "the first step has none before it, so it takes no `within`")
+          .hints.push_back("of the whole sequence it is `sequence within " + step.within->text + " { … }`");
+      ok = false;
+    } else if (step.within) {
+      out.within = positive_duration(*step.within, Code::bad_window, "`within`");
+      ok = ok && out.within.has_value();
+    }
+    if (step.kind == ast::StepKind::positive) {
+      switch (step.count) {
+        case ast::CountKind::one: break;
+        case ast::CountKind::optional:
+          out.optional = true;
+          if (&step == last_positive) {
+            error(Code::optional_last, step.count_span, "the last step cannot be optional: nobody would know when the match is complete")
+                .hints.push_back("leave `optional` away, or the step");
+            ok = false;
+          }
+          break;
+        case ast::CountKind::at_least:
+        case ast::CountKind::exactly:
+        case ast::CountKind::between: {
+          out.kind = StepKind::group;
+          const std::uint64_t high = step.count == ast::CountKind::between ? step.high : step.low;
+          if (step.low == 0) {
+            error(Code::bad_count, step.count_span, "a step has at least one event")
+                .hints.push_back("`optional` says that a step may be empty, `no` that it must be");
+            ok = false;
+          } else if (step.count == ast::CountKind::between && step.high < step.low) {
+            error(Code::bad_count, step.count_span, std::to_string(step.low) + " to " + std::to_string(step.high) + " is never so")
+                .hints.push_back("the smaller number stands first");
+            ok = false;
+          } else if (too_many(std::max(step.low, high), step.count_span)) {
+            ok = false;
+          } else {
+            out.min = static_cast<std::uint32_t>(step.low);
+            out.max = step.count == ast::CountKind::at_least ? 0 : static_cast<std::uint32_t>(high);
+            out.exact = step.count != ast::CountKind::at_least;
+          }
+          break;
+        }
+      }
+      out.consecutive = step.consecutive;
+      if (step.consecutive && out.kind != StepKind::group) {
+        error(Code::consecutive_without_count, step.span, "`consecutive` needs a count")
+            .hints.push_back("`exactly 3 consecutive " + step.event.name.text + "`, `at least 3 consecutive …`");
+        ok = false;
+      }
+      out.parts.emplace_back();
+      const bool group = out.kind == StepKind::group;
+      sequence.steps.push_back(std::move(out));
+      add_test(sequence.steps.back().parts[0], step, index, group);
+      continue;
+    }
+    out.kind = step.kind == ast::StepKind::all_of ? StepKind::all_of : StepKind::any_of;
+    out.min = static_cast<std::uint32_t>(step.parts.size());
+    if (step.kind == ast::StepKind::any_of) {
+      if (step.low == 0 || step.low > step.parts.size()) {
+        error(Code::bad_count, step.count_span, "`any " + std::to_string(step.low) + " of` " + number_word(step.parts.size()) + " parts is never so");
+        ok = false;
+      } else {
+        out.min = static_cast<std::uint32_t>(step.low);
+      }
+    }
+    out.max = static_cast<std::uint32_t>(step.parts.size());
+    out.parts.resize(step.parts.size());
+    sequence.steps.push_back(std::move(out));
+    for (std::size_t p = 0; p < step.parts.size(); ++p) {
+      const ast::Step& part = step.parts[p];
+      EventTest& test = sequence.steps.back().parts[p];
+      const bool counted = part.count != ast::CountKind::one && part.count != ast::CountKind::optional;
+      if (part.kind != ast::StepKind::positive || counted || part.consecutive) {
+        error(Code::count_in_parts, counted ? part.count_span : part.span, "a part in any order is one event, without a count or `consecutive`")
+            .hints.push_back("put the count into a step of its own");
+        ok = false;
+        continue;
+      }
+      test.optional = part.count == ast::CountKind::optional;
+      if (part.within && first) {
+        error(Code::within_on_first, part.within->span, "the first step has none before it, so it takes no `within`")
+            .hints.push_back("of the whole sequence it is `sequence within " + part.within->text + " { … }`");
+        ok = false;
+      } else if (part.within) {
+        test.within = positive_duration(*part.within, Code::bad_window, "`within`");
+        ok = ok && test.within.has_value();
+      }
+      add_test(test, part, index, false);
+    }
+  }
+
+  for (Test& t : tests) {
+    std::vector<Alias> others;
+    for (const Named& other : named) {
+      Alias alias = other.alias;
+      alias.visible = other.step < t.step;
+      alias.sibling = !t.absence && other.step == t.step && other.test != t.test;
+      others.push_back(std::move(alias));
+    }
+    if (!step_where(*t.test, *t.where, *t.alias, others, rule)) ok = false;
+  }
+  if (written.until) {
+    sequence.until.emplace();
+    EventTest& test = *sequence.until;
+    test.alias = written.until->alias ? written.until->alias->text : written.until->event.name.text;
+    if (!step_source(test, written.until->event, std::nullopt, decl, rule) || !step_where(test, written.until->where, written.until->alias, {}, rule)) ok = false;
+  }
+  for (const Named& one : named) aliases.push_back(one.alias);
+  for (const EventTest& part : sequence.steps.back().parts) add_types(completing, part.source);
+  completing.name = sequence.steps.back().parts.empty() ? "" : sequence.steps.back().parts[0].source.name;
+  completing.fields_visible = false;
+  rule.sequence = std::move(sequence);
+  return ok;
+}
+
+// ---------------------------------------------------------------- rules
+
+void Checker::check_because(const ast::Clause& clause, Scope& s, Rule& rule) {
+  // The words are read from the file, not from the unescaped text, so that every placeholder knows its place.
+  const Span span = clause.text.span;
+  const std::string_view text = sources_[span.file].text();
+  const std::size_t end = std::min<std::size_t>(span.end, text.size());
+  std::size_t at = span.begin;
+  std::size_t stop = end;
+  if (at < stop && text[at] == '"') {
+    ++at;
+    if (stop > at && text[stop - 1] == '"') --stop;
+  }
+  std::string literal;
+  const auto flush = [&] {
+    if (!literal.empty()) rule.because.push_back({std::move(literal), std::nullopt});
+    literal.clear();
+  };
+  const auto place = [&](std::size_t from, std::size_t to) { return Span{span.file, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}; };
+  while (at < stop) {
+    const char c = text[at];
+    if (c == '\\' && at + 1 < stop) {
+      const char next = text[at + 1];
+      literal += next == 'n' ? '\n' : next == 't' ? '\t' : next;
+      at += 2;
+      continue;
+    }
+    if (c == '}') {
+      error(Code::text_placeholder, place(at, at + 1), "a `}` without its `{`").hints.push_back("write `\\}` if the character is meant");
+      return;
+    }
+    if (c != '{') {
+      literal += c;
+      ++at;
+      continue;
+    }
+    const std::size_t close = text.substr(0, stop).find('}', at);
+    if (close == std::string_view::npos) {
+      error(Code::text_placeholder, place(at, at + 1), "this `{` is not closed").hints.push_back("a value stands between `{` and `}`; write `\\{` if the character is meant");
+      return;
+    }
+    const std::string_view inside = text.substr(at + 1, close - at - 1);
+    if (inside.find_first_not_of(" \t") == std::string_view::npos) {
+      error(Code::text_placeholder, place(at, close + 1), "nothing stands between `{` and `}`").hints.push_back("name a value, as in `{user}`");
+      return;
+    }
+    const auto e = parse_expression(inside, place(at + 1, close), diagnostics_);
+    at = close + 1;
+    if (!e) continue;
+    flush();
+    s.text_placeholder = true;
+    Typed value = check_whole(*e, s);
+    s.text_placeholder = false;
+    if (!value.poison) rule.because.push_back({"", std::move(value.expr)});
+  }
+  flush();
+}
+
+void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) {
+  AlertOnce once;
+  bool ok = true;
+  if (clause.duration) {
+    const auto per = positive_duration(*clause.duration, Code::bad_window, "`alert once per`");
+    ok = per.has_value();
+    if (per) once.per = *per;
+  }
+  for (const ast::Key& key : clause.keys) {
+    if (key.is_call) {
+      not_built(key.span, "a computed key", "declare it as a field: `field net on login = …`, and write `by net`");
+      ok = false;
+      continue;
+    }
+    const auto part = std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == key.name.text; });
+    if (part != rule.keys.end()) {
+      Expr value = make(Op::rule_key, part->type, key.span);
+      value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
+      once.by.push_back(*part);
+      once.values.push_back(std::move(value));
+      continue;
+    }
+    KeyPart found{key.name.text, {}};
+    for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
+      const auto field = resolve_key(s.subject->types[i], key.name, key.span, true);
+      if (!field) {
+        ok = false;
+        break;
+      }
+      if (i == 0) found.type = field_def(s.subject->types[i].event, *field).type;
+    }
+    if (!ok) continue;
+    auto value = key_at_use(key, found, key.span, s);
+    if (!value) {
+      ok = false;
+      continue;
+    }
+    once.by.push_back(std::move(found));
+    once.values.push_back(std::move(*value));
+  }
+  if (ok) rule.alert_once = std::move(once);
+}
+
+void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
+  poison_lets_.clear();
+  Rule rule;
+  rule.name = decl.name.text;
+  rule.span = span;
+
+  std::map<ClauseKind, Span> seen;
+  const ast::Clause* sequence = nullptr;
+  for (const ast::Clause& clause : decl.clauses) {
+    const auto [first, fresh] = seen.try_emplace(clause.kind, clause.word);
+    if (!fresh && !may_repeat(clause.kind)) {
+      Diagnostic& d = error(Code::duplicate_clause, clause.word, "a rule has one `" + std::string(word_of(clause.kind)) + "`");
+      d.labels.push_back({first->second, "the first"});
+      if (clause.kind == ClauseKind::when) d.hints.push_back("join the conditions with `and`");
+      continue;
+    }
+    switch (clause.kind) {
+      case ClauseKind::title: rule.title = clause.text.text; break;
+      case ClauseKind::owner: rule.owner = clause.text.text; break;
+      case ClauseKind::runbook: rule.runbook = clause.text.text; break;
+      case ClauseKind::severity:
+        for (const AlertSeverity severity : {AlertSeverity::info, AlertSeverity::low, AlertSeverity::medium, AlertSeverity::high, AlertSeverity::critical}) {
+          if (to_text(severity) == clause.text.text) rule.severity = severity;
+        }
+        break;
+      case ClauseKind::tags:
+        for (const ast::Name& tag : clause.names) {
+          if (std::find(rule.tags.begin(), rule.tags.end(), tag.text) == rule.tags.end()) rule.tags.push_back(tag.text);
+        }
+        break;
+      case ClauseKind::mode:
+        if (clause.text.text == "off") not_built(clause.text.span, "`mode off`", "`mode shadow` takes the rule out of decisions and alerts");
+        rule.shadow = clause.text.text == "shadow";
+        break;
+      case ClauseKind::rule_switch: {
+        const NameEntry* entry = find_name(clause.name.text);
+        const bool declared = entry != nullptr && entry->kind == NameKind::switch_;
+        if (!declared) not_built(clause.span, "`switch` in a rule", "switches come later; `mode shadow` takes the rule out of decisions");
+        break;
+      }
+      case ClauseKind::rollout: not_built(clause.span, "`rollout`", "`mode shadow` tries a rule without effect"); break;
+      case ClauseKind::label: not_built(clause.span, "`label`", "labels come later; `decide` and `score` are there"); break;
+      case ClauseKind::add: not_built(clause.span, "`add … to`", "lists come from the rule files and from files beside them for now"); break;
+      case ClauseKind::suppressed: not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule"); break;
+      case ClauseKind::resolve: not_built(clause.span, "`resolve on`", "`alert once per` limits the alerts of one rule"); break;
+      case ClauseKind::sequence:
+      case ClauseKind::pick:
+      case ClauseKind::after_match:
+        if (!decl.per_key) {
+          error(Code::clause_not_here, clause.word, "`" + std::string(word_of(clause.kind)) + "` stands in a rule `per` a key only")
+              .hints.push_back("a rule `on` an event looks at one event; write `rule " + decl.name.text + " per user { sequence { … } }`");
+        }
+        if (clause.kind == ClauseKind::sequence) sequence = &clause;
+        break;
+      case ClauseKind::let:
+      case ClauseKind::when:
+      case ClauseKind::except:
+      case ClauseKind::decide:
+      case ClauseKind::score:
+      case ClauseKind::alert_once:
+      case ClauseKind::because:
+      case ClauseKind::show: break;
+    }
+  }
+
+  Subject subject;
+  Scope s;
+  s.subject = &subject;
+  s.lets = &rule.lets;
+  bool readable = true;  // whether conditions can be looked at: what they are about is known
+  if (decl.per_key) {
+    s.where = Where::after;
+    if (sequence == nullptr) {
+      error(Code::missing_clause, decl.name.span, "a rule `per` a key needs a `sequence`")
+          .hints.push_back("a condition on one event is `rule " + decl.name.text + " on event { when … }`");
+      readable = false;
+    } else if (sequence->sequence) {
+      const bool ok = check_sequence(*sequence->sequence, sequence->word, rule, decl, s.aliases, subject);
+      readable = rule.sequence.has_value();
+      if (ok) warn_unbounded(rule, sequence->word);
+    }
+    s.keys = &rule.keys;
+  } else {
+    s.where = Where::on_rule;
+    auto alternatives = resolve_source(decl.on, decl.via, std::nullopt, nullptr);
+    readable = alternatives.has_value();
+    if (alternatives) {
+      rule.on = Source{decl.on.name.text, std::move(*alternatives)};
+      add_types(subject, *rule.on);
+      subject.name = rule.on->name;
+    }
+    if (decl.alias && readable) {
+      rule.alias = decl.alias->text;
+      const auto events = events_of(*rule.on);
+      alias_hides(*decl.alias, events, rule);
+      s.aliases.push_back({decl.alias->text, decl.alias->span, AliasKind::subject, 0, true, false, events});
+    }
+  }
+  if (!readable) return;
+
+  for (const ast::Clause& clause : decl.clauses) {
+    if (clause.kind != ClauseKind::let) continue;
+    const auto same = std::find_if(rule.lets.begin(), rule.lets.end(), [&](const Let& let) { return let.name == clause.name.text; });
+    if (same != rule.lets.end() || find_alias(clause.name.text, s) != nullptr) {
+      error(Code::duplicate_name, clause.name.span, quoted(clause.name.text) + " is already the name of something in this rule");
+      continue;
+    }
+    std::vector<EventTypeId> visible;
+    if (!decl.per_key) visible = events_of(*rule.on);
+    const bool hides = alias_hides(clause.name, visible, rule);
+    Typed value = check_whole(*clause.value, s);
+    if (value.poison || hides) poison_lets_.insert(clause.name.text);
+    if (!value.poison) rule.lets.push_back({clause.name.text, std::move(value.expr)});
+  }
+  for (const ast::Clause& clause : decl.clauses) {
+    switch (clause.kind) {
+      case ClauseKind::when:
+        if (seen[clause.kind] == clause.word) rule.when = check_condition(*clause.value, s);
+        break;
+      case ClauseKind::except: {
+        for (const Except& other : rule.excepts) {
+          if (other.name == clause.name.text) error(Code::duplicate_name, clause.name.span, "two exceptions are called " + quoted(other.name));
+        }
+        Except except;
+        except.name = clause.name.text;
+        if (clause.until) {
+          except.until = parse_timestamp(clause.until->text);
+          if (!except.until) {
+            error(Code::bad_date, clause.until->span, "\"" + clause.until->text + "\" is not a date").hints.push_back("for example \"2027-01-31\" or \"2027-01-31T12:00:00Z\"");
+          }
+        }
+        auto when = check_condition(*clause.value, s);
+        if (!when) break;
+        except.when = std::move(*when);
+        rule.excepts.push_back(std::move(except));
+        break;
+      }
+      case ClauseKind::decide: {
+        if (seen[clause.kind] != clause.word) break;
+        Decide decide;
+        decide.action = action_of(clause.text.text).value_or(Action::allow);
+        decide.otherwise = decide.action;
+        if (clause.value) {
+          decide.when = check_condition(*clause.value, s);
+          if (clause.otherwise) decide.otherwise = action_of(clause.otherwise->text).value_or(Action::allow);
+        }
+        const bool decides = decide.action != Action::page || decide.otherwise != Action::page;
+        const bool by_time = rule.sequence && std::any_of(rule.sequence->absences.begin(), rule.sequence->absences.end(), [&](const Absence& a) {
+                               return a.before_step == rule.sequence->steps.size();
+                             });
+        if (decides && !by_time && !rule.shadow) {
+          for (const SubjectType& type : subject.types) decided_.try_emplace(type.event, clause.word);
+        }
+        rule.decide = std::move(decide);
+        break;
+      }
+      case ClauseKind::score: {
+        Typed score = check_whole(*clause.value, s);
+        if (score.poison) break;
+        if (!is_number(score.expr.type)) {
+          error(Code::type_mismatch, clause.value->span, "a score is a number, and this is " + type_words(score.expr.type));
+          break;
+        }
+        rule.score = std::move(score.expr);
+        break;
+      }
+      case ClauseKind::because:
+        if (seen[clause.kind] == clause.word) check_because(clause, s, rule);
+        break;
+      case ClauseKind::show: {
+        if (seen[clause.kind] != clause.word) break;
+        std::map<std::string, std::size_t> used;
+        for (const ast::Expr& e : clause.values) {
+          Typed value = check_whole(e, s);
+          if (value.poison) continue;
+          std::string name = last_name(e);
+          if (name.empty()) name = source_text(e.span);
+          const std::size_t times = ++used[name];
+          if (times > 1) name += "#" + std::to_string(times);
+          rule.show.push_back({std::move(name), std::move(value.expr)});
+        }
+        break;
+      }
+      case ClauseKind::alert_once:
+        if (seen[clause.kind] == clause.word) check_alert_once(clause, s, rule);
+        break;
+      case ClauseKind::pick:
+        if (rule.sequence) {
+          const std::string& pick = clause.text.text;
+          rule.sequence->pick = pick == "earliest" ? Pick::earliest : pick == "every" ? Pick::every : Pick::nearest;
+        }
+        break;
+      case ClauseKind::after_match: {
+        if (!rule.sequence) break;
+        const std::string& after = clause.text.text;
+        AfterMatch& out = rule.sequence->after;
+        if (after == "continue" || after == "keep all") out = AfterMatch::continue_;
+        if (after == "skip to next") out = AfterMatch::skip_to_next;
+        if (after == "skip past last") out = AfterMatch::skip_past_last;
+        if (after == "to first" || after == "to last") {
+          out = after == "to first" ? AfterMatch::skip_to_first : AfterMatch::skip_to_last;
+          std::vector<std::string> names;
+          bool found = false;
+          for (const Step& step : rule.sequence->steps) {
+            for (const EventTest& part : step.parts) {
+              names.push_back(part.alias);
+              if (part.alias != clause.name.text) continue;
+              found = true;
+              rule.sequence->after_place = part.place;
+            }
+          }
+          if (!found) {
+            Diagnostic& d = error(Code::unknown_step, clause.name.span, "no step is called " + quoted(clause.name.text));
+            d.under = did_you_mean(clause.name.text, names);
+            d.notes.push_back("steps: " + joined(names));
+          }
+        }
+        break;
+      }
+      case ClauseKind::title:
+      case ClauseKind::severity:
+      case ClauseKind::tags:
+      case ClauseKind::owner:
+      case ClauseKind::runbook:
+      case ClauseKind::mode:
+      case ClauseKind::rule_switch:
+      case ClauseKind::rollout:
+      case ClauseKind::sequence:
+      case ClauseKind::let:
+      case ClauseKind::label:
+      case ClauseKind::add:
+      case ClauseKind::suppressed:
+      case ClauseKind::resolve: break;
+    }
+  }
+  book_.rules.push_back(std::move(rule));
+}
+
+// ---------------------------------------------------------------- circles over hits
+
+void Checker::check_circles() {
+  // Hits as events are not built, but a circle of them is wrong for ever and says so.
+  std::map<std::string, std::vector<std::pair<std::string, Span>>> needs;
+  const auto note = [&](const std::string& rule, const ast::EventName& event) {
+    if (event.is_hit) needs[rule].emplace_back(event.name.text, event.name.span);
+  };
+  for (const auto& [decl, span] : rules_) {
+    if (!decl->per_key) note(decl->name.text, decl->on);
+    for (const ast::Clause& clause : decl->clauses) {
+      if (!clause.sequence) continue;
+      for (const ast::Step& step : clause.sequence->steps) {
+        note(decl->name.text, step.event);
+        for (const ast::Step& part : step.parts) note(decl->name.text, part.event);
+      }
+    }
+  }
+  for (const auto& [rule, first] : needs) {
+    if (hit_circles_.contains(rule)) continue;
+    // Which rules are needed by this one, directly or not; with the way there.
+    std::map<std::string, std::string> from;
+    std::vector<std::string> open{rule};
+    std::optional<std::pair<std::string, Span>> back;
+    while (!open.empty() && !back) {
+      const std::string at = open.back();
+      open.pop_back();
+      const auto next = needs.find(at);
+      if (next == needs.end()) continue;
+      for (const auto& [name, span] : next->second) {
+        if (name == rule) {
+          back = {at, span};
+          break;
+        }
+        if (from.try_emplace(name, at).second) open.push_back(name);
+      }
+    }
+    if (!back) continue;
+    std::vector<std::string> chain{rule};
+    for (std::string at = back->first; at != rule; at = from[at]) chain.insert(chain.begin(), at);
+    chain.insert(chain.begin(), rule);
+    for (const std::string& name : chain) hit_circles_.insert(name);
+    error(Code::circle_of_rules, first[0].second, "rules wait for each other's hits in a circle").notes.push_back(joined(chain, " ← "));
+  }
+}
+
+// ---------------------------------------------------------------- policies
+
+void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
+  (void)span;
+  Policy policy;
+  policy.name = decl.name.text;
+  auto alternatives = resolve_source(decl.on, std::nullopt, std::nullopt, nullptr);
+  if (!alternatives) {
+    default_policies_unsure_ = true;
+    return;
+  }
+  policy.on = {decl.on.name.text, std::move(*alternatives)};
+  for (const EventTypeId event : events_of(policy.on)) {
+    const auto [first, fresh] = policies_.try_emplace(event, decl.name.text, decl.name.span);
+    if (fresh) continue;
+    error(Code::bad_policy, decl.on.name.span, quoted(book_.schema.events[event].name) + " already has a policy, " + quoted(first->second.first))
+        .labels.push_back({first->second.second, "the first"});
+  }
+  policy.sum = decl.combine.text != "max";
+  if (decl.cap) {
+    policy.cap = parse_decimal(decl.cap->text);
+    if (!policy.cap || policy.cap->units <= 0) error(Code::bad_policy, decl.cap->span, "the score's `max` is a number above 0");
+  }
+  const auto action = [&](const ast::Text& text) {
+    const Action found = action_of(text.text).value_or(Action::allow);
+    if (found == Action::page) {
+      error(Code::bad_policy, text.span, "`page` alerts somebody and is no decision").hints.push_back("`decide page` stands in a rule");
+    }
+    return found;
+  };
+  Subject subject;
+  subject.name = policy.on.name;
+  add_types(subject, policy.on);
+  const ast::PolicyLine* otherwise = nullptr;
+  for (const ast::PolicyLine& line : decl.lines) {
+    PolicyLine out;
+    out.action = action(line.action);
+    if (otherwise != nullptr) {
+      error(Code::bad_policy, line.span, "no event comes to this line: `otherwise` above takes them all").labels.push_back({otherwise->span, ""});
+      break;
+    }
+    if (!line.when) {
+      otherwise = &line;
+    } else {
+      Scope s;
+      s.where = Where::policy;
+      s.subject = &subject;
+      out.when = check_condition(*line.when, s);
+    }
+    policy.lines.push_back(std::move(out));
+  }
+  if (decl.limit) {
+    PolicyLimit limit;
+    limit.action = action(decl.limit->action);
+    limit.otherwise = action(decl.limit->otherwise);
+    const auto percent = parse_decimal(decl.limit->share.text);
+    const auto share = percent ? divide(*percent, Decimal::from_integer(100)) : std::nullopt;
+    if (!share || share->units <= 0 || share->units > Decimal::one) {
+      error(Code::bad_policy, decl.limit->share.span, "a limit is a share above 0% and up to 100%");
+    } else {
+      limit.share = *share;
+    }
+    if (const auto per = positive_duration(decl.limit->per, Code::bad_window, "`per`")) limit.per = *per;
+    policy.limit = limit;
+  }
+  if (decl.on_error) policy.on_error = action(*decl.on_error);
+  book_.policies.push_back(std::move(policy));
+}
+
+void Checker::check_decided() {
+  if (default_policies_unsure_) return;
+  for (const auto& [event, span] : decided_) {
+    if (policies_.contains(event)) continue;
+    const std::string& name = book_.schema.events[event].name;
+    warning(Code::default_policy, span, "no policy decides " + quoted(name) + ": the strictest action of its rules that fired is taken")
+        .hints.push_back("`policy " + name + "s on " + name + " { score sum block when any rule decides block allow otherwise }`");
+  }
+}
+
+}  // namespace tocsin::dsl::detail

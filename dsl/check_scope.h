@@ -1,0 +1,294 @@
+// The inside of checking: what is known of all declarations (Checker), and what a name may mean at one place of the text
+// (Scope). One Checker lives for one call of check(). Declarations that build on each other (streams, derived fields, features,
+// params) are worked out when first asked for, whatever their order in the files; `Progress` finds those that need themselves.
+//
+// A part that could not be typed is a Typed with `poison`: whoever meets it stays silent, so that one mistake is one message.
+// While `silent_` is above zero nothing is reported and nothing is entered in the book; that is how the checker looks at one
+// side of a comparison before it decides what the names on the other side mean (SEMANTICS V4).
+#pragma once
+
+#include <limits>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "dsl/ast.h"
+#include "dsl/diagnostic.h"
+#include "dsl/rulebook.h"
+
+namespace tocsin::dsl::detail {
+
+using event::EventTypeId;
+using event::FieldIndex;
+using event::Type;
+using event::TypeKind;
+using event::Value;
+
+/// One event type that the subject of an expression may be of, with the role under which it is looked at.
+struct SubjectType {
+  EventTypeId event = 0;
+  std::optional<FieldIndex> via;
+};
+struct Subject {
+  std::vector<SubjectType> types;
+  std::string name;  // of the stream or event, for messages
+  bool fields_visible = true;  // bare names may mean its fields
+};
+
+/// An expression with what the checker knows beyond its type.
+struct Typed {
+  bool poison = true;
+  bool list = false;          // the values of a group: stands in few places (V6)
+  bool text_literal = false;  // may still become a time, an address, an entity
+  Expr expr;
+};
+
+enum class AliasKind { subject, own, single, group };
+struct Alias {
+  std::string name;
+  Span span;
+  AliasKind kind = AliasKind::single;
+  PlaceId place = 0;
+  bool visible = true;              // false: of a step that comes later
+  bool sibling = false;             // of another part of the same `all of` / `any of`
+  std::vector<EventTypeId> events;  // the types its event may be of
+};
+
+enum class Where { constant, definition, counted, on_rule, step, after, policy };
+
+struct Scope {
+  Where where = Where::constant;
+  const Subject* subject = nullptr;  // none: constants, and definitions of features, which are read at their place of use
+  std::vector<Alias> aliases;
+  const std::vector<Let>* lets = nullptr;
+  const std::vector<KeyPart>* keys = nullptr;           // of a rule `per`
+  const std::vector<Alternative>* key_source = nullptr;  // in a step: where the rule's keys stand in its own event
+  const std::vector<std::string>* step_streams = nullptr;  // names of the sequence's streams, for messages
+  const Scope* outer = nullptr;      // of an aggregate: the scope it stands in
+  std::optional<PlaceId> member_of;  // inside some(…) and group functions
+  const Typed* of_key = nullptr;     // inside `feature of x`
+  std::string feature;               // inside a feature read at its place of use
+  Span use;                          // that place
+  bool text_placeholder = false;
+};
+
+enum class NameKind { entity, event, param, switch_, stream, feature, rule, policy, sample, table };
+struct NameEntry {
+  NameKind kind = NameKind::entity;
+  Span span;
+  std::size_t index = 0;  // in the vector of its kind
+};
+
+enum class Progress { untouched, working, done, failed };
+
+struct StreamInfo {
+  const ast::StreamDecl* decl = nullptr;
+  Progress progress = Progress::untouched;
+  std::vector<Alternative> alternatives;
+};
+struct DerivedInfo {
+  const ast::FieldDecl* decl = nullptr;
+  Progress progress = Progress::untouched;
+  EventTypeId event = 0;
+  FieldIndex field = 0;
+};
+struct FeatureInfo {
+  const ast::FeatureDecl* decl = nullptr;
+  Progress progress = Progress::untouched;
+  Typed typed;  // as checked without a subject: good for its type only
+};
+struct ParamInfo {
+  const ast::ParamDecl* decl = nullptr;
+  Progress progress = Progress::untouched;
+  Typed value;
+};
+struct SampleInfo {
+  const ast::SampleDecl* decl = nullptr;
+  Progress progress = Progress::untouched;
+  EventTypeId event = 0;
+  std::vector<Value> values;
+  bool key_given = false;
+  bool time_given = false;
+};
+
+// Bounds of what one expression may become once its features are written out, and of how deep definitions may build on each
+// other; both far above what a person writes, and low enough for the stack.
+inline constexpr std::size_t expression_nodes_max = 20'000;
+inline constexpr int definition_depth_max = 64;
+inline constexpr int expression_levels_max = 300;
+inline constexpr std::uint64_t step_count_max = 10'000;
+
+class Checker {
+ public:
+  Checker(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics)
+      : sources_(sources), files_(files), diagnostics_(diagnostics) {}
+  std::optional<Rulebook> run();
+
+ private:
+  // ------------------------------------------------ messages
+  Diagnostic& error(Code code, Span span, std::string message);
+  Diagnostic& warning(Code code, Span span, std::string message);
+  Diagnostic& not_built(Span span, const std::string& what, const std::string& hint);
+  [[nodiscard]] std::string source_text(Span span) const;
+  [[nodiscard]] bool accepted(Span span, std::string_view code) const;
+  static std::string did_you_mean(std::string_view wrong, const std::vector<std::string>& candidates);
+
+  // ------------------------------------------------ declarations (check_decl.cpp)
+  void collect();
+  void declare(NameKind kind, const ast::Name& name, std::size_t index);
+  void declare_event(const ast::EventDecl& decl);
+  void declare_derived();
+  void declare_list(const ast::ListDecl& decl);
+  void read_list_file(List& list, const ast::ListDecl& decl);
+  void add_written_entry(List& list, const ast::Expr& entry);
+  bool add_entry(List& list, const std::string& text, std::string& problem);
+  std::optional<Type> resolve_type(const ast::TypeRef& ref, bool in_list);
+  const NameEntry* find_name(std::string_view name) const;
+  std::vector<std::string> names_of(std::initializer_list<NameKind> kinds) const;
+
+  const std::vector<Alternative>* stream_of(std::size_t index, Span use);
+  bool resolve_derived(std::size_t index, Span use);
+  const Typed& feature_of(std::size_t index, Span use);
+  const Typed& param_of(std::size_t index, Span use);
+  void circle(const std::string& what, Span use);
+
+  /// The alternatives of a source without keys; nothing (and a message) when it does not resolve.
+  std::optional<std::vector<Alternative>> resolve_source(const ast::EventName& name, const std::optional<ast::Name>& via,
+                                                         const std::optional<ast::Expr>& where, const Scope* outer);
+  bool add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name,
+                      const Scope* outer);
+  struct Found {
+    FieldIndex field = 0;
+    bool poison = false;
+  };
+  std::optional<Found> find_field(EventTypeId event, std::string_view name, Span use);
+  const event::FieldDef& field_def(EventTypeId event, FieldIndex field) const;
+  Diagnostic& unknown_field(EventTypeId event, const std::string& name, Span span);
+  std::vector<std::string> field_names(EventTypeId event) const;
+
+  /// W4: the field of the event that `per K` means. `place` is what the message points at.
+  std::optional<FieldIndex> resolve_key(const SubjectType& subject, const ast::Name& key, Span place, bool at_source);
+  bool is_kind(const Type& type, std::string_view kind) const;
+  /// Fills the keys of all alternatives and says what the key parts are; `keys` types are set by the first source.
+  bool resolve_keys(std::vector<Alternative>& alternatives, const std::vector<ast::Key>& keys,
+                    std::vector<KeyPart>& parts, Span place);
+
+  // ------------------------------------------------ expressions (check_expr.cpp)
+  Typed check_expr(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted = std::nullopt);
+  Typed check_whole(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted = std::nullopt);
+  std::optional<Expr> check_condition(const ast::Expr& e, Scope& s);
+  std::optional<Expr> check_constant(const ast::Expr& e, const Type& type, const std::string& what);
+  Typed check_name(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
+  Typed unknown_name(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
+  Typed check_member(const ast::Expr& e, Scope& s);
+  Typed check_number(const ast::Expr& e);
+  Typed check_call(const ast::Expr& e, Scope& s);
+  Typed check_group_function(const ast::Expr& e, Scope& s);
+  Typed check_compare(const ast::Expr& e, Scope& s);
+  Typed check_in(const ast::Expr& e, Scope& s);
+  Typed check_arithmetic(const ast::Expr& e, Scope& s);
+  Typed combine(const std::string& op, Typed left, Typed right, Span op_span, Span span);
+  Typed check_coalesce(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
+  Typed check_money_as(const ast::Expr& e, Scope& s);
+  Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
+  std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
+  Typed check_feature(std::size_t index, Span span, Scope& s);
+  std::optional<Expr> key_at_use(const ast::Key& key, const KeyPart& part, Span span, Scope& s);
+  Typed field_of_subject(const Subject& subject, const ast::Name& name, Scope& s);
+  Typed field_of_alias(const Alias& alias, const ast::Name& name, Scope& s, Op op);
+  std::optional<std::vector<FieldRef>> field_refs(const std::vector<EventTypeId>& events, const ast::Name& name, Type& type,
+                                                  const Scope& s);
+  std::pair<Typed, Typed> check_sides(const ast::Expr& l, const ast::Expr& r, Scope& s);
+  /// Whether the two may be compared; literals are brought to the other side's type. One message when not.
+  bool fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr& r, const std::string& doing);
+  bool adopt(Typed& literal, const Type& type, Span span);
+  const Alias* find_alias(std::string_view name, const Scope& s) const;
+  const Alias* group_in(const ast::Expr& e, const Scope& s) const;
+  bool names_unknown_alias(const ast::Expr& e, const Scope& s) const;
+  Typed unknown_alias(const ast::Expr& e, Scope& s);
+  std::string described(const Typed& t, const ast::Expr& e) const;
+  std::string type_words(const Type& type) const;
+  Value text_value(std::string text);
+  std::optional<event::Network> network_literal(const ast::Expr& literal);
+  void fold(Expr& e) const;
+  void warn_optional(const ast::Expr& whole, const ast::Expr& e, const Scope& s, bool negative,
+                     const std::set<std::string>& guarded);
+  void warn_never(const Expr& condition, Span span);
+  const event::FieldDef* optional_field_of(const ast::Expr& e, const Scope& s);
+
+  // ------------------------------------------------ rules and policies (check_rule.cpp)
+  void check_rule(const ast::RuleDecl& decl, Span span);
+  bool check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl,
+                      std::vector<Alias>& aliases, Subject& completing);
+  bool step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
+                   const ast::RuleDecl& decl, Rule& rule);
+  bool step_where(EventTest& test, const std::optional<ast::Expr>& where, const std::optional<ast::Name>& alias,
+                  const std::vector<Alias>& others, const Rule& rule);
+  void warn_unbounded(const Rule& rule, Span span);
+  bool alias_hides(const ast::Name& name, const std::vector<EventTypeId>& events, const Rule& rule);
+  void check_because(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_policy(const ast::PolicyDecl& decl, Span span);
+  void check_decided();
+  void check_circles();
+  std::optional<Duration> positive_duration(const ast::Text& text, Code code, const std::string& what);
+
+  // ------------------------------------------------ samples and tests (check_sample.cpp)
+  bool event_or_sample(const ast::EventName& name, SampleInfo& out);
+  const SampleInfo* sample_of(std::size_t index, Span use);
+  bool fill_object(const ast::Object& object, EventTypeId event, std::vector<Value>& values, bool& key_given,
+                   bool& time_given);
+  void check_test(const ast::TestDecl& decl, Span span);
+  std::optional<Value> object_value(const ast::Expr& e, const event::FieldDef& field);
+
+  const SourceSet& sources_;
+  const std::vector<ast::File>& files_;
+  Diagnostics& diagnostics_;
+  Rulebook book_;
+  int silent_ = 0;
+  std::size_t nodes_ = 0;
+  Diagnostic ignored_;
+  std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, int>> reported_;
+
+  std::map<std::string, NameEntry, std::less<>> names_;
+  std::map<std::string, std::size_t, std::less<>> lists_;
+  std::map<std::string, Span, std::less<>> list_spans_;
+  std::set<std::string, std::less<>> poison_lists_;
+  std::set<std::pair<std::string, std::string>> failed_fields_;  // event and field whose type is unknown
+  std::set<std::string, std::less<>> hit_circles_;  // rules that need their own hits
+  std::set<std::string, std::less<>> poison_lets_;  // of the rule at hand: did not type
+  std::vector<std::string> bad_lines_;
+  bool deferred_ = false;  // a feature names a field: its types are known only where it is used
+  std::string wanted_by_;  // what an enumeration's value is compared with, as written; for its message
+  bool default_policies_unsure_ = false;  // a policy did not resolve: which events it decides is unknown
+  int level_ = 0;          // of check_expr within itself, definitions included
+  std::vector<std::vector<Span>> field_spans_;  // per event type and field
+  std::vector<StreamInfo> streams_;
+  std::vector<DerivedInfo> derived_;
+  std::map<std::pair<EventTypeId, FieldIndex>, std::size_t> derived_at_;
+  std::vector<FeatureInfo> features_;
+  std::vector<ParamInfo> params_;
+  std::vector<SampleInfo> samples_;
+  std::vector<std::pair<const ast::RuleDecl*, Span>> rules_;
+  std::map<std::string, std::size_t, std::less<>> rule_order_;  // name to index in the book, which is in name order
+  std::set<std::string, std::less<>> tags_;
+  std::map<std::string, AggregateId> aggregate_ids_;  // by meaning
+  std::vector<std::string> working_;                  // what is being worked out, outermost first
+  std::map<EventTypeId, Span> decided_;               // event types that rules decide on, and where
+  std::map<EventTypeId, std::pair<std::string, Span>> policies_;
+};
+
+std::string quoted(std::string_view name);
+std::string joined(const std::vector<std::string>& names, std::string_view separator = ", ");
+std::string and_joined(const std::vector<std::string>& names);
+std::string number_word(std::size_t n);
+bool is_number(const Type& type);
+Type type_of(TypeKind kind);
+Typed constant(Value value, Type type, Span span);
+Expr make(Op op, Type type, Span span, std::vector<Expr> args = {});
+
+}  // namespace tocsin::dsl::detail

@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <set>
+
+#include "dsl/check.h"
+#include "dsl/parse.h"
+
+namespace tocsin::dsl {
+namespace {
+
+/// Names that the text declares at the beginning of a line but no parsed declaration has: their declaration has a mistake.
+std::set<std::string> lost_names(const SourceSet& sources, const std::vector<ast::File>& files) {
+  constexpr std::string_view words[] = {"entity", "event",  "table", "list",   "param",  "switch",
+                                        "stream", "field", "feature", "rule", "policy", "sample"};
+  const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  std::set<std::string> names;
+  for (const SourceFile& file : sources) {
+    const std::string_view text = file.text();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      std::string_view line = text.substr(at, end - at);
+      at = end + 1;
+      const auto word = std::find_if(std::begin(words), std::end(words), [&](std::string_view w) {
+        return line.starts_with(w) && line.size() > w.size() && line[w.size()] == ' ';
+      });
+      if (word == std::end(words)) continue;
+      line.remove_prefix(word->size());
+      // An entity line names many; every other declaration names one.
+      for (std::size_t i = 0; i < line.size();) {
+        if (!is_name(line[i])) {
+          if (line[i] == '#') break;
+          ++i;
+          continue;
+        }
+        std::size_t stop = i;
+        while (stop < line.size() && is_name(line[stop])) ++stop;
+        names.insert(std::string(line.substr(i, stop - i)));
+        i = stop;
+        if (*word != "entity") break;
+      }
+    }
+  }
+  for (const ast::File& file : files) {
+    for (const ast::Decl& decl : file.declarations) {
+      if (decl.entity) {
+        for (const ast::Name& name : decl.entity->names) names.erase(name.text);
+      }
+      if (decl.event) names.erase(decl.event->name.text);
+      if (decl.table) names.erase(decl.table->name.text);
+      if (decl.list) names.erase(decl.list->name.text);
+      if (decl.param) names.erase(decl.param->name.text);
+      if (decl.switch_) names.erase(decl.switch_->name.text);
+      if (decl.stream) names.erase(decl.stream->name.text);
+      if (decl.field) names.erase(decl.field->name.text);
+      if (decl.feature) names.erase(decl.feature->name.text);
+      if (decl.rule) names.erase(decl.rule->name.text);
+      if (decl.policy) names.erase(decl.policy->name.text);
+      if (decl.sample) names.erase(decl.sample->name.text);
+    }
+  }
+  return names;
+}
+
+/// Whether the place is in a declaration that itself has a mistake in its writing: of it only parts were read.
+bool in_half_read(const Diagnostic& d, const std::vector<Diagnostic>& written_wrong, const std::vector<ast::File>& files) {
+  for (const ast::File& file : files) {
+    for (const ast::Decl& decl : file.declarations) {
+      const auto within = [&](Span at) { return at.file == decl.span.file && at.begin >= decl.span.begin && at.begin <= decl.span.end; };
+      if (!within(d.span)) continue;
+      if (std::any_of(written_wrong.begin(), written_wrong.end(), [&](const Diagnostic& w) { return within(w.span); })) return true;
+    }
+  }
+  return false;
+}
+
+/// Whether a message only says that something is missing whose declaration did not parse.
+bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_read) {
+  const bool of_absence = d.code == Code::unknown_name || d.code == Code::missing_clause || d.code == Code::unknown_step ||
+                          d.code == Code::bad_event_declaration;
+  if (half_read && of_absence) return true;
+  switch (d.code) {
+    case Code::unknown_name:
+    case Code::unknown_event:
+    case Code::unknown_field:
+    case Code::unknown_type:
+    case Code::unknown_list:
+    case Code::unknown_enum_value:
+      return std::any_of(lost.begin(), lost.end(), [&](const std::string& name) {
+        return d.message.find("`" + name + "`") != std::string::npos || d.message.find("@" + name + "`") != std::string::npos;
+      });
+    case Code::no_key_field: return !lost.empty();
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Result<Loaded> load(const std::vector<std::string>& paths) {
+  Result<SourceSet> read = read_sources(paths);
+  if (!read) return read.error();
+  Loaded loaded;
+  loaded.sources = read.take();
+  for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
+    loaded.files.push_back(parse(loaded.sources, i, loaded.diagnostics));
+  }
+  if (loaded.diagnostics.error_count() == 0) {
+    loaded.book = check(loaded.sources, loaded.files, loaded.diagnostics);
+  } else {
+    // What did parse is checked all the same, so that one run says everything; left out is what would only repeat that a
+    // declaration has a mistake, and warnings, which would speak of half a rule set.
+    Diagnostics found;
+    check(loaded.sources, loaded.files, found);
+    const std::vector<Diagnostic> written_wrong = loaded.diagnostics.all();
+    const std::set<std::string> lost = lost_names(loaded.sources, loaded.files);
+    for (const Diagnostic& d : found.all()) {
+      if (d.severity == Severity::warning || follows(d, lost, in_half_read(d, written_wrong, loaded.files))) continue;
+      loaded.diagnostics.error(d.code, d.span, d.message) = d;
+    }
+  }
+  loaded.diagnostics.sort();
+  return loaded;
+}
+
+}  // namespace tocsin::dsl

@@ -1,0 +1,249 @@
+#include "replay/rule_tests.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/check.h"
+#include "engine/compile/build.h"
+#include "engine/run/engine.h"
+#include "replay/json.h"
+
+namespace tocsin::replay {
+
+namespace {
+
+using dsl::TestStep;
+using Kind = TestStep::Kind;
+
+/// What came out since the test began.
+struct Outcome {
+  struct Newest {
+    std::uint64_t hits = 0;
+    std::uint64_t events = 0;  // bound by the newest hit
+  };
+  std::map<std::string, Newest> rules;
+  std::optional<Json> decision;
+  std::uint64_t alerts = 0;
+
+  void take(const engine::OutRecord& record) {
+    if (record.stream == engine::OutStream::alerts) {
+      ++alerts;
+      return;
+    }
+    std::optional<Json> json = parse_json(record.bytes);
+    TOCSIN_CHECK(json.has_value(), record.bytes);
+    if (record.stream == engine::OutStream::decisions) decision = std::move(json);
+    if (record.stream == engine::OutStream::hits) {
+      Newest& newest = rules[(*json)["rule"].text];
+      ++newest.hits;
+      newest.events = (*json)["events"].items.size();
+    }
+  }
+};
+
+std::string plural(std::uint64_t n, std::string_view word) {
+  return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
+}
+
+/// One test from its beginning to its first failure.
+class Runner {
+ public:
+  Runner(const dsl::Rulebook& book, std::shared_ptr<const engine::Ruleset> ruleset)
+      : book_(book), engine_(std::move(ruleset), options()) {}
+
+  std::optional<TestFailure> run(const dsl::Test& test) {
+    for (const TestStep& step : test.steps) {
+      std::optional<std::string> happened = take(step);
+      if (!happened) continue;
+      TestFailure failure{test.name, step.span, std::move(*happened), {}};
+      failure.notes.push_back("rules that hit so far: " + hits_text());
+      failure.notes.push_back("newest decision: " + decision_text());
+      if (!left_out_.empty()) {
+        std::string fields;
+        for (const std::string& field : left_out_) fields += (fields.empty() ? "" : ", ") + field;
+        failure.notes.push_back("left out of the events sent, so missing: " + fields);
+      }
+      return failure;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static engine::EngineOptions options() {
+    engine::EngineOptions options;
+    options.data_begins.kind = engine::DataBegins::Kind::complete;
+    return options;
+  }
+
+  void step(engine::Item item) {
+    engine::Outbox out;
+    engine_.step({&item, 1}, out);
+    for (const engine::OutRecord& record : out.records) outcome_.take(record);
+  }
+  void tick() {
+    engine::Item item;
+    item.kind = engine::ItemKind::tick;
+    item.time = clock_;
+    step(std::move(item));
+  }
+  void move_to(Timestamp time) {
+    clock_ = time;
+    tick();
+  }
+
+  void given(const TestStep& s) {
+    engine::Item item;
+    item.kind = engine::ItemKind::list_change;
+    item.time = clock_;
+    item.list = s.list;
+    item.values = s.values;
+    item.networks = s.networks;
+    step(std::move(item));
+  }
+
+  void send_one(const TestStep& s) {
+    const event::EventType& type = book_.schema.events[s.event];
+    std::vector<event::Value> values = s.values;
+    values.resize(type.fields.size());
+    if (!s.key_given) {
+      texts_.push_back("test-" + std::to_string(++sent_));
+      values[type.key] = event::Value::of_text(texts_.back());
+    }
+    if (!s.time_given) values[type.time] = event::Value::of_time(clock_);
+    for (std::uint32_t i = 0; i < type.declared_count; ++i) {
+      if (values[i].is_missing() && !type.fields[i].optional) left_out_.insert(type.name + "." + type.fields[i].name);
+    }
+    engine::Item item;
+    item.kind = engine::ItemKind::event;
+    item.event.type = s.event;
+    item.event.values = values;
+    item.event.time = values[type.time].time();
+    item.event.arrival = item.event.time;
+    item.event.position = {0, ++sequence_};
+    item.time = item.event.time;
+    step(std::move(item));
+  }
+
+  void send(const TestStep& s) {
+    clock_ = clock_ + s.duration;
+    for (std::uint32_t i = 0; i < s.times; ++i) {
+      if (i > 0) clock_ = clock_ + s.every;
+      // The event brings the watermark along, unless it says a time of its own: the clock stands where `send +D` put it.
+      if (s.time_given) tick();
+      send_one(s);
+    }
+  }
+
+  [[nodiscard]] std::string hits_text() const {
+    std::string text;
+    for (const auto& [name, newest] : outcome_.rules) {
+      if (!text.empty()) text += ", ";
+      text += name;
+      if (newest.hits > 1) text += " (" + std::to_string(newest.hits) + " times)";
+    }
+    return text.empty() ? "none" : text;
+  }
+  [[nodiscard]] std::string decision_text() const {
+    if (!outcome_.decision) return "none, no event of a policy was sent";
+    return (*outcome_.decision)["action"].text + " (" + (*outcome_.decision)["reason"].text + ")";
+  }
+
+  /// What went wrong, if anything.
+  std::optional<std::string> take(const TestStep& s) {
+    switch (s.kind) {
+      case Kind::at: move_to(s.time); return std::nullopt;
+      case Kind::wait: move_to(clock_ + s.duration); return std::nullopt;
+      case Kind::given_list: given(s); return std::nullopt;
+      case Kind::send: send(s); return std::nullopt;
+      case Kind::expect_rule: {
+        const std::string& name = book_.rules[s.rule].name;
+        const auto at = outcome_.rules.find(name);
+        if (at == outcome_.rules.end()) return name + " did not hit";
+        if (s.number && at->second.events != *s.number) {
+          return "the newest hit of " + name + " has " + plural(at->second.events, "event") + ", not " + std::to_string(*s.number);
+        }
+        return std::nullopt;
+      }
+      case Kind::expect_no_rule: {
+        const std::string& name = book_.rules[s.rule].name;
+        const auto at = outcome_.rules.find(name);
+        if (at == outcome_.rules.end()) return std::nullopt;
+        return name + " hit " + plural(at->second.hits, "time");
+      }
+      case Kind::expect_decision: {
+        const std::string wanted(event::to_text(s.action));
+        if (!outcome_.decision) return "there was no decision";
+        const std::string& got = (*outcome_.decision)["action"].text;
+        if (got == wanted) return std::nullopt;
+        return "the decision is " + got + ", not " + wanted;
+      }
+      case Kind::expect_alerts: {
+        const std::uint64_t wanted = s.number.value_or(0);
+        if (outcome_.alerts == wanted) return std::nullopt;
+        return "there " + std::string(outcome_.alerts == 1 ? "was " : "were ") + plural(outcome_.alerts, "alert") + ", not " +
+               std::to_string(wanted);
+      }
+    }
+    return std::nullopt;
+  }
+
+  const dsl::Rulebook& book_;
+  engine::Engine engine_;
+  Outcome outcome_;
+  Timestamp clock_{1'767'225'600'000'000};  // 2026-01-01, for tests that do not say `at`
+  std::uint64_t sent_ = 0;
+  std::uint64_t sequence_ = 0;
+  std::deque<std::string> texts_;
+  std::set<std::string> left_out_;
+};
+
+std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
+  const dsl::SourceFile::Place place = file.place_of(span.begin);
+  const std::string number = std::to_string(place.line);
+  return std::string(number.size() < 5 ? 5 - number.size() : 0, ' ') + number + " | " + std::string(file.line(place.line)) + "\n";
+}
+
+}  // namespace
+
+Result<TestReport> run_tests(const dsl::Loaded& rules) {
+  TOCSIN_CHECK(rules.book.has_value());
+  // X1: a test begins with nothing, so the lists of its ruleset are empty but for what is `given`.
+  dsl::Rulebook book = *rules.book;
+  for (dsl::List& list : book.lists) {
+    list.entries.clear();
+    list.networks.clear();
+  }
+  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book);
+  if (!ruleset) return ruleset.error();
+  TestReport report;
+  report.rules = book.rules.size();
+  report.tests = book.tests.size();
+  for (const dsl::Test& test : book.tests) {
+    std::optional<TestFailure> failure = Runner(book, ruleset.value()).run(test);
+    if (!failure) continue;
+    ++report.failed;
+    report.failures.push_back(std::move(*failure));
+  }
+  return report;
+}
+
+std::string to_text(const TestReport& report, const dsl::SourceSet& sources) {
+  std::string text;
+  for (const TestFailure& failure : report.failures) {
+    const dsl::SourceFile& file = sources[failure.span.file];
+    const dsl::SourceFile::Place place = file.place_of(failure.span.begin);
+    text += file.path() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": failed: test \"" + failure.test +
+            "\": " + failure.happened + "\n";
+    text += snippet(file, failure.span);
+    for (const std::string& note : failure.notes) text += "      " + note + "\n";
+    text += '\n';
+  }
+  // Programs read this line: its words do not bend with the numbers.
+  return text + std::to_string(report.rules) + " rules, " + std::to_string(report.tests) + " tests, " +
+         std::to_string(report.failed) + " failed\n";
+}
+
+}  // namespace tocsin::replay
