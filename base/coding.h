@@ -22,11 +22,11 @@ class ByteWriter {
   void put_u64(std::uint64_t v) { put_raw(&v, sizeof v); }
   void put_i64(std::int64_t v) { put_raw(&v, sizeof v); }
   void put_varint(std::uint64_t v) {
-    while (v >= 0x80U) {
-      put_u8(static_cast<std::uint8_t>(v | 0x80U));
-      v >>= 7U;
-    }
-    put_u8(static_cast<std::uint8_t>(v));
+    char bytes[10];
+    std::size_t size = 0;
+    for (; v >= 0x80U; v >>= 7U) bytes[size++] = static_cast<char>(v | 0x80U);
+    bytes[size++] = static_cast<char>(v);
+    out_.append(bytes, size);
   }
   /// Small magnitudes of either sign in few bytes (zigzag).
   void put_signed(std::int64_t v) {

@@ -23,8 +23,8 @@ constexpr std::array<Wide, 39> make_powers() {
 }
 constexpr std::array<Wide, 39> powers_of_ten = make_powers();
 
-constexpr std::array<std::uint64_t, 10> small_powers = {1,         10,         100,         1'000,         10'000,
-                                                        100'000,   1'000'000,  10'000'000,  100'000'000,   1'000'000'000};
+constexpr std::array<std::uint64_t, 10> small_powers = {1,       10,        100,        1'000,       10'000,
+                                                        100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
 
 Wide magnitude(Int128 v) { return v < 0 ? Wide{0} - static_cast<Wide>(v) : static_cast<Wide>(v); }
 
@@ -144,7 +144,7 @@ namespace {
 // What a number says before it is scaled: its digits without the zeros at either end, and the power of ten they stand for.
 struct Scanned {
   bool negative = false;
-  bool cut = false;           // digits that did not fit were dropped, at least one of them not zero
+  bool cut = false;  // digits that did not fit were dropped, at least one of them not zero
   Wide digits = 0;
   std::int64_t exponent = 0;  // of the last digit kept
 };
@@ -241,7 +241,8 @@ std::optional<Decimal> parse_decimal(std::string_view text) {
   const std::int64_t scale = number->exponent + Decimal::digits;
   if (scale < 0 || scale > 38) return std::nullopt;
   Wide units = 0;
-  if (__builtin_mul_overflow(number->digits, powers_of_ten[static_cast<std::size_t>(scale)], &units)) return std::nullopt;
+  if (__builtin_mul_overflow(number->digits, powers_of_ten[static_cast<std::size_t>(scale)], &units))
+    return std::nullopt;
   return signed_of(units, number->negative);
 }
 
@@ -255,7 +256,8 @@ std::optional<Decimal> parse_decimal_rounding(std::string_view text) {
     Wide units = 0;
     // A cut number fills 128 bits: with no digit to round away it is at the very end of the range or beyond.
     if (number->cut) return std::nullopt;
-    if (__builtin_mul_overflow(number->digits, powers_of_ten[static_cast<std::size_t>(scale)], &units)) return std::nullopt;
+    if (__builtin_mul_overflow(number->digits, powers_of_ten[static_cast<std::size_t>(scale)], &units))
+      return std::nullopt;
     return signed_of(units, number->negative);
   }
   if (scale < -38) return Decimal{};
@@ -311,7 +313,8 @@ std::string to_rounded_text(Decimal d, int places) {
   const Wide whole = rounded(units / unit, units % unit, unit).value_or(0) * unit;
   constexpr Wide one = static_cast<Wide>(Decimal::one);
   const bool negative = d.units < 0 && whole != 0;
-  if (whole <= positive_max) return to_text(Decimal{negative ? -static_cast<Int128>(whole) : static_cast<Int128>(whole)});
+  if (whole <= positive_max)
+    return to_text(Decimal{negative ? -static_cast<Int128>(whole) : static_cast<Int128>(whole)});
   // The very ends of the range, rounded away from zero, are no Decimal any more; as text they still are.
   std::string text = negative ? "-" : "";
   text += digits_of(whole / one);

@@ -130,7 +130,8 @@ std::optional<Timestamp> parse(std::string_view text, bool truncate) {
       offset_minutes = (west ? -1 : 1) * static_cast<std::int64_t>(hours * 60 + minutes);
     }
     if (cursor.failed() || !cursor.at_end()) return std::nullopt;
-    us += (static_cast<std::int64_t>(hour * 3600 + minute * 60 + second) - offset_minutes * 60) * us_per_second + fraction;
+    us += (static_cast<std::int64_t>(hour * 3600 + minute * 60 + second) - offset_minutes * 60) * us_per_second +
+          fraction;
   }
   if (!is_event_time(Timestamp{us})) return std::nullopt;
   return Timestamp{us};
@@ -192,8 +193,8 @@ struct Unit {
 };
 
 // For printing; days are the largest, since "180d" is what analysts write and "25w 5d" is not what they read.
-constexpr std::array<Unit, 6> printed_units = {{{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000},
-                                                {"s", 1'000'000},      {"ms", 1'000},        {"us", 1}}};
+constexpr std::array<Unit, 6> printed_units = {
+    {{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1'000}, {"us", 1}}};
 
 // `ms` before `m`, so that the longer one is found.
 constexpr std::array<Unit, 6> read_units = {{{"ms", 1'000},

@@ -136,11 +136,10 @@ Result<bool> Task::turn() {
     const Duration wait = taken == 0 ? options_.poll_wait : Duration{};
     Result<std::size_t> polled = world_.feed.poll(*intake_, std::min(options_.batch, turn_records_max - taken), wait, records_);
     if (!polled) return polled.error();
+    const Timestamp now = world_.clock.now();
     for (const event::RawRecord& record : records_) {
       intake_->take(record, outbox_);
-      Watch& watch = watches_[record.position.partition];
-      watch.idle = false;
-      watch.quiet_since = world_.clock.now();
+      watches_[record.position.partition] = {now, false};
     }
     taken += polled.value();
     if (polled.value() == 0 || intake_->pending_count() >= options_.batch || !outbox_.records.empty()) {
@@ -283,6 +282,7 @@ Status Task::carry_out(std::vector<Decided>& decided) {
         intake_->tick(one.time);
         break;
       case Decided::Kind::activation: {
+        if (Status flushed = flush(); !flushed) return flushed;
         if (!next_) {  // a restart: the decision is in the checkpoint, the rules are only text yet
           RulesLoaded rules = rules_of_texts(one.rules);
           const bool decodes = rules.ruleset && intake_->adopt(rules.ruleset->schema).ok();

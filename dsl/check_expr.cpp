@@ -185,7 +185,7 @@ Typed Checker::check_whole(const ast::Expr& e, Scope& s, std::optional<event::En
   return t;
 }
 
-std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s) {
+std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s, bool is_when) {
   Typed t = check_whole(e, s);
   if (t.poison) return std::nullopt;
   if (t.expr.type.kind != TypeKind::boolean) {
@@ -200,7 +200,7 @@ std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s) {
   };
   collect_guards(collect_guards, e);
   warn_optional(e, e, s, false, guarded);
-  warn_never(t.expr, e.span);
+  warn_never(t.expr, e.span, is_when);
   return std::move(t.expr);
 }
 
@@ -1588,7 +1588,7 @@ void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Sc
   }
 }
 
-void Checker::warn_never(const Expr& condition, Span span) {
+void Checker::warn_never(const Expr& condition, Span span, bool is_when) {
   if (condition.op != Op::and_ || silent_ > 0) return;
   struct Bounds {
     const Value* low = nullptr;
@@ -1621,7 +1621,7 @@ void Checker::warn_never(const Expr& condition, Span span) {
     if (b.low == nullptr || b.high == nullptr) continue;
     const auto order = event::order_of(*b.low, *b.high);
     if (order && (*order > 0 || (*order == 0 && (b.low_open || b.high_open)))) {
-      warning(Code::never_true, span, "this can never be true");
+      warning(Code::never_true, span, is_when ? "this rule can never fire" : "this can never be true");
       return;
     }
   }

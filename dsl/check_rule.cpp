@@ -349,7 +349,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     out.min = static_cast<std::uint32_t>(step.parts.size());
     if (step.kind == ast::StepKind::any_of) {
       if (step.low == 0 || step.low > step.parts.size()) {
-        error(Code::bad_count, step.count_span, "`any " + std::to_string(step.low) + " of` " + number_word(step.parts.size()) + " parts is never so");
+        error(Code::bad_count, step.count_span.end > step.count_span.begin ? step.count_span : step.span, "`any " + std::to_string(step.low) + " of` " + number_word(step.parts.size()) + " parts is never so");
         ok = false;
       } else {
         out.min = static_cast<std::uint32_t>(step.low);
@@ -623,7 +623,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   for (const ast::Clause& clause : decl.clauses) {
     switch (clause.kind) {
       case ClauseKind::when:
-        if (seen[clause.kind] == clause.word) rule.when = check_condition(*clause.value, s);
+        if (seen[clause.kind] == clause.word) rule.when = check_condition(*clause.value, s, true);
         break;
       case ClauseKind::except: {
         for (const Except& other : rule.excepts) {
@@ -695,6 +695,10 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::pick:
         if (rule.sequence) {
           const std::string& pick = clause.text.text;
+          if (pick == "every") {
+            warning(Code::pick_every, clause.text.span, "`pick every` reports each choice of events as a match of its own")
+                .hints.push_back("`pick nearest` reports one for each event that completes the sequence; of `every` at most 100 are");
+          }
           rule.sequence->pick = pick == "earliest" ? Pick::earliest : pick == "every" ? Pick::every : Pick::nearest;
         }
         break;

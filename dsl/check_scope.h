@@ -180,7 +180,7 @@ class Checker {
   // ------------------------------------------------ expressions (check_expr.cpp)
   Typed check_expr(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted = std::nullopt);
   Typed check_whole(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted = std::nullopt);
-  std::optional<Expr> check_condition(const ast::Expr& e, Scope& s);
+  std::optional<Expr> check_condition(const ast::Expr& e, Scope& s, bool is_when = false);
   std::optional<Expr> check_constant(const ast::Expr& e, const Type& type, const std::string& what);
   Typed check_name(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
   Typed unknown_name(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
@@ -217,7 +217,7 @@ class Checker {
   void fold(Expr& e) const;
   void warn_optional(const ast::Expr& whole, const ast::Expr& e, const Scope& s, bool negative,
                      const std::set<std::string>& guarded);
-  void warn_never(const Expr& condition, Span span);
+  void warn_never(const Expr& condition, Span span, bool is_when);
   const event::FieldDef* optional_field_of(const ast::Expr& e, const Scope& s);
 
   // ------------------------------------------------ rules and policies (check_rule.cpp)

@@ -77,6 +77,7 @@ enum class Code : std::uint16_t {
   default_policy = 505,
   unused_switch = 506,
   late_decisions = 507,
+  pick_every = 508,
   optional_field_silent = 520,
   // 09xx: parsed and understood, not built yet
   not_built = 901,

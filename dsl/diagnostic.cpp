@@ -33,6 +33,13 @@ std::vector<std::string> characters_of(std::string_view line) {
   return characters;
 }
 
+/// Text of a message, which may quote what stands in a file.
+std::string clean(std::string_view text) {
+  std::string out;
+  for (const std::string& character : characters_of(text)) out += character;
+  return out;
+}
+
 std::string line_number(std::uint32_t number) {
   char text[16];
   std::snprintf(text, sizeof text, "%5u", number);
@@ -75,7 +82,7 @@ void add_snippet(std::string& out, const SourceFile& file, std::uint32_t number,
     pad_to(row, column, begin);
     for (; column < end; ++column) row += mark.sign;
   }
-  if (!marks.empty() && !marks.back().text.empty()) row += ' ' + std::string(marks.back().text);
+  if (!marks.empty() && !marks.back().text.empty()) row += ' ' + clean(marks.back().text);
   out += row + '\n';
   for (std::size_t i = marks.size(); i-- > 1;) {
     const Mark& mark = marks[i - 1];
@@ -83,7 +90,7 @@ void add_snippet(std::string& out, const SourceFile& file, std::uint32_t number,
     row = margin;
     column = from + 1;
     pad_to(row, column, std::max(std::min(mark.begin, to + 1), from + 1));
-    out += row + std::string(mark.text) + '\n';
+    out += row + clean(mark.text) + '\n';
   }
 }
 
@@ -174,36 +181,48 @@ std::string render(const Diagnostic& diagnostic, const SourceSet& sources) {
     out += place_text(file, diagnostic.span);
   }
   out += std::string(word_of(diagnostic.severity)) + "[" + std::string(letter_of(diagnostic.code)) + "]: ";
-  out += diagnostic.message + '\n';
+  out += clean(diagnostic.message) + '\n';
   if (diagnostic.span.file < sources.size()) {
     const SourceFile& file = sources[diagnostic.span.file];
     const std::uint32_t number = file.place_of(diagnostic.span.begin).line;
     std::vector<Mark> marks{mark_of(file, diagnostic.span, '^', diagnostic.under)};
-    std::vector<const Label*> elsewhere;
+    // Lines of the same file stand in their order, those of other files below.
+    struct Line {
+      std::uint32_t file;
+      std::uint32_t number;
+      std::vector<Mark> marks;
+    };
+    std::vector<Line> lines{{diagnostic.span.file, number, std::move(marks)}};
     for (const Label& label : diagnostic.labels) {
-      const bool here = label.span.file == diagnostic.span.file && file.place_of(label.span.begin).line == number;
-      if (here) {
-        marks.push_back(mark_of(file, label.span, '-', label.text));
-      } else {
-        elsewhere.push_back(&label);
-      }
+      if (label.span.file >= sources.size()) continue;
+      const SourceFile& other = sources[label.span.file];
+      const std::uint32_t at = other.place_of(label.span.begin).line;
+      auto line = std::find_if(lines.begin(), lines.end(),
+                               [&](const Line& l) { return l.file == label.span.file && l.number == at; });
+      if (line == lines.end()) line = lines.insert(lines.end(), Line{label.span.file, at, {}});
+      line->marks.push_back(mark_of(other, label.span, '-', label.text));
     }
-    add_snippet(out, file, number, marks);
-    for (const Label* label : elsewhere) {
-      if (label->span.file >= sources.size()) continue;
-      const SourceFile& other = sources[label->span.file];
-      if (label->span.file != diagnostic.span.file) out += "  " + other.path() + ":\n";
-      add_snippet(out, other, other.place_of(label->span.begin).line, {mark_of(other, label->span, '-', label->text)});
+    const std::uint32_t own = diagnostic.span.file;
+    std::stable_sort(lines.begin(), lines.end(), [own](const Line& a, const Line& b) {
+      if ((a.file == own) != (b.file == own)) return a.file == own;
+      return a.file != b.file ? a.file < b.file : a.number < b.number;
+    });
+    std::uint32_t shown = own;
+    for (Line& line : lines) {
+      if (line.file != shown) out += "  " + sources[line.file].path() + ":\n";
+      shown = line.file;
+      add_snippet(out, sources[line.file], line.number, std::move(line.marks));
     }
   }
-  for (const std::string& note : diagnostic.notes) out += "      " + note + '\n';
+  for (const std::string& note : diagnostic.notes) out += "      " + clean(note) + '\n';
   for (const std::string& hint : diagnostic.hints) {
     out += "      hint: ";
-    for (const char c : hint) {
-      out += c;
-      if (c == '\n') out += std::string(12, ' ');
+    std::string_view rest = hint;
+    for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
+      out += clean(rest.substr(0, end)) + '\n' + std::string(12, ' ');
+      rest.remove_prefix(end + 1);
     }
-    out += '\n';
+    out += clean(rest) + '\n';
   }
   return out;
 }

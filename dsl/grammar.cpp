@@ -185,6 +185,15 @@ class FileParser {
     at_ = reader_.begin();
   }
 
+  /// The whole text as one expression.
+  std::optional<ast::Expr> parse_expression() {
+    ast::Expr expr;
+    const bool read = piece(expression, expr, &FileParser::the_end_may_follow) && the_end_may_follow();
+    if (!read && reported_ == 0) error(Code::syntax, token(at_), "expected an expression and nothing behind it");
+    if (!read || reported_ > 0) return std::nullopt;
+    return expr;
+  }
+
   ast::File parse() {
     while (true) {
       at_ = reader_.skip(at_);
@@ -255,7 +264,8 @@ class FileParser {
     if (found.empty() || at < reader_.furthest()) return {};
     std::vector<std::string> words = more;
     for (const auto& expected : reader_.expected()) {
-      if (expected.wanted == Reader::Wanted::word || expected.wanted == Reader::Wanted::quiet_word) {
+      const bool letters = expected.text.front() >= 'a' && expected.text.front() <= 'z';
+      if (letters && (expected.wanted == Reader::Wanted::word || expected.wanted == Reader::Wanted::quiet_word)) {
         words.emplace_back(expected.text);
       }
     }
@@ -298,9 +308,7 @@ class FileParser {
     const auto opener = open_bracket(from, at);
     if (next_began && opener) {
       const std::string_view closer = opener->sign == '{' ? "}" : opener->sign == '(' ? ")" : "]";
-      const auto& all = reader_.expected();
-      const bool could_close = std::any_of(all.begin(), all.end(), [&](const auto& e) { return e.text == closer; });
-      if (could_close || ended || reader_.begins_declaration(at)) return report_open(*opener);
+      if (expects(closer) || ended || reader_.begins_declaration(at)) return report_open(*opener);
     }
 
     std::vector<std::string> wanted;
@@ -355,11 +363,19 @@ class FileParser {
       diagnostic.hints.emplace_back("names are written with `_`, not with `-`");
     } else if (found == "“" || found == "”" || found == "„" || found == "‘" || found == "’") {
       diagnostic.hints.emplace_back("texts stand in plain double quotes: \"…\"");
-    } else if (found == ">" && last == "=") {
-      diagnostic.hints.emplace_back("at least is written `>=`");
-    } else if (found == "<" && last == "=") {
-      diagnostic.hints.emplace_back("at most is written `<=`");
+    } else if (last == "as" && expects("a currency such as USD")) {
+      diagnostic.hints.emplace_back("a name for the event stands before `where`: `login as l where …`");
+    } else if (expects("a duration such as 5m") && !found.empty() && found.find_first_not_of("0123456789") == std::string_view::npos) {
+      const std::string number(found.substr(0, 20));
+      diagnostic.hints.push_back("write " + number + "s, " + number + "m, " + number + "h or " + number + "d");
+    } else if (expects("on") && expects("per") && found == "{") {
+      diagnostic.hints.emplace_back("`rule NAME on EVENT {` judges single events, `rule NAME per KEY {` a sequence of them");
     }
+  }
+
+  [[nodiscard]] bool expects(std::string_view text) const {
+    const auto& all = reader_.expected();
+    return std::any_of(all.begin(), all.end(), [&](const auto& expected) { return expected.text == text; });
   }
 
   [[nodiscard]] std::string_view slice(Span span) const { return reader_.slice(span); }
@@ -383,6 +399,7 @@ class FileParser {
     return next == reader_.end() || reader_.begins_declaration(next);
   }
   bool anything_may_follow() { return true; }
+  bool the_end_may_follow() { return reader_.skip(at_) == reader_.end(); }
   bool item_may_follow() {
     const Iterator next = reader_.skip(at_);
     if (next == reader_.end() || *next == '}' || reader_.begins_declaration(next)) return true;
@@ -589,6 +606,41 @@ std::size_t first_not_utf8(std::string_view text) {
   return text.size();
 }
 
+/// Spans of a text inside a file, moved to where it stands there.
+void move_to(Span& span, Span at) {
+  const std::uint32_t size = at.end - at.begin;
+  span.file = at.file;
+  span.begin = at.begin + std::min(span.begin, size);
+  span.end = at.begin + std::min(span.end, size);
+}
+void move_to(ast::Expr& expr, Span at);
+void move_to(ast::Source& source, Span at) {
+  move_to(source.span, at);
+  move_to(source.event.name.span, at);
+  if (source.via) move_to(source.via->span, at);
+  if (source.where) move_to(*source.where, at);
+}
+void move_to(ast::Aggregate& aggregate, Span at) {
+  move_to(aggregate.function.span, at);
+  for (ast::Expr& argument : aggregate.arguments) move_to(argument, at);
+  move_to(aggregate.source, at);
+  for (ast::Key& key : aggregate.keys) {
+    move_to(key.span, at);
+    move_to(key.name.span, at);
+    for (ast::Expr& argument : key.arguments) move_to(argument, at);
+  }
+  ast::Window& window = aggregate.window;
+  for (Span* span : {&window.span, &window.length.span, &window.gap.span, &window.unit.span, &window.zone.span}) move_to(*span, at);
+  if (window.since) move_to(window.since->name.span, at);
+}
+void move_to(ast::Expr& expr, Span at) {
+  move_to(expr.span, at);
+  move_to(expr.text_span, at);
+  for (Span& span : expr.operator_spans) move_to(span, at);
+  for (ast::Expr& child : expr.children) move_to(child, at);
+  if (expr.aggregate) move_to(*expr.aggregate, at);
+}
+
 }  // namespace
 }  // namespace tocsin::dsl::grammar
 
@@ -606,6 +658,19 @@ ast::File parse(const SourceSet& sources, std::uint32_t file, Diagnostics& diagn
     return nothing;
   }
   return grammar::FileParser(source, file, diagnostics).parse();
+}
+
+std::optional<ast::Expr> parse_expression(std::string_view text, Span at, Diagnostics& diagnostics) {
+  const SourceFile inside("", std::string(text));
+  Diagnostics own;
+  std::optional<ast::Expr> expr = grammar::FileParser(inside, 0, own).parse_expression();
+  for (Diagnostic mistake : own.all()) {
+    grammar::move_to(mistake.span, at);
+    for (Label& label : mistake.labels) grammar::move_to(label.span, at);
+    diagnostics.error(mistake.code, mistake.span, "") = mistake;
+  }
+  if (expr) grammar::move_to(*expr, at);
+  return expr;
 }
 
 }  // namespace tocsin::dsl

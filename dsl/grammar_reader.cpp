@@ -37,12 +37,27 @@ std::string lowered(std::string_view text) {
   return low;
 }
 
+std::string quoted(std::string_view text) { return "`" + std::string(text) + "`"; }
+
 template <typename Words>
 bool holds(const Words& words, std::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
-bool is_currency(std::string_view word) { return word.size() == 3 && std::all_of(word.begin(), word.end(), is_upper); }
+/// Three capitals; but `3 AND x` is a slip of the shift key and no amount.
+bool is_currency(std::string_view word) {
+  return word.size() == 3 && std::all_of(word.begin(), word.end(), is_upper) && word != "AND" && word != "NOT";
+}
+
+/// LoginBurst as it is written here: login_burst.
+std::string in_small_letters(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_upper(text[i]) && i > 0 && is_lower(text[i - 1])) out += '_';
+    out += lowered(text.substr(i, 1));
+  }
+  return out;
+}
 
 /// Words that no value can be called: they join and end conditions, and a message is better when they are not taken for names.
 bool reserved_in_expressions(std::string_view word) {
@@ -199,11 +214,11 @@ bool Reader::begins_declaration(Iterator at) {
   if (next == at + word.size() || next == end_) return false;
   const std::string_view second = identifier_at(next);
   if (word == "test") return *next == '"';
-  if (word == "list") return *next == '@';
+  if (word == "list" && *next == '@') return true;
   if (second.empty() || goes_on(second)) return false;
-  if (word != "switch") return true;
+  if (word != "switch" && word != "list") return true;
   const Iterator third = skip(next + second.size());
-  return third != end_ && *third == '=';
+  return third != end_ && *third == (word == "list" ? ':' : '=');
 }
 
 bool Reader::begins_clause(Iterator at) {
@@ -249,14 +264,16 @@ bool Reader::take_name(Iterator& at, ast::Name& out, std::string_view what, bool
   if (stopped_) return false;
   const Iterator from = skip(at);
   const std::string_view text = identifier_at(from);
-  if (text.empty() || (reserved && reserved(lowered(text)))) {
+  // A declaration that begins on this line is what follows a forgotten name.
+  const bool another = !text.empty() && first_on_line(from) && begins_declaration(from);
+  if (text.empty() || another || (reserved && reserved(lowered(text)))) {
     expect(from, Wanted::thing, what);
     return false;
   }
   at = from + text.size();
   out.span = span(from, at);
   if (std::any_of(text.begin(), text.end(), is_upper)) {
-    out.text = lowered(text);
+    out.text = in_small_letters(text);
     mistake(Code::syntax, out.span, "names are written in small letters, digits and `_`").under = "write `" + out.text + "`";
   } else {
     out.text = text;
@@ -269,8 +286,8 @@ bool Reader::name(Iterator& at, ast::Name& out) { return take_name(at, out, "a n
 bool Reader::atom_name(Iterator& at, ast::Name& out) {
   if (stopped_) return false;
   const Iterator from = skip(at);
-  // A clause or declaration that begins here is what follows a forgotten expression.
-  if (first_on_line(from) && (begins_clause(from) || begins_declaration(from))) {
+  // In the same way a clause.
+  if (first_on_line(from) && begins_clause(from)) {
     expect(from, Wanted::thing, "a value");
     return false;
   }
@@ -479,19 +496,15 @@ bool Reader::string(Iterator& at, ast::Text& out) {
   const char quote = *from;
   Iterator to = from + 1;
   std::string text;
-  for (; to != end_ && *to != quote && *to != '\n'; ++to) {
-    const Iterator plain = to;
-    while (to != end_ && *to != quote && *to != '\n' && *to != '\\') ++to;
-    text.append(plain, to);
-    if (to == end_ || *to != '\\') {
-      --to;
-      continue;
-    }
-    if ( end_ - to < 2 || to[1] == '\n' || to[1] == '\r') {
-      text += *to;
+  while (to != end_ && *to != quote && *to != '\n') {
+    if (*to != '\\') {
+      const Iterator plain = to;
+      while (to != end_ && *to != quote && *to != '\n' && *to != '\\') ++to;
+      text.append(plain, to);
       continue;
     }
     ++to;
+    if (to == end_ || *to == '\n' || *to == '\r') break;
     switch (*to) {
       case '"':
       case '\'':
@@ -501,7 +514,9 @@ bool Reader::string(Iterator& at, ast::Text& out) {
       // All others mean themselves with their backslash, so that a regular expression is written as everywhere else.
       default: text += '\\'; text += *to; break;
     }
+    ++to;
   }
+  if (to != end_ && *to == '\r' && end_ - to > 1 && to[1] == '\n') ++to;
   if (to == end_ || *to == '\n') {
     while (to != from + 1 && (to[-1] == '\r' || to[-1] == ' ')) --to;
     stop(Code::unclosed, span(from, to), std::string("this text is not closed: `") + quote + "` is missing")
@@ -552,7 +567,7 @@ bool Reader::chain_operator(Iterator& at, ast::Text& out) {
   const std::string_view sign(from, static_cast<std::size_t>(to - from));
   if (sign != "&&" && sign != "||") return false;
   out = {sign == "&&" ? "and" : "or", span(from, to)};
-  mistake(Code::syntax, out.span, "`" + std::string(sign) + "` is not of this language").under = "write `" + out.text + "`";
+  mistake(Code::syntax, out.span, quoted(sign) + " is not of this language").under = "write `" + out.text + "`";
   at = to;
   return true;
 }
@@ -560,15 +575,19 @@ bool Reader::chain_operator(Iterator& at, ast::Text& out) {
 bool Reader::compare_operator(Iterator& at, ast::Text& out) {
   if (stopped_) return false;
   const Iterator from = skip(at);
-  const Iterator to = token_end(from);
-  const std::string_view text(from, static_cast<std::size_t>(to - from));
+  Iterator to = token_end(from);
+  std::string_view text(from, static_cast<std::size_t>(to - from));
+  if (text == "=" && to != end_ && (*to == '>' || *to == '<')) text = std::string_view(from, static_cast<std::size_t>(++to - from));
   out.span = span(from, to);
-  if (text == "=") {
+  if (text == "=>" || text == "=<") {
+    out.text = text == "=>" ? ">=" : "<=";
+    mistake(Code::syntax, out.span, quoted(text) + " is not of this language").under = "write `" + out.text + "`";
+  } else if (text == "=") {
     out.text = "==";
     mistake(Code::assignment_in_condition, out.span, "`=` defines a name, `==` compares").under = "write `==`";
   } else if (text == "<>") {
     out.text = "!=";
-    mistake(Code::syntax, out.span, "`<>` is not of this language").under = "write `!=`";
+    mistake(Code::syntax, out.span, quoted(text) + " is not of this language").under = "write `!=`";
   } else if (text == "==" || text == "!=" || text == "<" || text == ">" || text == "<=" || text == ">=") {
     out.text = text;
   } else {

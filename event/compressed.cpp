@@ -47,7 +47,8 @@ class PlainStream final : public ByteStream {
     if (::fstat(descriptor_, &facts) != 0) return system_error("cannot look at", path_);
     if (offset > static_cast<std::uint64_t>(facts.st_size)) {
       return Error{ErrorKind::corrupt, path_ + " has " + std::to_string(facts.st_size) + " bytes, fewer than the " +
-                                           std::to_string(offset) + " that were read of it before: it is not the same file"};
+                                           std::to_string(offset) +
+                                           " that were read of it before: it is not the same file"};
     }
     if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) return system_error("cannot seek in", path_);
     consumed_ = offset;
@@ -75,7 +76,8 @@ class CompressedStream : public ByteStream {
       if (!count) return count.error();
       if (count.value() == 0) {
         return Error{ErrorKind::corrupt, path_ + " holds " + std::to_string(at) + " bytes, fewer than the " +
-                                             std::to_string(offset) + " that were read of it before: it is not the same file"};
+                                             std::to_string(offset) +
+                                             " that were read of it before: it is not the same file"};
       }
       at += count.value();
     }

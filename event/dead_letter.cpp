@@ -8,7 +8,8 @@ void append_base64(std::string& out, std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::size_t left = bytes.size() - i;
     std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = (group << 8U) | (k < left ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 3; ++k)
+      group = (group << 8U) | (k < left ? static_cast<unsigned char>(bytes[i + k]) : 0U);
     out += digits[(group >> 18U) & 63U];
     out += digits[(group >> 12U) & 63U];
     out += left > 1 ? digits[(group >> 6U) & 63U] : '=';
@@ -19,7 +20,8 @@ void append_base64(std::string& out, std::string_view bytes) {
 }  // namespace
 
 DeadLetter dead_letter_of(std::string_view line, const DecodeResult& refused, Position position) {
-  return {std::string(line.substr(0, line_bytes_max)), refused.reason, std::string(refused.field), refused.offset, position};
+  return {std::string(line.substr(0, line_bytes_max)), refused.reason, std::string(refused.field), refused.offset,
+          position};
 }
 
 void append_json(std::string& out, const DeadLetter& letter) {

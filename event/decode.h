@@ -66,8 +66,8 @@ struct SourceFormat {
 struct DecodeResult {
   bool ok = true;
   Reason reason = Reason::not_json;  // from here on: only when not ok
-  std::string_view field;            // the JSON name as declared; empty when it is about the whole line; owned by the decoder
-  std::size_t offset = 0;            // of the byte where it was noticed
+  std::string_view field;  // the JSON name as declared; empty when it is about the whole line; owned by the decoder
+  std::size_t offset = 0;  // of the byte where it was noticed
 
   explicit operator bool() const { return ok; }
 };

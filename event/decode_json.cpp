@@ -79,12 +79,30 @@ class NameTable {
 constexpr int slot_unknown = -1;
 constexpr int slot_type = -2;
 
+// A key with the quote that ends it, so that one of at most fifteen bytes is compared in two words.
+struct KeyPattern {
+  KeyPattern() = default;
+  explicit KeyPattern(const std::string& key) : name(key), is_short(key.size() < sizeof words) {
+    if (!is_short) return;
+    const std::string quoted = key + '"';
+    std::memcpy(words.data(), quoted.data(), quoted.size());
+    std::string mask(quoted.size(), '\xff');
+    std::memcpy(masks.data(), mask.data(), mask.size());
+  }
+
+  std::string name;
+  std::array<std::uint64_t, 2> words{};
+  std::array<std::uint64_t, 2> masks{};
+  bool is_short = false;
+};
+
 struct FieldPlan {
   std::string name;  // in JSON
+  KeyPattern key;    // the same
   TypeKind kind = TypeKind::text;
-  Currency currency;     // money: the declared one, or 0
-  int enumeration = 0;   // which NameTable
-  FieldIndex index = 0;  // among the values of the event
+  Currency currency;            // money: the declared one, or 0
+  int enumeration = 0;          // which NameTable
+  FieldIndex index = 0;         // among the values of the event
   int follower = slot_unknown;  // which slot stood behind this one last time: tried first
 };
 
@@ -97,8 +115,6 @@ struct TypePlan {
   int after_type = slot_unknown;
   int first = slot_unknown;
 };
-
-DecodeResult refusal(Reason reason, std::string_view field, std::size_t offset) { return {false, reason, field, offset}; }
 
 // JSON is stricter than parse_decimal: no plus sign, no zeros in front.
 bool is_json_number(std::string_view token) {
@@ -136,7 +152,8 @@ std::size_t first_bad_utf8(std::string_view bytes) {
   }
   while (good < bytes.size()) {
     std::size_t length = 1;
-    while (length <= 4 && good + length <= bytes.size() && !simdjson::validate_utf8(bytes.data() + good, length)) ++length;
+    while (length <= 4 && good + length <= bytes.size() && !simdjson::validate_utf8(bytes.data() + good, length))
+      ++length;
     if (length > 4 || good + length > bytes.size()) return good;
     good += length;
   }
@@ -165,6 +182,7 @@ struct JsonDecoder::Implementation {
   NameTable type_names;
   std::vector<NameTable> enums;
   SourceFormat format;
+  KeyPattern type_key;
   int fixed_type = NameTable::none;
   std::uint64_t unknown = 0;
   std::vector<std::uint64_t> seen;     // bit per field of the type at hand: stood in the object
@@ -175,6 +193,13 @@ struct JsonDecoder::Implementation {
   std::string_view line;
   Arena* arena = nullptr;
   bool escapes = false;  // there is a backslash somewhere in the line
+  DecodeResult refused;  // why, once a function below has returned false
+
+  // Always false, so that refusing is one line. Cold: keeps what it builds out of the way of good events.
+  [[gnu::cold, gnu::noinline]] bool refusal(Reason reason, std::string_view field, std::size_t offset) {
+    refused = {false, reason, field, offset};
+    return false;
+  }
 
   [[nodiscard]] std::size_t offset_of(const char* at) const {
     const auto distance = at - line.data();
@@ -189,28 +214,36 @@ struct JsonDecoder::Implementation {
     while (token.size() > 1 && static_cast<unsigned char>(token.back()) <= ' ') token.remove_suffix(1);
     return token.empty() ? "?" : token;
   }
-  [[nodiscard]] DecodeResult no_json(const char* at) const { return refusal(Reason::not_json, {}, offset_of(at)); }
+  [[gnu::cold]] bool no_json(const char* at) { return refusal(Reason::not_json, {}, offset_of(at)); }
 
-  DecodeResult decode(std::string_view bytes, Arena& memory, Event& out);
-  DecodeResult decode_object(ondemand::document& document, Event& out);
-  DecodeResult decode_field(TypePlan& type, int slot, ondemand::value& value, const char* key, Event& out);
-  DecodeResult decode_value(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
-  DecodeResult decode_text(std::string_view name, ondemand::value& value, std::string_view token, std::string_view& out);
-  DecodeResult decode_time(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
-  DecodeResult decode_money(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
-  DecodeResult decode_geo(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
+  [[nodiscard]] bool decode(std::string_view bytes, Arena& memory, Event& out);
+  [[nodiscard]] bool decode_object(ondemand::document& document, Event& out);
+  [[nodiscard]] bool decode_field(TypePlan& type, int slot, ondemand::value& value, const char* key, Event& out);
+  [[nodiscard]] bool decode_value(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
+  [[nodiscard]] bool decode_text(std::string_view name, ondemand::value& value, std::string_view token,
+                                 std::string_view& out);
+  [[nodiscard]] bool decode_time(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
+  [[nodiscard]] bool decode_money(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
+  [[nodiscard]] bool decode_geo(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
   // Counts a field that nobody declared. Its value is looked at no further than its first token: what is inside of a nested one
   // is stepped over by its brackets.
-  DecodeResult pass_unknown(ondemand::value& value) {
+  [[nodiscard]] bool pass_unknown(ondemand::value& value) {
     ++unknown;
     const std::string_view token = token_of(value);
     if (!is_value(token)) return no_json(token.data());
-    return {};
+    return true;
   }
-  DecodeResult finish(const TypePlan& type, std::size_t end, Event& out) const;
+  [[nodiscard]] bool finish(const TypePlan& type, std::size_t end, Event& out);
 
-  // Whether the key that begins at `key` (behind its quote) is `name`.
-  [[nodiscard]] bool key_is(const char* key, std::string_view name) const {
+  // Whether the key that begins at `key` (behind its quote) is this one, written without escapes.
+  [[nodiscard]] bool key_is(const char* key, const KeyPattern& pattern) const {
+    if (pattern.is_short) {
+      std::array<std::uint64_t, 2> words{};
+      std::memcpy(words.data(), key, sizeof words);  // inside of the padding, if not of the line
+      return (((words[0] ^ pattern.words[0]) & pattern.masks[0]) |
+              ((words[1] ^ pattern.words[1]) & pattern.masks[1])) == 0;
+    }
+    const std::string_view name = pattern.name;
     if (name.size() >= static_cast<std::size_t>(line.data() + line.size() - key)) return false;
     return std::memcmp(key, name.data(), name.size()) == 0 && key[name.size()] == '"';
   }
@@ -225,9 +258,12 @@ struct JsonDecoder::Implementation {
     if (field.unescaped_key().get(name) != simdjson::SUCCESS) return {};
     return name;
   }
-  int slot_of(const TypePlan& type, int predicted, const char* key, ondemand::field& field) {
-    if (predicted >= 0 && key_is(key, type.fields[static_cast<std::size_t>(predicted)].name)) return predicted;
-    if (predicted == slot_type && fixed_type == NameTable::none && key_is(key, format.type_field)) return slot_type;
+  [[gnu::always_inline]] int slot_of(const TypePlan& type, int predicted, const char* key, ondemand::field& field) {
+    if (predicted >= 0 && key_is(key, type.fields[static_cast<std::size_t>(predicted)].key)) [[likely]]
+      return predicted;
+    return looked_up(type, field);
+  }
+  [[gnu::noinline]] int looked_up(const TypePlan& type, ondemand::field& field) {
     const std::string_view name = key_of(field);
     if (fixed_type == NameTable::none && name == format.type_field) return slot_type;
     return type.names.find(name);
@@ -237,6 +273,7 @@ struct JsonDecoder::Implementation {
 Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& format) {
   auto made = std::make_unique<Implementation>();
   made->format = format;
+  made->type_key = KeyPattern(format.type_field);
   const auto refused = [](std::string text) { return Error{ErrorKind::refused, std::move(text)}; };
   if (format.latitude_name == format.longitude_name) {
     return refused("latitude and longitude cannot both be called \"" + format.latitude_name + "\"");
@@ -247,11 +284,14 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
   }
   for (const Spelling& spelling : format.spellings) {
     const std::optional<EventTypeId> type = schema.find_event(spelling.event_type);
-    if (!type) return refused("the source spells fields of \"" + spelling.event_type + "\", and no such event is declared");
+    if (!type)
+      return refused("the source spells fields of \"" + spelling.event_type + "\", and no such event is declared");
     const std::optional<FieldIndex> field = schema.events[*type].find(spelling.field);
-    if (!field) return refused("event \"" + spelling.event_type + "\" has no field \"" + spelling.field + "\" to be spelled");
+    if (!field)
+      return refused("event \"" + spelling.event_type + "\" has no field \"" + spelling.field + "\" to be spelled");
     if (schema.events[*type].fields[*field].derived) {
-      return refused("field \"" + spelling.field + "\" of \"" + spelling.event_type + "\" is derived and never in the input");
+      return refused("field \"" + spelling.field + "\" of \"" + spelling.event_type +
+                     "\" is derived and never in the input");
     }
   }
   for (std::size_t t = 0; t < schema.events.size(); ++t) {
@@ -276,12 +316,14 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
       read.currency = field.type.currency;
       read.enumeration = field.type.enumeration;
       read.index = static_cast<FieldIndex>(i);
+      read.key = KeyPattern(read.name);
       const std::size_t slot = plan.fields.size();
       if (!plan.names.add(read.name, static_cast<int>(slot))) {
         return refused("two fields of event \"" + event.name + "\" are spelled \"" + read.name + "\" in this source");
       }
       if (format.fixed_type.empty() && read.name == format.type_field) {
-        return refused("field \"" + field.name + "\" of event \"" + event.name + "\" is spelled like the field that names the " +
+        return refused("field \"" + field.name + "\" of event \"" + event.name +
+                       "\" is spelled like the field that names the " +
                        "type; give the source another type field or another spelling");
       }
       if (slot % 64 == 0) plan.required.push_back(0);
@@ -298,7 +340,8 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
   if (!format.fixed_type.empty()) {
     made->fixed_type = made->type_names.find(format.fixed_type);
     if (made->fixed_type == NameTable::none) {
-      return refused("all events of the source are said to be \"" + format.fixed_type + "\", and no such event is declared");
+      return refused("all events of the source are said to be \"" + format.fixed_type +
+                     "\", and no such event is declared");
     }
   }
   // Enough for nearly all lines; longer ones make it grow once.
@@ -318,10 +361,11 @@ JsonDecoder::~JsonDecoder() = default;
 std::uint64_t JsonDecoder::unknown_fields() const { return implementation_->unknown; }
 
 DecodeResult JsonDecoder::decode(std::string_view line, Arena& arena, Event& out) {
-  return implementation_->decode(line, arena, out);
+  if (implementation_->decode(line, arena, out)) return {};
+  return implementation_->refused;
 }
 
-DecodeResult JsonDecoder::Implementation::decode(std::string_view bytes, Arena& memory, Event& out) {
+bool JsonDecoder::Implementation::decode(std::string_view bytes, Arena& memory, Event& out) {
   line = bytes;
   arena = &memory;
   if (line.size() > line_bytes_max) return refusal(Reason::too_large, {}, line_bytes_max);
@@ -340,7 +384,7 @@ DecodeResult JsonDecoder::Implementation::decode(std::string_view bytes, Arena& 
   return decode_object(document, out);
 }
 
-DecodeResult JsonDecoder::Implementation::decode_object(ondemand::document& document, Event& out) {
+bool JsonDecoder::Implementation::decode_object(ondemand::document& document, Event& out) {
   ondemand::object object;
   if (const simdjson::error_code error = document.get_object().get(object); error != simdjson::SUCCESS) {
     if (error == simdjson::INCORRECT_TYPE) return refusal(Reason::not_an_object, {}, 0);
@@ -364,18 +408,20 @@ DecodeResult JsonDecoder::Implementation::decode_object(ondemand::document& docu
   if (object.begin().get(at) != simdjson::SUCCESS) return no_json(line.data());
   if (object.end().get(end) != simdjson::SUCCESS) return no_json(line.data());
   for (; at != end; ++at) {
-    ondemand::field field;
-    if ((*at).get(field) != simdjson::SUCCESS) return no_json(line.data() + line.size());
+    // Referred to, not copied: a copy reads sixteen bytes that were just written in smaller pieces, and waits for them.
+    auto held = *at;
+    if (held.error() != simdjson::SUCCESS) return no_json(line.data() + line.size());
+    ondemand::field&& field = std::move(held).value_unsafe();
     const char* key = field.key().raw();
     if (type == nullptr) {
-      if (!key_is(key, format.type_field) && (!escapes || key_of(field) != format.type_field)) {
+      if (!key_is(key, type_key) && (!escapes || key_of(field) != format.type_field)) {
         ++before_type;
         continue;
       }
       const std::string_view token = token_of(field.value());
       if (token[0] != '"') return refusal(Reason::wrong_type, format.type_field, offset_of(token.data()));
       std::string_view name;
-      if (DecodeResult r = decode_text(format.type_field, field.value(), token, name); !r) return r;
+      if (!decode_text(format.type_field, field.value(), token, name)) return false;
       const int found = type_names.find(name);
       if (found == NameTable::none) return refusal(Reason::unknown_type, format.type_field, offset_of(token.data()));
       begin_type(found);
@@ -385,12 +431,12 @@ DecodeResult JsonDecoder::Implementation::decode_object(ondemand::document& docu
     const int slot = slot_of(*type, *prediction, key, field);
     if (slot >= 0) {
       if (*prediction != slot) *prediction = slot;
-      if (DecodeResult r = decode_field(*type, slot, field.value(), key, out); !r) return r;
+      if (!decode_field(*type, slot, field.value(), key, out)) return false;
       prediction = &type->fields[static_cast<std::size_t>(slot)].follower;
       continue;
     }
     if (slot == slot_type) return refusal(Reason::duplicate_field, format.type_field, offset_of(key));
-    if (DecodeResult r = pass_unknown(field.value()); !r) return r;
+    if (!pass_unknown(field.value())) return false;
   }
   // The iterator ends on an error, too; then there is something left.
   const char* rest = nullptr;
@@ -404,22 +450,23 @@ DecodeResult JsonDecoder::Implementation::decode_object(ondemand::document& docu
   if (object.begin().get(at) != simdjson::SUCCESS) return no_json(line.data());
   prediction = &type->first;
   for (std::size_t i = 0; i < before_type; ++i, ++at) {
-    ondemand::field field;
-    if ((*at).get(field) != simdjson::SUCCESS) return no_json(line.data());
+    auto held = *at;
+    if (held.error() != simdjson::SUCCESS) return no_json(line.data());
+    ondemand::field&& field = std::move(held).value_unsafe();
     const char* key = field.key().raw();
     const int slot = slot_of(*type, *prediction, key, field);
     if (slot < 0) {
-      if (DecodeResult r = pass_unknown(field.value()); !r) return r;
+      if (!pass_unknown(field.value())) return false;
       continue;
     }
     *prediction = slot;
-    if (DecodeResult r = decode_field(*type, slot, field.value(), key, out); !r) return r;
+    if (!decode_field(*type, slot, field.value(), key, out)) return false;
     prediction = &type->fields[static_cast<std::size_t>(slot)].follower;
   }
   return finish(*type, line.size(), out);
 }
 
-DecodeResult JsonDecoder::Implementation::finish(const TypePlan& type, std::size_t end, Event& out) const {
+bool JsonDecoder::Implementation::finish(const TypePlan& type, std::size_t end, Event& out) {
   for (std::size_t word = 0; word < type.required.size(); ++word) {
     const std::uint64_t missing = type.required[word] & ~present[word];
     if (missing == 0) continue;
@@ -428,11 +475,11 @@ DecodeResult JsonDecoder::Implementation::finish(const TypePlan& type, std::size
   }
   out.time = out.values[type.time].time();
   out.arrival = out.time;
-  return {};
+  return true;
 }
 
-DecodeResult JsonDecoder::Implementation::decode_field(TypePlan& type, int slot, ondemand::value& value, const char* key,
-                                                       Event& out) {
+bool JsonDecoder::Implementation::decode_field(TypePlan& type, int slot, ondemand::value& value, const char* key,
+                                               Event& out) {
   const auto index = static_cast<std::size_t>(slot);
   const FieldPlan& field = type.fields[index];
   const std::uint64_t bit = 1ULL << (index % 64);
@@ -440,13 +487,13 @@ DecodeResult JsonDecoder::Implementation::decode_field(TypePlan& type, int slot,
   if ((seen[index / 64] & bit) != 0) return refusal(Reason::duplicate_field, field.name, offset_of(key));
   seen[index / 64] |= bit;
   const std::string_view token = token_of(value);
-  if (token == "null") return {};
+  if (token == "null") return true;
   present[index / 64] |= bit;
   return decode_value(field, value, token, out.values[field.index]);
 }
 
-DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, ondemand::value& value, std::string_view token,
-                                                       Value& out) {
+bool JsonDecoder::Implementation::decode_value(const FieldPlan& field, ondemand::value& value, std::string_view token,
+                                               Value& out) {
   const char first = token[0];
   const auto wrong = [&] {
     return refusal(is_value(token) ? Reason::wrong_type : Reason::not_json, field.name, offset_of(token.data()));
@@ -457,9 +504,9 @@ DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, o
     case TypeKind::entity: {
       if (first != '"') return wrong();
       std::string_view text;
-      if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+      if (!decode_text(field.name, value, token, text)) return false;
       out = Value::of_text(text);
-      return {};
+      return true;
     }
     case TypeKind::boolean:
       if (token == "true") {
@@ -469,7 +516,7 @@ DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, o
       } else {
         return wrong();
       }
-      return {};
+      return true;
     case TypeKind::integer:
     case TypeKind::decimal: {
       if (!starts_number(first)) return wrong();
@@ -478,26 +525,26 @@ DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, o
       if (!number) return bad();
       if (field.kind == TypeKind::integer && number->units % Decimal::one != 0) return bad();
       out = Value::of_number(*number);
-      return {};
+      return true;
     }
     case TypeKind::enumeration: {
       if (first != '"') return wrong();
       std::string_view text;
-      if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+      if (!decode_text(field.name, value, token, text)) return false;
       const int index = enums[static_cast<std::size_t>(field.enumeration)].find(text);
       if (index == NameTable::none) return bad();
       out = Value::of_enumeration(static_cast<std::uint32_t>(index));
-      return {};
+      return true;
     }
     case TypeKind::time: return decode_time(field, value, token, out);
     case TypeKind::duration: {
       if (first == '"') {
         std::string_view text;
-        if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+        if (!decode_text(field.name, value, token, text)) return false;
         const std::optional<Duration> duration = parse_duration(text);
         if (!duration) return bad();
         out = Value::of_duration(*duration);
-        return {};
+        return true;
       }
       if (!starts_number(first)) return wrong();
       const std::optional<Decimal> seconds = is_json_number(token) ? parse_decimal(token) : std::nullopt;
@@ -505,16 +552,16 @@ DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, o
       const Int128 us = seconds->units / 1000;
       if (static_cast<std::int64_t>(us) != us) return bad();
       out = Value::of_duration({static_cast<std::int64_t>(us)});
-      return {};
+      return true;
     }
     case TypeKind::ip: {
       if (first != '"') return wrong();
       std::string_view text;
-      if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+      if (!decode_text(field.name, value, token, text)) return false;
       const std::optional<Value> ip = parse_ip(text);
       if (!ip) return bad();
       out = *ip;
-      return {};
+      return true;
     }
     case TypeKind::geo:
       if (first != '{' && first != '[') return wrong();
@@ -528,32 +575,33 @@ DecodeResult JsonDecoder::Implementation::decode_value(const FieldPlan& field, o
 }
 
 // Requires: `token` begins with a quote.
-DecodeResult JsonDecoder::Implementation::decode_text(std::string_view name, ondemand::value& value, std::string_view token,
-                                                      std::string_view& out) {
+bool JsonDecoder::Implementation::decode_text(std::string_view name, ondemand::value& value, std::string_view token,
+                                              std::string_view& out) {
   if (token.size() < 2 || token.back() != '"') return no_json(token.data());
   std::string_view text = token.substr(1, token.size() - 2);
   if (escapes && std::memchr(text.data(), '\\', text.size()) != nullptr) {
     std::string_view unescaped;
     // Half of a surrogate pair, or an escape that JSON does not know.
-    if (value.get_string().get(unescaped) != simdjson::SUCCESS) return refusal(Reason::bad_value, name, offset_of(token.data()));
+    if (value.get_string().get(unescaped) != simdjson::SUCCESS)
+      return refusal(Reason::bad_value, name, offset_of(token.data()));
     if (unescaped.size() <= text_bytes_max) text = arena->copy(unescaped);
   }
   if (text.size() > text_bytes_max) return refusal(Reason::too_large, name, offset_of(token.data()));
   out = text;
-  return {};
+  return true;
 }
 
-DecodeResult JsonDecoder::Implementation::decode_time(const FieldPlan& field, ondemand::value& value, std::string_view token,
-                                                      Value& out) {
+bool JsonDecoder::Implementation::decode_time(const FieldPlan& field, ondemand::value& value, std::string_view token,
+                                              Value& out) {
   const auto bad = [&] { return refusal(Reason::bad_value, field.name, offset_of(token.data())); };
   if (format.time_format == TimeFormat::rfc3339) {
     if (token[0] != '"') return refusal(Reason::wrong_type, field.name, offset_of(token.data()));
     std::string_view text;
-    if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+    if (!decode_text(field.name, value, token, text)) return false;
     const std::optional<Timestamp> time = format.truncate ? parse_timestamp_truncating(text) : parse_timestamp(text);
     if (!time) return bad();
     out = Value::of_time(*time);
-    return {};
+    return true;
   }
   if (!starts_number(token[0])) return refusal(Reason::wrong_type, field.name, offset_of(token.data()));
   if (!is_json_number(token)) return bad();
@@ -567,17 +615,17 @@ DecodeResult JsonDecoder::Implementation::decode_time(const FieldPlan& field, on
   const Int128 us = number->units / units_per_us;
   if (static_cast<std::int64_t>(us) != us || !is_event_time({static_cast<std::int64_t>(us)})) return bad();
   out = Value::of_time({static_cast<std::int64_t>(us)});
-  return {};
+  return true;
 }
 
-DecodeResult JsonDecoder::Implementation::decode_money(const FieldPlan& field, ondemand::value& value, std::string_view token,
-                                                       Value& out) {
+bool JsonDecoder::Implementation::decode_money(const FieldPlan& field, ondemand::value& value, std::string_view token,
+                                               Value& out) {
   const auto refuse = [&](Reason reason) { return refusal(reason, field.name, offset_of(token.data())); };
   std::optional<Decimal> amount;
   std::optional<Currency> currency;
   if (token[0] == '"') {
     std::string_view text;
-    if (DecodeResult r = decode_text(field.name, value, token, text); !r) return r;
+    if (!decode_text(field.name, value, token, text)) return false;
     const std::optional<Value> money = parse_money(text);
     if (!money) return refuse(Reason::bad_value);
     amount = money->number();
@@ -598,7 +646,7 @@ DecodeResult JsonDecoder::Implementation::decode_money(const FieldPlan& field, o
       if (is_amount ? amount.has_value() : currency.has_value()) return refuse(Reason::duplicate_field);
       std::string_view text = inside;
       if (inside[0] == '"') {
-        if (DecodeResult r = decode_text(field.name, inner.value(), inside, text); !r) return r;
+        if (!decode_text(field.name, inner.value(), inside, text)) return false;
       } else if (!is_amount) {
         return refuse(Reason::wrong_type);
       } else if (!starts_number(inside[0])) {
@@ -625,15 +673,17 @@ DecodeResult JsonDecoder::Implementation::decode_money(const FieldPlan& field, o
   }
   if (field.currency.code != 0 && *currency != field.currency) return refuse(Reason::bad_value);
   out = Value::of_money(*amount, *currency);
-  return {};
+  return true;
 }
 
-DecodeResult JsonDecoder::Implementation::decode_geo(const FieldPlan& field, ondemand::value& value, std::string_view token,
-                                                     Value& out) {
+bool JsonDecoder::Implementation::decode_geo(const FieldPlan& field, ondemand::value& value, std::string_view token,
+                                             Value& out) {
   const auto refuse = [&](Reason reason) { return refusal(reason, field.name, offset_of(token.data())); };
   std::array<std::optional<Decimal>, 2> place;  // latitude, longitude
   // Receivers write more digits than they know; what is finer than a tenth of a millimetre is rounded away.
-  const auto degrees = [](std::string_view text) { return is_json_number(text) ? parse_decimal_rounding(text) : std::nullopt; };
+  const auto degrees = [](std::string_view text) {
+    return is_json_number(text) ? parse_decimal_rounding(text) : std::nullopt;
+  };
   if (token[0] == '{') {
     ondemand::object object;
     if (value.get_object().get(object) != simdjson::SUCCESS) return no_json(token.data());
@@ -674,7 +724,7 @@ DecodeResult JsonDecoder::Implementation::decode_geo(const FieldPlan& field, ond
   };
   if (!within(*place[0], 90) || !within(*place[1], 180)) return refuse(Reason::bad_value);
   out = Value::of_geo(static_cast<std::int64_t>(place[0]->units), static_cast<std::int64_t>(place[1]->units));
-  return {};
+  return true;
 }
 
 std::string_view PaddedBuffer::hold(std::string_view line) {

@@ -18,7 +18,7 @@ constexpr std::size_t block_bytes = 1U << 20U;
 // A longest line that began in one block must be whole in the next, with one byte more to see that it is too long.
 constexpr std::size_t buffer_bytes = block_bytes + line_bytes_max + 2;
 
-constexpr std::array<std::string_view, 6> endings = {".ndjson",    ".jsonl",    ".ndjson.zst",
+constexpr std::array<std::string_view, 6> endings = {".ndjson",    ".jsonl",     ".ndjson.zst",
                                                      ".jsonl.zst", ".ndjson.gz", ".jsonl.gz"};
 
 bool is_event_file(const std::string& name) {
@@ -36,7 +36,8 @@ Result<std::vector<std::string>> files_of(const std::string& directory) {
   }
   if (code) return Error{ErrorKind::unavailable, "cannot list directory " + directory + ": " + code.message()};
   if (found.empty()) {
-    return Error{ErrorKind::not_found, "directory " + directory + " holds no event files (*.ndjson, *.jsonl, also .zst or .gz)"};
+    return Error{ErrorKind::not_found,
+                 "directory " + directory + " holds no event files (*.ndjson, *.jsonl, also .zst or .gz)"};
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -117,7 +118,8 @@ Status FileSource::start(File& file) {
     const Result<std::size_t> count = file.stream->read(&before, 1);
     if (!count) return count.error();
     if (count.value() == 0) {
-      return Error{ErrorKind::corrupt, file.path + " is shorter than what was read of it before: it is not the same file"};
+      return Error{ErrorKind::corrupt,
+                   file.path + " is shorter than what was read of it before: it is not the same file"};
     }
     file.passing = file.sequence > 0 && before != '\n';
   }
@@ -218,13 +220,15 @@ Result<std::size_t> FileSource::poll(std::uint32_t partition, std::size_t max, s
 
 Status FileSource::seek(const SourcePosition& position) {
   if (position.partition >= files_.size()) {
-    return Error{ErrorKind::refused, "there are " + std::to_string(files_.size()) + " event files, and a position in number " +
+    return Error{ErrorKind::refused, "there are " + std::to_string(files_.size()) +
+                                         " event files, and a position in number " +
                                          std::to_string(position.partition) + " (counted from 0)"};
   }
   File& file = files_[position.partition];
   if (file.path == "-") {
     if (position.byte_offset == 0 && !file.started) return {};
-    return Error{ErrorKind::refused, "the standard input cannot be read again from where a run stopped; use files or Kafka"};
+    return Error{ErrorKind::refused,
+                 "the standard input cannot be read again from where a run stopped; use files or Kafka"};
   }
   File fresh;
   fresh.path = file.path;

@@ -37,9 +37,9 @@ class FileSource final : public Source {
     std::uint64_t size = 0;
     std::unique_ptr<ByteStream> stream;  // null: not opened yet, or done
     std::vector<char> block;
-    std::size_t begin = 0;    // of what is not handed out yet, in `block`
-    std::size_t end = 0;      // of what was read
-    std::size_t scanned = 0;  // up to here there is no end of line
+    std::size_t begin = 0;       // of what is not handed out yet, in `block`
+    std::size_t end = 0;         // of what was read
+    std::size_t scanned = 0;     // up to here there is no end of line
     std::uint64_t offset = 0;    // of block[begin] in the decompressed file
     std::uint64_t sequence = 0;  // of the last line begun
     std::uint64_t consumed = 0;  // bytes of the file, for progress

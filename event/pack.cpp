@@ -1,5 +1,7 @@
 #include "event/pack.h"
 
+#include <cstring>
+
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/hash.h"
@@ -20,13 +22,48 @@ enum class Writing : std::uint8_t {
   short_form,  // ip: IPv4
 };
 
+// Writes into memory that is known to suffice: what ByteWriter writes, without asking for room at every byte.
+class RoomyWriter {
+ public:
+  explicit RoomyWriter(char* at) : at_(at) {}
+
+  void put_u8(std::uint8_t v) { *at_++ = static_cast<char>(v); }
+  void put_u32(std::uint32_t v) { put_raw(&v, sizeof v); }
+  void put_u64(std::uint64_t v) { put_raw(&v, sizeof v); }
+  void put_i64(std::int64_t v) { put_raw(&v, sizeof v); }
+  void put_varint(std::uint64_t v) {
+    for (; v >= 0x80U; v >>= 7U) put_u8(static_cast<std::uint8_t>(v | 0x80U));
+    put_u8(static_cast<std::uint8_t>(v));
+  }
+  void put_signed(std::int64_t v) {
+    put_varint((static_cast<std::uint64_t>(v) << 1U) ^ static_cast<std::uint64_t>(v >> 63));
+  }
+  void put_bytes(std::string_view bytes) {
+    put_varint(bytes.size());
+    if (!bytes.empty()) put_raw(bytes.data(), bytes.size());
+  }
+  void put_raw(const void* data, std::size_t size) {
+    std::memcpy(at_, data, size);
+    at_ += size;
+  }
+  [[nodiscard]] const char* at() const { return at_; }
+
+ private:
+  char* at_;
+};
+
+// The most that the head of an event and one field besides its text can take: eight fixed bytes three times and three varints;
+// tag, form and two varints, or sixteen bytes and a varint.
+constexpr std::size_t head_bytes_max = 1 + 8 + 8 + 8 + 10 + 10 + 1 + 10;
+constexpr std::size_t field_bytes_max = 4 + 1 + 20 + 10;
+
 std::uint8_t form_of(Kind kind, Writing writing) {
   return static_cast<std::uint8_t>(static_cast<unsigned>(kind) | (static_cast<unsigned>(writing) << 4U));
 }
 
 constexpr std::int64_t units_per_hundredth = Decimal::one / 100;
 
-void put_number(ByteWriter& out, Kind kind, Decimal number) {
+void put_number(RoomyWriter& out, Kind kind, Decimal number) {
   const auto short_units = static_cast<std::int64_t>(number.units);
   if (short_units != number.units) {
     out.put_u8(form_of(kind, Writing::plain));
@@ -59,7 +96,7 @@ std::optional<Decimal> get_number(ByteReader& in, Writing writing) {
   return std::nullopt;
 }
 
-void put_value(ByteWriter& out, const Value& value) {
+void put_value(RoomyWriter& out, const Value& value) {
   switch (value.kind) {
     case Kind::missing: return;
     case Kind::boolean:
@@ -102,53 +139,62 @@ void put_value(ByteWriter& out, const Value& value) {
   }
 }
 
-// The value behind its form; nothing for a form that we never write. Whether the bytes sufficed is known from the reader.
-std::optional<Value> get_value(ByteReader& in) {
+// The value behind its form; false for a form that we never write. Whether the bytes sufficed is known from the reader.
+bool get_value(ByteReader& in, Value& out) {
   const std::uint8_t form = in.get_u8();
   const auto writing = static_cast<Writing>(form >> 4U);
-  if (writing > Writing::short_form) return std::nullopt;
+  if (writing > Writing::short_form) return false;
   const auto kind = static_cast<Kind>(form & 15U);
-  if (kind != Kind::number && kind != Kind::money && kind != Kind::ip && writing != Writing::plain) return std::nullopt;
+  if (kind != Kind::number && kind != Kind::money && kind != Kind::ip && writing != Writing::plain) return false;
   switch (kind) {
-    case Kind::missing: return std::nullopt;
-    case Kind::boolean: return Value::of_boolean(in.get_u8() != 0);
+    case Kind::missing: return false;
+    case Kind::boolean: out = Value::of_boolean(in.get_u8() != 0); return true;
     case Kind::enumeration: {
       const std::uint64_t index = in.get_varint();
-      if (index > 0xffff'ffffU) return std::nullopt;
-      return Value::of_enumeration(static_cast<std::uint32_t>(index));
+      if (index > 0xffff'ffffU) return false;
+      out = Value::of_enumeration(static_cast<std::uint32_t>(index));
+      return true;
     }
     case Kind::text: {
       const std::string_view text = in.get_bytes();
-      if (text.size() > 0xffff'ffffU) return std::nullopt;
-      return Value::of_text(text);
+      if (text.size() > 0xffff'ffffU) return false;
+      out = Value::of_text(text);
+      return true;
     }
-    case Kind::time: return Value::of_time({in.get_signed()});
-    case Kind::duration: return Value::of_duration({in.get_signed()});
+    case Kind::time: out = Value::of_time({in.get_signed()}); return true;
+    case Kind::duration: out = Value::of_duration({in.get_signed()}); return true;
     case Kind::geo: {
       const std::int64_t latitude = in.get_signed();
       const std::int64_t longitude = in.get_signed();
-      return Value::of_geo(latitude, longitude);
+      out = Value::of_geo(latitude, longitude);
+      return true;
     }
     case Kind::ip: {
-      if (writing == Writing::short_form) return Value::of_ip(0, 0xffff'0000'0000ULL | in.get_u32());
-      if (writing != Writing::plain) return std::nullopt;
+      if (writing == Writing::short_form) {
+        out = Value::of_ip(0, 0xffff'0000'0000ULL | in.get_u32());
+        return true;
+      }
+      if (writing != Writing::plain) return false;
       const std::uint64_t high = in.get_u64();
       const std::uint64_t low = in.get_u64();
-      return Value::of_ip(high, low);
+      out = Value::of_ip(high, low);
+      return true;
     }
     case Kind::number: {
       const std::optional<Decimal> number = get_number(in, writing);
-      if (!number) return std::nullopt;
-      return Value::of_number(*number);
+      if (!number) return false;
+      out = Value::of_number(*number);
+      return true;
     }
     case Kind::money: {
       const std::optional<Decimal> number = get_number(in, writing);
       const std::uint64_t currency = in.get_varint();
-      if (!number || currency > 0x7fffU) return std::nullopt;
-      return Value::of_money(*number, Currency{static_cast<std::uint16_t>(currency)});
+      if (!number || currency > 0x7fffU) return false;
+      out = Value::of_money(*number, Currency{static_cast<std::uint16_t>(currency)});
+      return true;
     }
   }
-  return std::nullopt;  // a kind of a later version
+  return false;  // a kind of a later version
 }
 
 std::uint32_t tag_of(const Schema& schema, const FieldDef& field) {
@@ -169,7 +215,15 @@ bool fits(const Value& value, const Type& type, const Schema& schema) {
 void pack(const Event& event, const Schema& schema, std::string& out) {
   const EventType& type = schema.events[event.type];
   TOCSIN_CHECK(event.values.size() == type.fields.size(), type.name, event.values.size(), type.fields.size());
-  ByteWriter writer(out);
+  std::size_t room = head_bytes_max + event.values.size() * field_bytes_max;
+  std::uint64_t present = 0;
+  for (const Value& value : event.values) {
+    present += value.is_missing() ? 0U : 1U;
+    if (value.kind == Kind::text) room += value.size;
+  }
+  const std::size_t before = out.size();
+  out.resize(before + room);
+  RoomyWriter writer(out.data() + before);
   writer.put_u8(format);
   writer.put_u64(name_hash_of(type));
   writer.put_i64(event.time.us);
@@ -177,14 +231,15 @@ void pack(const Event& event, const Schema& schema, std::string& out) {
   writer.put_varint(event.position.partition);
   writer.put_varint(event.position.sequence);
   writer.put_u8(event.late ? flag_late : 0);
-  std::uint64_t present = 0;
-  for (const Value& value : event.values) present += value.is_missing() ? 0U : 1U;
   writer.put_varint(present);
   for (std::size_t i = 0; i < event.values.size(); ++i) {
     if (event.values[i].is_missing()) continue;
     writer.put_u32(tag_of(schema, type.fields[i]));
     put_value(writer, event.values[i]);
   }
+  const auto size = static_cast<std::size_t>(writer.at() - out.data());
+  TOCSIN_CHECK(size <= out.size(), size, out.size());
+  out.resize(size);
 }
 
 std::optional<Event> unpack(std::string_view bytes, const Schema& schema, Arena& arena) {
@@ -215,17 +270,21 @@ std::optional<Event> unpack(std::string_view bytes, const Schema& schema, Arena&
   std::size_t expected = 0;  // where the next field stands if the type has not changed: packed in its order
   for (std::uint64_t n = 0; n < present; ++n) {
     const std::uint32_t tag = in.get_u32();
-    const std::optional<Value> value = get_value(in);
-    if (in.failed() || !value) return std::nullopt;
     const std::size_t count = type->fields.size();
+    Value passed_over;  // of a field that is not known any more
+    Value* value = &passed_over;
+    const FieldDef* field = nullptr;
     for (std::size_t tried = 0; tried < count; ++tried) {
-      const std::size_t field = expected + tried < count ? expected + tried : expected + tried - count;
-      if (tag_of(schema, type->fields[field]) != tag) continue;
-      if (!fits(*value, type->fields[field].type, schema)) return std::nullopt;
-      event.values[field] = *value;
-      expected = field + 1 < count ? field + 1 : 0;
+      const std::size_t at = expected + tried < count ? expected + tried : expected + tried - count;
+      if (tag_of(schema, type->fields[at]) != tag) continue;
+      field = &type->fields[at];
+      value = &event.values[at];
+      expected = at + 1 < count ? at + 1 : 0;
       break;
     }
+    if (!get_value(in, *value)) return std::nullopt;
+    if (in.failed()) return std::nullopt;
+    if (field != nullptr && !fits(*value, field->type, schema)) return std::nullopt;
   }
   if (!in.at_end()) return std::nullopt;
   return event;

@@ -71,6 +71,8 @@ Status MemorySource::seek(const SourcePosition& position) {
   return {};
 }
 
-std::string MemorySource::partition_name(std::uint32_t partition) const { return "memory " + std::to_string(partition); }
+std::string MemorySource::partition_name(std::uint32_t partition) const {
+  return "memory " + std::to_string(partition);
+}
 
 }  // namespace tocsin::event

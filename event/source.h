@@ -20,7 +20,8 @@ namespace tocsin::event {
 constexpr Timestamp arrival_unknown = Timestamp::min();
 
 struct RawRecord {
-  std::string_view bytes;  // `padding_bytes` (event/decode.h) readable bytes follow; valid until its partition is polled again
+  std::string_view
+      bytes;  // `padding_bytes` (event/decode.h) readable bytes follow; valid until its partition is polled again
   Position position;
   Timestamp arrival = arrival_unknown;
   std::uint64_t next_offset = 0;  // where the record behind this one begins: with `position` what seek wants

@@ -19,7 +19,7 @@ using event::Value;
 
 constexpr std::uint8_t column_version = 1;
 constexpr std::uint64_t missing_bit = 1ULL << 63U;  // in the release word of an entry: its argument is missing
-constexpr std::uint64_t scan_entries_max = 8;      // up to here a scan for min or max is faster than keeping a queue
+constexpr std::uint64_t scan_entries_max = 8;       // up to here a scan for min or max is faster than keeping a queue
 constexpr std::uint32_t capacity_first = 4;
 
 Kind kind_of(TypeKind type) {
@@ -248,7 +248,7 @@ Error corrupt_column(const char* what) {
 struct Column::Entry {
   Timestamp time;
   std::uint64_t release = 0;
-  std::uint64_t low = 0;   // text: its number in texts_
+  std::uint64_t low = 0;  // text: its number in texts_
   std::uint64_t high = 0;
   std::uint16_t currency = 0;
   bool present = false;
@@ -260,8 +260,8 @@ struct Column::Entry {
   }
 };
 
-/// What one window remembers between reads: entries in [head, tail) are folded into sum, present, distinct or queue; none
-/// before head can be asked for by a read that is not earlier than the last.
+/// What one window remembers between reads: entries in [head, tail) are folded into sum, present, distinct or queue;
+/// none before head can be asked for by a read that is not earlier than the last.
 struct Column::WindowState {
   std::uint64_t head = 0;
   std::uint64_t tail = 0;
@@ -392,7 +392,8 @@ class Column::Fold {
       case Function::first: return present_ == 0 ? Value{} : column_.value_of(layout_, first_);
       case Function::last: return present_ == 0 ? Value{} : column_.value_of(layout_, best_);
       case Function::min:
-      case Function::max: return present_ == 0 || mixed_ || layout_.kind == Kind::geo ? Value{} : column_.value_of(layout_, best_);
+      case Function::max:
+        return present_ == 0 || mixed_ || layout_.kind == Kind::geo ? Value{} : column_.value_of(layout_, best_);
     }
     return {};
   }
@@ -764,8 +765,8 @@ Value Column::read_exact(const ColumnLayout& layout, std::size_t window_index, T
   const Function function = layout.windows[window_index].function;
   if (count_ == 0) return Fold(*this, layout, function).value();
 
-  // Where this read ends in the order. When no late entry is here, or the only ones not yet known are those of the judged
-  // event at the very end, everything before that place is known too.
+  // Where this read ends in the order. When no late entry is here, or the only ones not yet known are those of the
+  // judged event at the very end, everything before that place is known too.
   std::uint64_t end = base_ + count_;
   const Timestamp newest = time_at(layout, end - 1);
   if (newest_release_ >= release_end || newest > to) {
@@ -795,7 +796,8 @@ Value Column::read_exact(const ColumnLayout& layout, std::size_t window_index, T
     }
   }
   WindowState& state = windows_[window_index];
-  const bool passed = (state.head > base_ && time_at(layout, state.head - 1) >= from) || end < state.head || end < state.tail;
+  const bool passed =
+      (state.head > base_ && time_at(layout, state.head - 1) >= from) || end < state.head || end < state.tail;
   const bool money_mixed = mixed_ && function != Function::count && function != Function::distinct;
   if (passed || money_mixed) return scan(layout, function, from, to, release_end);
 
@@ -937,7 +939,8 @@ void Column::encode(const ColumnLayout& layout, std::string& out) const {
     const bool narrow = entry.high == above;
     writer.put_u8(static_cast<std::uint8_t>((entry.present ? 1U : 0U) | (narrow ? 2U : 0U)));
     // Differences wrap, so that even the ends of time come back; they are small for all real streams.
-    writer.put_signed(static_cast<std::int64_t>(static_cast<std::uint64_t>(entry.time.us) - static_cast<std::uint64_t>(time)));
+    writer.put_signed(
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(entry.time.us) - static_cast<std::uint64_t>(time)));
     writer.put_signed(static_cast<std::int64_t>(entry.release - release));
     time = entry.time.us;
     release = entry.release;
@@ -963,7 +966,8 @@ Result<Column> Column::decode(const ColumnLayout& layout, std::string_view bytes
   if (!reader.failed() && version != column_version) {
     return corrupt_column("they are of a format this version does not know");
   }
-  if (reader.get_u8() != static_cast<std::uint8_t>(layout.kind)) return corrupt_column("the argument is of another kind");
+  if (reader.get_u8() != static_cast<std::uint8_t>(layout.kind))
+    return corrupt_column("the argument is of another kind");
   if (reader.get_u8() != layout.payload_bytes) return corrupt_column("the entries are of another width");
   const std::uint64_t count = reader.get_varint();
   if (reader.failed()) return corrupt_column("the head is cut off");
@@ -975,7 +979,8 @@ Result<Column> Column::decode(const ColumnLayout& layout, std::string_view bytes
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint8_t flags = reader.get_u8();
     const Moment before = at;
-    at.time.us = static_cast<std::int64_t>(static_cast<std::uint64_t>(at.time.us) + static_cast<std::uint64_t>(reader.get_signed()));
+    at.time.us = static_cast<std::int64_t>(static_cast<std::uint64_t>(at.time.us) +
+                                           static_cast<std::uint64_t>(reader.get_signed()));
     at.release += static_cast<std::uint64_t>(reader.get_signed());
     if (flags > 3) return corrupt_column("an entry has unknown flags");
     if ((at.release & missing_bit) != 0) return corrupt_column("a release number is out of range");
@@ -993,7 +998,8 @@ Result<Column> Column::decode(const ColumnLayout& layout, std::string_view bytes
       } else {
         value.low = static_cast<std::uint64_t>(reader.get_signed());
         if (layout.payload_bytes >= 16) {
-          value.high = (flags & 2U) != 0 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(value.low) >> 63) : reader.get_u64();
+          value.high = (flags & 2U) != 0 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(value.low) >> 63)
+                                         : reader.get_u64();
         }
         if (layout.kind == Kind::boolean && value.low > 1) return corrupt_column("a boolean that is neither");
         if (layout.kind == Kind::money) {

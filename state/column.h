@@ -1,14 +1,15 @@
-// The windows of one key: a column holds, in order (time, release), the entries of one source, condition and argument for one
-// key, and answers every window over them. Windows of one column share its entries and differ in function, reach and length.
+// The windows of one key: a column holds, in order (time, release), the entries of one source, condition and argument
+// for one key, and answers every window over them. Windows of one column share its entries and differ in function,
+// reach and length.
 //
-// The invariant: what a window answers is a function of the entries and the moment asked about, never of which reads came
-// before. Reads at the end of the order (the usual case) are incremental: each window keeps where it begins and running
-// sums behind it. A read at an earlier moment (a late event, a deadline, a batch whose entries all went in first) is
-// answered by a scan when the running state has already moved past it, and is exact as well. Sums are kept in 192 bits, so
-// that their order does not matter and overflow is known, not guessed (LANGUAGE V1).
+// The invariant: what a window answers is a function of the entries and the moment asked about, never of which reads
+// came before. Reads at the end of the order (the usual case) are incremental: each window keeps where it begins and
+// running sums behind it. A read at an earlier moment (a late event, a deadline, a batch whose entries all went in
+// first) is answered by a scan when the running state has already moved past it, and is exact as well. Sums are kept in
+// 192 bits, so that their order does not matter and overflow is known, not guessed (LANGUAGE V1).
 //
-// Owned by the slab of its key; one thread at a time. The layout is constant and shared by all keys; handing another layout
-// to a column than the one it was filled with is a mistake of the caller.
+// Owned by the slab of its key; one thread at a time. The layout is constant and shared by all keys; handing another
+// layout to a column than the one it was filled with is a mistake of the caller.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ namespace tocsin::state {
 
 enum class Function : std::uint8_t { count, sum, avg, min, max, distinct, first, last };
 
-/// `last`: time in (t-W, t], the judged event included. `before`: time in [t-W, t], the judged event excluded (SEMANTICS W1).
+/// `last`: time in (t-W, t], the judged event included. `before`: time in [t-W, t], the judged event excluded
+/// (SEMANTICS W1).
 enum class Reach : std::uint8_t { last, before };
 
 std::string_view to_text(Function function);
@@ -39,8 +41,8 @@ struct Window {
   bool operator==(const Window&) const = default;
 };
 
-/// A place in the order. `release` is the engine-wide number of the event being judged; it grows also for late events, so that
-/// what was not yet known at a moment is never seen at it.
+/// A place in the order. `release` is the engine-wide number of the event being judged; it grows also for late events,
+/// so that what was not yet known at a moment is never seen at it.
 struct Moment {
   Timestamp time;
   std::uint64_t release = 0;  // below 2^63
@@ -53,8 +55,8 @@ struct ColumnLayout {
   ColumnLayout(std::vector<Window> column_windows, event::Type argument, std::uint64_t meaning);
 
   std::vector<Window> windows;
-  event::Type type;                // of the argument; any when all windows are counts
-  std::uint64_t fingerprint = 0;   // of what the column means
+  event::Type type;               // of the argument; any when all windows are counts
+  std::uint64_t fingerprint = 0;  // of what the column means
   // Derived from the above.
   event::Kind kind = event::Kind::missing;
   std::uint8_t payload_bytes = 0;  // per entry: 0 (only counts), 8, 16, or 24 (money of any currency)
@@ -70,7 +72,8 @@ struct ColumnLayout {
 
 class Column {
  public:
-  /// Entries of one column: a bound for the memory of one key (2 GiB at the widest), far above any threshold one would write.
+  /// Entries of one column: a bound for the memory of one key (2 GiB at the widest), far above any threshold one would
+  /// write.
   static constexpr std::uint32_t entries_max = 1U << 26U;
 
   Column();
@@ -80,14 +83,14 @@ class Column {
   Column& operator=(const Column&) = delete;
   ~Column();
 
-  /// Adds the entry of one event. An argument that is missing (or money of another currency than the fixed one) counts for
-  /// `count` only. Texts are copied. False when the column is full: the entry is not kept, and the caller counts it.
-  /// Requires: at.release < 2^63.
+  /// Adds the entry of one event. An argument that is missing (or money of another currency than the fixed one) counts
+  /// for `count` only. Texts are copied. False when the column is full: the entry is not kept, and the caller counts
+  /// it. Requires: at.release < 2^63.
   bool insert(const ColumnLayout& layout, Moment at, const event::Value& argument);
 
-  /// What window `window_index` answers at `at`. A text points into the column and stays until its entry expires. When the
-  /// window reaches back before `data_begins` it is warming (SEMANTICS W11): count, distinct and max are lower bounds, min is
-  /// an upper bound, everything else is missing.
+  /// What window `window_index` answers at `at`. A text points into the column and stays until its entry expires. When
+  /// the window reaches back before `data_begins` it is warming (SEMANTICS W11): count, distinct and max are lower
+  /// bounds, min is an upper bound, everything else is missing.
   event::Value read(const ColumnLayout& layout, std::size_t window_index, Moment at,
                     Timestamp data_begins = Timestamp::min());
 
@@ -126,7 +129,8 @@ class Column {
   event::Value extreme(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end) const;
   void fold_in(Function function, WindowState& state, const Entry& entry) const;
   void fold_out(Function function, WindowState& state, const Entry& entry) const;
-  void move_head(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end, Timestamp from) const;
+  void move_head(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end,
+                 Timestamp from) const;
   void resize(const ColumnLayout& layout, std::uint32_t capacity);
   void store(const ColumnLayout& layout, std::uint64_t position, const Entry& entry);
   void recheck(const ColumnLayout& layout);
@@ -140,9 +144,9 @@ class Column {
   std::uint32_t begin_ = 0;                 // place of the oldest entry
   std::uint32_t count_ = 0;
   std::uint32_t capacity_ = 0;
-  std::uint16_t currency_ = 0;              // money: of the first entry that has one
-  bool ordered_ = true;                     // releases grow with the order: no late entry among them
-  bool mixed_ = false;                      // money: entries of several currencies
+  std::uint16_t currency_ = 0;  // money: of the first entry that has one
+  bool ordered_ = true;         // releases grow with the order: no late entry among them
+  bool mixed_ = false;          // money: entries of several currencies
 };
 static_assert(sizeof(Column) <= 64, "a key has many columns and most are empty");
 

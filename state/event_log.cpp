@@ -92,7 +92,8 @@ Status EventLog::restore_end(std::uint64_t begin, std::uint64_t end_position) {
     offsets_.clear();
     first_ = 0;
   } else {
-    if (end_position - end() > gap_max) return Error{ErrorKind::corrupt, "a position in the log of a key is out of range"};
+    if (end_position - end() > gap_max)
+      return Error{ErrorKind::corrupt, "a position in the log of a key is out of range"};
     offsets_.resize(offsets_.size() + (end_position - end()));
   }
   checkpointed();

@@ -1,9 +1,9 @@
-// The log of one key: the packed events that rules can ask about, each under a position, a number that only grows (DESIGN,
-// border 6). Positions stay valid across checkpoints and restarts; everybody who remembers an event remembers its position.
-// A late event gets the next position like any other: order by time is the reader's business.
+// The log of one key: the packed events that rules can ask about, each under a position, a number that only grows
+// (DESIGN, border 6). Positions stay valid across checkpoints and restarts; everybody who remembers an event remembers
+// its position. A late event gets the next position like any other: order by time is the reader's business.
 //
-// Since positions only grow and records never change, a checkpoint writes what was appended since the last one and deletes
-// what was trimmed. Owned by the slab of its key; one thread.
+// Since positions only grow and records never change, a checkpoint writes what was appended since the last one and
+// deletes what was trimmed. Owned by the slab of its key; one thread.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,8 @@ class EventLog {
 
   /// Events from here on are in no checkpoint yet.
   [[nodiscard]] std::uint64_t dirty_from() const { return dirty_from_ < begin_ ? begin_ : dirty_from_; }
-  /// Positions [first, second) are in the store and were trimmed since the last checkpoint: their records are to be deleted.
+  /// Positions [first, second) are in the store and were trimmed since the last checkpoint: their records are to be
+  /// deleted.
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> trimmed() const {
     return {stored_from_, std::max(stored_from_, std::min(begin_, dirty_from_))};
   }
@@ -62,7 +63,7 @@ class EventLog {
   void compact();
 
   std::string bytes_;
-  std::vector<Span> offsets_;     // from first_ on: the events of begin_, begin_ + 1, …
+  std::vector<Span> offsets_;  // from first_ on: the events of begin_, begin_ + 1, …
   std::size_t first_ = 0;
   std::uint64_t dead_bytes_ = 0;  // of bytes_, held by nobody
   std::uint64_t begin_ = 0;

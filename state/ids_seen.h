@@ -1,6 +1,7 @@
-// The memory of events already judged, for `dedupe for` (SEMANTICS T8): an id is a digest of (type, key). An id is remembered
-// until the source's span has passed since its event's time (since now, for a late one). Whether an event is a duplicate depends on what was asked before and on
-// the event time told by advance(), never on when expired ids are thrown away: expire() may be called at any time.
+// The memory of events already judged, for `dedupe for` (SEMANTICS T8): an id is a digest of (type, key). An id is
+// remembered until the source's span has passed since its event's time (since now, for a late one). Whether an event is
+// a duplicate depends on what was asked before and on the event time told by advance(), never on when expired ids are
+// thrown away: expire() may be called at any time.
 //
 // One owner, one thread. Bounded by the rate of events times the span; 40 bytes per id.
 #pragma once
@@ -28,8 +29,8 @@ class IdsSeen {
   void advance(Timestamp now) { now_ = now > now_ ? now : now_; }
   [[nodiscard]] Timestamp now() const { return now_; }
 
-  /// True when `id` is remembered and its end is reached neither by `time` nor by advance(). Otherwise the id is remembered
-  /// from here on, until max(time, now()) + keep.
+  /// True when `id` is remembered and its end is reached neither by `time` nor by advance(). Otherwise the id is
+  /// remembered from here on, until max(time, now()) + keep.
   bool seen_before(Digest id, Timestamp time, Duration keep);
 
   /// Throws away the ids that no event can meet any more.

@@ -1,10 +1,10 @@
-// From the bytes of a key to what is remembered of it: an open-addressing table of eight-byte places over nodes in chunks. A
-// node never moves while it lives, so references to its value stay good until the key is erased. The caller computes the
-// hash (hash64 of the bytes) once and may prefetch for a batch before it goes through it.
+// From the bytes of a key to what is remembered of it: an open-addressing table of eight-byte places over nodes in
+// chunks. A node never moves while it lives, so references to its value stay good until the key is erased. The caller
+// computes the hash (hash64 of the bytes) once and may prefetch for a batch before it goes through it.
 //
-// Iteration order is the order of the nodes: that of insertion, except that a new key may take the node of an erased one.
-// It depends on the operations only, not on addresses or hashes; who writes output sorts (for_each_sorted).
-// One owner, one thread.
+// Iteration order is the order of the nodes: that of insertion, except that a new key may take the node of an erased
+// one. It depends on the operations only, not on addresses or hashes; who writes output sorts (for_each_sorted). One
+// owner, one thread.
 #pragma once
 
 #include <algorithm>
@@ -44,9 +44,7 @@ class KeyTable {
     const Place& place = places_[locate(hash, key)];
     return place.node == 0 ? nullptr : &*node(place.node - 1).value;
   }
-  const T* find(std::uint64_t hash, std::string_view key) const {
-    return const_cast<KeyTable*>(this)->find(hash, key);
-  }
+  const T* find(std::uint64_t hash, std::string_view key) const { return const_cast<KeyTable*>(this)->find(hash, key); }
 
   /// The key's value; a new key gets T().
   T& get_or_create(std::uint64_t hash, std::string_view key) {
@@ -130,7 +128,7 @@ class KeyTable {
   struct Node {
     std::optional<T> value;  // first, so that the node of a value is found from its address
     std::uint64_t hash = 0;
-    std::string key;         // up to 15 bytes stay in the node
+    std::string key;  // up to 15 bytes stay in the node
   };
   struct Place {
     std::uint32_t tag = 0;   // upper half of the hash: most other keys are told apart without their node
@@ -139,8 +137,8 @@ class KeyTable {
   static_assert(sizeof(Place) == 8);
 
   static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32U); }
-  // The value stands at offset 0 of its optional and that at offset 0 of its node: true for the standard libraries we build
-  // with (libstdc++, libc++), and checked when a node is made.
+  // The value stands at offset 0 of its optional and that at offset 0 of its node: true for the standard libraries we
+  // build with (libstdc++, libc++), and checked when a node is made.
   static const Node& node_of(const T& value) { return *reinterpret_cast<const Node*>(&value); }
   [[nodiscard]] std::size_t mask() const { return places_.size() - 1; }
   Node& node(std::uint32_t number) const { return chunks_[number / chunk_nodes][number % chunk_nodes]; }

@@ -111,7 +111,9 @@ std::string order_record(const OrderKey& key) {
 
 std::string fact_record(const FactKey& key) { return records_of(RecordType::fact, key.space).append(key.name); }
 
-std::optional<std::string_view> parse_meta_record(std::string_view record_key) { return body_of(record_key, RecordType::meta); }
+std::optional<std::string_view> parse_meta_record(std::string_view record_key) {
+  return body_of(record_key, RecordType::meta);
+}
 
 std::optional<Digest> parse_rules_record(std::string_view record_key) {
   return digest_of(body_of(record_key, RecordType::rules));

@@ -1,6 +1,6 @@
-// The keys of the store. The first byte says what a record is; integers are big-endian, so that the order of bytes is the order
-// of numbers and a scan by prefix meets records in the order they are needed in. Values belong to whoever writes them.
-// The bytes are on disk: docs/state_format.md, "records", and no number here is used twice.
+// The keys of the store. The first byte says what a record is; integers are big-endian, so that the order of bytes is
+// the order of numbers and a scan by prefix meets records in the order they are needed in. Values belong to whoever
+// writes them. The bytes are on disk: docs/state_format.md, "records", and no number here is used twice.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ std::string records_of(RecordType type);
 std::string records_of(RecordType type, std::uint64_t keyspace);
 std::optional<RecordType> type_of_record(std::string_view record_key);
 
-// A keyspace is the fingerprint of what the keys are keys of ("card", "account + device"); `key` are bytes of state/key.h.
+// A keyspace is the fingerprint of what the keys are keys of ("card", "account + device"); `key` are bytes of
+// state/key.h.
 struct SlabKey {
   std::uint64_t keyspace = 0;
   std::string_view key;

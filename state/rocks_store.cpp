@@ -40,27 +40,33 @@ const char* corrupt_advice =
 
 Error error_of(const rocksdb::Status& status, const std::string& directory) {
   const std::string text = status.ToString();
-  if (status.IsCorruption()) return {ErrorKind::corrupt, "the store " + directory + " is damaged (" + text + ")" + corrupt_advice};
+  if (status.IsCorruption())
+    return {ErrorKind::corrupt, "the store " + directory + " is damaged (" + text + ")" + corrupt_advice};
   if (status.IsNoSpace()) {
-    return {ErrorKind::unavailable, "no space is left for the store " + directory + "; make room on its disk (" + text + ")"};
+    return {ErrorKind::unavailable,
+            "no space is left for the store " + directory + "; make room on its disk (" + text + ")"};
   }
   if (status.IsIOError()) {
     if (text.find("LOCK") != std::string::npos && text.find("lock") != std::string::npos) {
-      return {ErrorKind::refused, "the store " + directory + " is open in another process; stop that one first, or give this one "
-                                  "a directory of its own (" + text + ")"};
+      return {ErrorKind::refused, "the store " + directory +
+                                      " is open in another process; stop that one first, or give this one "
+                                      "a directory of its own (" +
+                                      text + ")"};
     }
-    return {ErrorKind::unavailable, "the store " + directory + " cannot be read or written; check its disk and permissions (" + text + ")"};
+    return {ErrorKind::unavailable,
+            "the store " + directory + " cannot be read or written; check its disk and permissions (" + text + ")"};
   }
   if (status.IsNotSupported() || status.IsInvalidArgument()) {
-    return {ErrorKind::refused, "the store " + directory + " cannot be opened by this version (" + text + "); use the version that wrote it"};
+    return {ErrorKind::refused, "the store " + directory + " cannot be opened by this version (" + text +
+                                    "); use the version that wrote it"};
   }
   return {ErrorKind::unavailable, "the store " + directory + ": " + text};
 }
 
 rocksdb::Options options_of(const RocksOptions& ours) {
   rocksdb::Options options;
-  // One column family with typed keys and the log on: 0 of 80 kills inconsistent. Several families, or no log, were not safe
-  // on 7.8.3 (docs/state_format.md).
+  // One column family with typed keys and the log on: 0 of 80 kills inconsistent. Several families, or no log, were not
+  // safe on 7.8.3 (docs/state_format.md).
   options.recycle_log_file_num = 0;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.manual_wal_flush = false;
@@ -138,9 +144,9 @@ class RocksStore final : public Store {
   }
 
  private:
-  /// A large commit as sorted files. All of it, deletions and positions included, goes into the files and none of it through the
-  /// log, so that there is one moment at which it becomes true: RocksDB takes all files of one call into the tree by one
-  /// record of its manifest. Against what went through the log before:
+  /// A large commit as sorted files. All of it, deletions and positions included, goes into the files and none of it
+  /// through the log, so that there is one moment at which it becomes true: RocksDB takes all files of one call into
+  /// the tree by one record of its manifest. Against what went through the log before:
   ///  - In the living process the files get a sequence number above all earlier writes (a memtable that holds one of the
   ///    keys is flushed first, which makes no more true than was so already), so reads see the newer value, and a deletion in
   ///    a file hides older ones.
@@ -207,17 +213,20 @@ class RocksStore final : public Store {
 /// Nothing, or why this directory's STORE is not one of ours that we can read.
 Status check_identity(const std::string& text, const std::string& directory) {
   if (!text.starts_with(std::string(magic) + "\nformat ")) {
-    return Error{ErrorKind::refused, directory + " is not a store of tocsin (its file STORE does not say so); give another directory"};
+    return Error{ErrorKind::refused,
+                 directory + " is not a store of tocsin (its file STORE does not say so); give another directory"};
   }
   const std::string number = text.substr(magic.size() + 8, text.find('\n', magic.size() + 1) - magic.size() - 8);
   const bool digits = !number.empty() && number.size() < 7 &&
                       std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!digits || number == "0") {
-    return Error{ErrorKind::corrupt, "the store " + directory + " is damaged (its file STORE names no format)" + corrupt_advice};
+    return Error{ErrorKind::corrupt,
+                 "the store " + directory + " is damaged (its file STORE names no format)" + corrupt_advice};
   }
   if (std::stoi(number) > store_format) {
-    return Error{ErrorKind::refused, "the store " + directory + " is of format " + number + ", and this version knows formats up to " +
-                                         std::to_string(store_format) + "; start the newer version that wrote it"};
+    return Error{ErrorKind::refused, "the store " + directory + " is of format " + number +
+                                         ", and this version knows formats up to " + std::to_string(store_format) +
+                                         "; start the newer version that wrote it"};
   }
   return {};
 }
@@ -244,24 +253,29 @@ Result<Found> look_at(const std::string& directory) {
   if (status.type() == fs::file_type::not_found) return Found::nothing;
   if (failed) return cannot_write(directory, failed);
   if (status.type() != fs::file_type::directory) {
-    return Error{ErrorKind::refused, directory + " is a file where the directory of a store should be; give another path"};
+    return Error{ErrorKind::refused,
+                 directory + " is a file where the directory of a store should be; give another path"};
   }
   const fs::path root(directory);
   if (fs::exists(root / identity_name, failed)) {
     std::ifstream in(root / identity_name, std::ios::binary);
     std::string text(256, '\0');
     in.read(text.data(), static_cast<std::streamsize>(text.size()));
-    if (in.bad()) return Error{ErrorKind::unavailable, "cannot read " + (root / identity_name).string() + "; check its permissions"};
+    if (in.bad())
+      return Error{ErrorKind::unavailable,
+                   "cannot read " + (root / identity_name).string() + "; check its permissions"};
     text.resize(static_cast<std::size_t>(in.gcount()));
     if (Status known = check_identity(text, directory); !known) return known.error();
     if (!fs::exists(root / "db" / "CURRENT", failed)) {
-      return Error{ErrorKind::corrupt, "the store " + directory + " is damaged (db/CURRENT is not there)" + std::string(corrupt_advice)};
+      return Error{ErrorKind::corrupt,
+                   "the store " + directory + " is damaged (db/CURRENT is not there)" + std::string(corrupt_advice)};
     }
     return Found::whole;
   }
   if (fs::exists(root / identity_name_new, failed)) return Found::half_made;
   if (fs::exists(root / "CURRENT", failed)) {
-    return Error{ErrorKind::refused, directory + " holds a RocksDB database that tocsin did not make; give another directory"};
+    return Error{ErrorKind::refused,
+                 directory + " holds a RocksDB database that tocsin did not make; give another directory"};
   }
   const fs::directory_iterator entries(root, failed);
   if (failed) return cannot_write(directory, failed);
@@ -311,7 +325,8 @@ Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory, co
     first.sync = true;
     if (Status written = store->commit(first); !written) return written.error();
   } else {
-    return Error{ErrorKind::corrupt, "the store " + directory + " is damaged (its database does not say whose it is)" + std::string(corrupt_advice)};
+    return Error{ErrorKind::corrupt, "the store " + directory + " is damaged (its database does not say whose it is)" +
+                                         std::string(corrupt_advice)};
   }
   if (creating) {
     fs::rename(root / identity_name_new, root / identity_name, failed);

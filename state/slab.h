@@ -1,6 +1,6 @@
-// What the store keeps of one key: sections of opaque bytes, each tagged with the fingerprint of what it means. Nobody here
-// looks into a section; a section whose fingerprint nobody claims any more is kept until the next checkpoint, then dropped
-// and counted by the engine. Layout of the bytes: docs/state_format.md, "slab".
+// What the store keeps of one key: sections of opaque bytes, each tagged with the fingerprint of what it means. Nobody
+// here looks into a section; a section whose fingerprint nobody claims any more is kept until the next checkpoint, then
+// dropped and counted by the engine. Layout of the bytes: docs/state_format.md, "slab".
 #pragma once
 
 #include <cstdint>

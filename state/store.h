@@ -1,6 +1,6 @@
-// Where a task keeps its state between checkpoints: an ordered map from bytes to bytes. One commit is one moment: after a kill
-// the store holds all of it or nothing of it, so that state and source positions are never of different moments. What the
-// keys mean is in state/records.h. Twins: MemoryStore (tests, replay) and RocksStore.
+// Where a task keeps its state between checkpoints: an ordered map from bytes to bytes. One commit is one moment: after
+// a kill the store holds all of it or nothing of it, so that state and source positions are never of different moments.
+// What the keys mean is in state/records.h. Twins: MemoryStore (tests, replay) and RocksStore.
 //
 // One thread writes; reads from the same thread.
 #pragma once
@@ -42,8 +42,8 @@ class Store {
   virtual ~Store() = default;
 
   [[nodiscard]] virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
-  /// `take(key, value)` for each record whose key begins with `prefix`, in the order of keys, until it returns false. The views
-  /// are valid during the call only.
+  /// `take(key, value)` for each record whose key begins with `prefix`, in the order of keys, until it returns false.
+  /// The views are valid during the call only.
   virtual Status scan(std::string_view prefix,
                       const std::function<bool(std::string_view key, std::string_view value)>& take) const = 0;
   /// All of it or, when it fails or the process is killed, nothing of it.

@@ -134,9 +134,28 @@ TEST_CASE("numbers are read as they are written and shown in their shortest form
 }
 
 TEST_CASE("what is no number, too fine or too large is nothing") {
-  for (const char* text : {"", "-", "+", ".", ".5", "5.", "1e", "1e+", "--1", "1 ", " 1", "0x1", "1,5", "nan", "1.2.3", "1e5e5",
-                           "0.0000000001", "170141183460469231731687303715.884105728", "1e30", "1e999999999999999999",
-                           "-170141183460469231731687303715.884105729", "1234567890123456789012345678901234567890"}) {
+  for (const char* text : {"",
+                           "-",
+                           "+",
+                           ".",
+                           ".5",
+                           "5.",
+                           "1e",
+                           "1e+",
+                           "--1",
+                           "1 ",
+                           " 1",
+                           "0x1",
+                           "1,5",
+                           "nan",
+                           "1.2.3",
+                           "1e5e5",
+                           "0.0000000001",
+                           "170141183460469231731687303715.884105728",
+                           "1e30",
+                           "1e999999999999999999",
+                           "-170141183460469231731687303715.884105729",
+                           "1234567890123456789012345678901234567890"}) {
     CAPTURE(text);
     CHECK(!parse_decimal(text));
   }
@@ -147,7 +166,8 @@ TEST_CASE("measurements may be finer than nine digits: rounded half to even") {
   CHECK(shown(parse_decimal_rounding("0.0000000005")) == "0");
   CHECK(shown(parse_decimal_rounding("0.0000000015")) == "0.000000002");
   CHECK(shown(parse_decimal_rounding("-0.0000000015")) == "-0.000000002");
-  CHECK(shown(parse_decimal_rounding("0.00000000050000000000000000000000000000000000000000000000001")) == "0.000000001");
+  CHECK(shown(parse_decimal_rounding("0.00000000050000000000000000000000000000000000000000000000001")) ==
+        "0.000000001");
   CHECK(shown(parse_decimal_rounding("0.1000000000000000000000000000000000000000000000000000001")) == "0.1");
   CHECK(shown(parse_decimal_rounding("1e-400")) == "0");
   CHECK(shown(parse_decimal_rounding("7")) == "7");

@@ -59,12 +59,14 @@ struct Reader {
 
 TEST_CASE("an event of all types") {
   Reader reader;
-  CHECK(reader.read(R"({"type":"login","id":"l1","at":"2026-01-05T10:00:00Z","user":"u1","device":"d1","result":"success",)"
-                    R"("new_device":true,"tries":3,"score":0.75,"ip":"203.0.113.7","geo":{"lat":52.5,"lon":13.4},)"
-                    R"("amount":{"amount":"12.30","currency":"EUR"},"fee":"1.5 USD","wait":"10m","seen_at":null})") ==
-        R"(login id="l1" at="2026-01-05T10:00:00Z" user="u1" device="d1" result="success" new_device=true tries=3 score=0.75)"
-        R"( ip="203.0.113.7" geo={"lat":52.5,"lon":13.4} amount={"amount":"12.3","currency":"EUR"})"
-        R"( fee={"amount":"1.5","currency":"USD"} wait=600)");
+  CHECK(
+      reader.read(
+          R"({"type":"login","id":"l1","at":"2026-01-05T10:00:00Z","user":"u1","device":"d1","result":"success",)"
+          R"("new_device":true,"tries":3,"score":0.75,"ip":"203.0.113.7","geo":{"lat":52.5,"lon":13.4},)"
+          R"("amount":{"amount":"12.30","currency":"EUR"},"fee":"1.5 USD","wait":"10m","seen_at":null})") ==
+      R"(login id="l1" at="2026-01-05T10:00:00Z" user="u1" device="d1" result="success" new_device=true tries=3 score=0.75)"
+      R"( ip="203.0.113.7" geo={"lat":52.5,"lon":13.4} amount={"amount":"12.3","currency":"EUR"})"
+      R"( fee={"amount":"1.5","currency":"USD"} wait=600)");
   CHECK(reader.event.time == *parse_timestamp("2026-01-05T10:00:00Z"));
   CHECK(reader.event.arrival == reader.event.time);
   CHECK(reader.event.values.size() == 15);
@@ -77,10 +79,15 @@ TEST_CASE("the type may stand anywhere, and fields in any order") {
     CHECK(reader.read(R"({"type":"click","id":"c1","at":"2026-01-05T10:00:00Z","x":7})") == expected);
     CHECK(reader.read(R"({"x":7,"id":"c1","type":"click","at":"2026-01-05T10:00:00Z"})") == expected);
     CHECK(reader.read(R"({"x":7,"at":"2026-01-05T10:00:00Z","id":"c1","type":"click"})") == expected);
-    CHECK(reader.read(R"({"new":[{"x":1},{}],"x":7,"at":"2026-01-05T10:00:00Z","id":"c1","type":"click","z":{"type":"login"}})") ==
+    CHECK(
+        reader.read(
+            R"({"new":[{"x":1},{}],"x":7,"at":"2026-01-05T10:00:00Z","id":"c1","type":"click","z":{"type":"login"}})") ==
+        expected);
+    CHECK(reader.read(
+              R"({ "\u0074ype" : "cl\u0069ck" , "\u0078" : 7 , "at":"2026-01-05T10:00:00Z","i\u0064":"c\u0031" } )") ==
           expected);
-    CHECK(reader.read(R"({ "\u0074ype" : "cl\u0069ck" , "\u0078" : 7 , "at":"2026-01-05T10:00:00Z","i\u0064":"c\u0031" } )") == expected);
-    CHECK(reader.read(R"({"\u0078":7,"i\u0064":"c\u0031","at":"2026-01-05T10:00:00Z","\u0074ype":"cl\u0069ck"})") == expected);
+    CHECK(reader.read(R"({"\u0078":7,"i\u0064":"c\u0031","at":"2026-01-05T10:00:00Z","\u0074ype":"cl\u0069ck"})") ==
+          expected);
     CHECK(reader.read("{\"type\":\"click\",\"id\":\"c1\",\"at\":\"2026-01-05T10:00:00Z\",\"x\":7}\r") == expected);
   }
   CHECK(reader.decoder.unknown_fields() == 4);
@@ -117,7 +124,8 @@ TEST_CASE("what is refused, and where") {
   CHECK(reader.read(head + ",\"device\":\"" + std::string(1000, 'x') + "\xc3\"}") == "bad_utf8 @1074");
   CHECK(reader.read(head + R"(,"device":"\ud800"})") == "bad_value device @73");
   CHECK(reader.read(std::string(R"({"a":)") + std::string(100'000, '[')).starts_with("not_json"));
-  CHECK(reader.read(head + ",\"deep\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}").starts_with("login"));
+  CHECK(reader.read(head + ",\"deep\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}")
+            .starts_with("login"));
 }
 
 TEST_CASE("huge lines and texts") {
@@ -137,7 +145,8 @@ TEST_CASE("huge lines and texts") {
   // A key as long as a line, read twice because the type stands behind it: nothing may overflow.
   std::string key(900'000, 'k');
   key += "\\n";
-  CHECK(reader.read("{\"" + key + "\":1,\"type\":\"click\",\"id\":\"c\",\"at\":\"2026-01-05T10:00:00Z\",\"x\":1}").starts_with("click"));
+  CHECK(reader.read("{\"" + key + "\":1,\"type\":\"click\",\"id\":\"c\",\"at\":\"2026-01-05T10:00:00Z\",\"x\":1}")
+            .starts_with("click"));
   CHECK(reader.read(line("d")).starts_with("login"));
 }
 
@@ -176,7 +185,8 @@ TEST_CASE("each type in its accepted forms") {
   CHECK(reader.field("ip", "\"2001:DB8::1\"") == "\"2001:db8::1\"");
   CHECK(reader.field("ip", "\"300.0.0.1\"") == "bad_value");
   CHECK(reader.field("geo", "[52.5,13.4]") == R"({"lat":52.5,"lon":13.4})");
-  CHECK(reader.field("geo", R"({"lon":13.4,"lat":52.520008123456,"accuracy":5})") == R"({"lat":52.520008123,"lon":13.4})");
+  CHECK(reader.field("geo", R"({"lon":13.4,"lat":52.520008123456,"accuracy":5})") ==
+        R"({"lat":52.520008123,"lon":13.4})");
   for (const char* bad : {"[52.5]", "[52.5,13.4,1]", "[90.1,0]", "[0,180.000000001]", R"({"lat":1})", "{}", "[]"}) {
     CAPTURE(bad);
     CHECK(reader.field("geo", bad) == "bad_value");
@@ -185,7 +195,8 @@ TEST_CASE("each type in its accepted forms") {
   CHECK(reader.field("geo", R"("1,2")") == "wrong_type");
   CHECK(reader.field("geo", R"({"lat":1,"lat":1,"lon":2})") == "duplicate_field");
   CHECK(reader.field("amount", R"("12.30 USD")") == R"({"amount":"12.3","currency":"USD"})");
-  CHECK(reader.field("amount", R"({"currency":"USD","amount":12.30,"note":[1]})") == R"({"amount":"12.3","currency":"USD"})");
+  CHECK(reader.field("amount", R"({"currency":"USD","amount":12.30,"note":[1]})") ==
+        R"({"amount":"12.3","currency":"USD"})");
   CHECK(reader.field("amount", "12.30") == "bad_value");
   CHECK(reader.field("amount", R"({"amount":"12.30"})") == "bad_value");
   CHECK(reader.field("amount", R"({"amount":"12.30","currency":"dollars"})") == "bad_value");
@@ -197,7 +208,8 @@ TEST_CASE("each type in its accepted forms") {
   CHECK(reader.field("wait", "90.000001") == "90.000001");
   CHECK(reader.field("wait", "0.0000001") == "bad_value");
   CHECK(reader.field("wait", "\"soon\"") == "bad_value");
-  for (const char* bad : {"\"1969-12-31T23:59:59Z\"", "\"9999-01-01T00:00:00Z\"", "\"2026-01-05T10:00:00.1234567Z\"", "\"\""}) {
+  for (const char* bad :
+       {"\"1969-12-31T23:59:59Z\"", "\"9999-01-01T00:00:00Z\"", "\"2026-01-05T10:00:00.1234567Z\"", "\"\""}) {
     CAPTURE(bad);
     CHECK(reader.field("seen_at", bad) == "bad_value");
   }
@@ -240,8 +252,10 @@ TEST_CASE("how a source spells its events") {
   CHECK(reader.read(R"({"kind":"click","eventId":"c","ts":"2026-01-05T10:00:00Z","x":1})").starts_with("click"));
   CHECK(reader.read(R"({"kind":"click","id":"c","ts":"2026-01-05T10:00:00Z","x":1})") == "missing_field eventId @59");
   CHECK(reader.decoder.unknown_fields() == 1);
-  CHECK(reader.read(R"({"kind":"login","id":"l","at":"2026-01-05","user":"u","amount":1.5,"geo":{"latitude":1,"lng":2}})") ==
-        R"(login id="l" at="2026-01-05T00:00:00Z" user="u" geo={"lat":1,"lon":2} amount={"amount":"1.5","currency":"EUR"})");
+  CHECK(
+      reader.read(
+          R"({"kind":"login","id":"l","at":"2026-01-05","user":"u","amount":1.5,"geo":{"latitude":1,"lng":2}})") ==
+      R"(login id="l" at="2026-01-05T00:00:00Z" user="u" geo={"lat":1,"lon":2} amount={"amount":"1.5","currency":"EUR"})");
   CHECK(reader.read(R"({"kind":"login","id":"l","at":"2026-01-05","user":"u","fee":1.5})") == "bad_value fee @60");
 
   SourceFormat fixed;
@@ -282,7 +296,9 @@ TEST_CASE("dead letters keep the bytes") {
   const std::string line = R"({"type":"no \"such\""})";
   std::string out;
   append_json(out, dead_letter_of(line, reader.decode(line), {2, 7}));
-  CHECK(out == R"({"reason":"unknown_type","field":"type","offset":8,"partition":2,"sequence":7,"bytes":"{\"type\":\"no \\\"such\\\"\"}"})");
+  CHECK(
+      out ==
+      R"({"reason":"unknown_type","field":"type","offset":8,"partition":2,"sequence":7,"bytes":"{\"type\":\"no \\\"such\\\"\"}"})");
   out.clear();
   append_json(out, dead_letter_of("{\xff}", reader.decode("{\xff}"), {0, 1}));
   CHECK(out == R"({"reason":"bad_utf8","field":null,"offset":1,"partition":0,"sequence":1,"bytes_base64":"e/99"})");

@@ -13,7 +13,8 @@ using namespace tocsin::event;
 namespace {
 
 bool equal(const Event& a, const Event& b) {
-  if (a.type != b.type || a.late != b.late || a.time != b.time || a.arrival != b.arrival || a.position != b.position) return false;
+  if (a.type != b.type || a.late != b.late || a.time != b.time || a.arrival != b.arrival || a.position != b.position)
+    return false;
   if (a.values.size() != b.values.size()) return false;
   for (std::size_t i = 0; i < a.values.size(); ++i) {
     if (!same(a.values[i], b.values[i])) return false;
@@ -97,8 +98,8 @@ TEST_CASE("after a reload fields are found by what they mean") {
   Schema after = all_types();
   EventType& changed = after.events[*after.find_event("login")];
   std::swap(changed.fields[at(changed, "tries")], changed.fields[at(changed, "score")]);
-  changed.fields[at(changed, "user")].type.entity = 1;           // means another thing now
-  after.enums[0].values.push_back("unknown");                    // and so do all its values
+  changed.fields[at(changed, "user")].type.entity = 1;  // means another thing now
+  after.enums[0].values.push_back("unknown");           // and so do all its values
   changed.fields.erase(changed.fields.begin() + at(changed, "device"));
   after.seal();
   const std::optional<Event> back = unpack(bytes, after, arena);

@@ -48,8 +48,9 @@ inline Schema all_types() {
 
 /// Valid UTF-8 with everything that is awkward in JSON.
 inline std::string random_text() {
-  static const std::vector<std::string> pieces = {"a", "Z", "0", " ", "\"", "\\", "/", "\n", "\t", "\x01", "\x7f", "é", "€", "😀",
-                                                  "user-4711", "{", "}", "[", "]", ",", ":", "null"};
+  static const std::vector<std::string> pieces = {"a",  "Z",    "0",    " ", "\"", "\\",  "/",         "\n",
+                                                  "\t", "\x01", "\x7f", "é", "€",  "😀",   "user-4711", "{",
+                                                  "}",  "[",    "]",    ",", ":",  "null"};
   std::string text;
   const int count = *rc::gen::inRange(0, 12);
   for (int i = 0; i < count; ++i) text += *rc::gen::elementOf(pieces);
@@ -90,8 +91,10 @@ inline Value random_value(const Type& type, const Schema& schema, Arena& arena) 
       return Value::of_geo(latitude, *rc::gen::inRange<std::int64_t>(-180'000'000'000, 180'000'000'001));
     }
     case TypeKind::money: {
-      const Currency currency = type.currency.code != 0 ? type.currency : *rc::gen::elementOf(std::vector<Currency>{
-                                                              *parse_currency("USD"), *parse_currency("JPY")});
+      const Currency currency =
+          type.currency.code != 0
+              ? type.currency
+              : *rc::gen::elementOf(std::vector<Currency>{*parse_currency("USD"), *parse_currency("JPY")});
       return Value::of_money(random_number(), currency);
     }
   }

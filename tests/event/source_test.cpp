@@ -87,7 +87,8 @@ Read read_all(Source& source, std::uint32_t partition = 0, std::size_t max = 3) 
     CHECK(records.size() <= max);
     unsigned sum = 0;
     for (const RawRecord& record : records) {
-      for (std::size_t i = 0; i < padding_bytes; ++i) sum += static_cast<unsigned char>(record.bytes.data()[record.bytes.size() + i]);
+      for (std::size_t i = 0; i < padding_bytes; ++i)
+        sum += static_cast<unsigned char>(record.bytes.data()[record.bytes.size() + i]);
       CHECK(record.position.partition == partition);
       read.lines.push_back(std::to_string(record.position.sequence) + ":" + std::string(record.bytes));
       read.behind.push_back({partition, record.position.sequence, record.next_offset});
@@ -154,13 +155,15 @@ TEST_CASE("what is not there, not readable or cut off is said") {
     const Read cut = read_all(*opened({place.write("cut.ndjson.zst", packed.substr(0, size))}), 0, 1000);
     CHECK(cut.error.find("cut off") != std::string::npos);
   }
-  CHECK(read_all(*opened({place.write("bad.ndjson.zst", "no zstd at all")})).error.find("not good zstd") != std::string::npos);
+  CHECK(read_all(*opened({place.write("bad.ndjson.zst", "no zstd at all")})).error.find("not good zstd") !=
+        std::string::npos);
   const std::string zipped = gzip(text);
   for (const std::size_t size : {zipped.size() - 1, zipped.size() / 2, std::size_t{3}}) {
     const Read cut = read_all(*opened({place.write("cut.ndjson.gz", zipped.substr(0, size))}), 0, 1000);
     CHECK(cut.error.find("cut off") != std::string::npos);
   }
-  CHECK(read_all(*opened({place.write("bad.ndjson.gz", "no gzip at all")})).error.find("not good gzip") != std::string::npos);
+  CHECK(read_all(*opened({place.write("bad.ndjson.gz", "no gzip at all")})).error.find("not good gzip") !=
+        std::string::npos);
 }
 
 TEST_CASE("large files, plain and compressed, in one frame or several, read the same") {
@@ -168,7 +171,8 @@ TEST_CASE("large files, plain and compressed, in one frame or several, read the 
   std::string first;
   std::string second;
   for (int i = 0; i < 60'000; ++i) {
-    (i < 30'000 ? first : second) += "{\"n\":" + std::to_string(i) + ",\"x\":\"" + std::string(static_cast<std::size_t>(i % 97), 'x') + "\"}\n";
+    (i < 30'000 ? first : second) +=
+        "{\"n\":" + std::to_string(i) + ",\"x\":\"" + std::string(static_cast<std::size_t>(i % 97), 'x') + "\"}\n";
   }
   const Read plain = read_all(*opened({place.write("a.ndjson", first + second)}), 0, 500);
   CHECK(plain.lines.size() == 60'000);
@@ -178,7 +182,8 @@ TEST_CASE("large files, plain and compressed, in one frame or several, read the 
 
   // From any record on, the rest is the same.
   for (const char* name : {"a.ndjson", "a.ndjson.zst", "a.ndjson.gz"}) {
-    for (const std::size_t at : {std::size_t{0}, std::size_t{1}, std::size_t{29'999}, std::size_t{59'998}, std::size_t{59'999}}) {
+    for (const std::size_t at :
+         {std::size_t{0}, std::size_t{1}, std::size_t{29'999}, std::size_t{59'998}, std::size_t{59'999}}) {
       const std::unique_ptr<FileSource> source = opened({place.path(name)});
       REQUIRE(source->seek(plain.behind[at]).ok());
       const Read rest = read_all(*source, 0, 4000);
@@ -197,7 +202,8 @@ TEST_CASE("large files, plain and compressed, in one frame or several, read the 
 
 TEST_CASE("a line that is too long is handed out too long, and the stream goes on") {
   const Place place;
-  for (const std::size_t extra : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{5'000'000}}) {
+  for (const std::size_t extra :
+       {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{5'000'000}}) {
     const std::string long_line(line_bytes_max + extra, 'x');
     const std::string path = place.write("long.ndjson", "{1}\n" + long_line + "\r\n{3}\n");
     const Read read = read_all(*opened({path}));

@@ -31,8 +31,8 @@ TEST_CASE("addresses have one form") {
   CHECK(ip("::FFFF:cb00:7107") == "203.0.113.7");
   CHECK(ip("2001:DB8:0:0:0:0:0:1") == "2001:db8::1");
   CHECK(ip("::") == "::");
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "1..2.3", "fe80::1%eth0", ":::", "g::",
-                           "1.2.3.1234", "12345::", "::1/128"}) {
+  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "1..2.3", "fe80::1%eth0",
+                           ":::", "g::", "1.2.3.1234", "12345::", "::1/128"}) {
     CAPTURE(text);
     CHECK(ip(text) == "nothing");
   }
@@ -53,8 +53,8 @@ TEST_CASE("networks hold their addresses") {
   CHECK(holds("203.0.113.7", "203.0.113.7"));
   CHECK(!holds("203.0.113.7", "203.0.113.8"));
   CHECK(!parse_network("10.0.0.0/8")->contains(Value{}));
-  for (const char* text : {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1", "2001:db8::1/32", "::/129", "x/8",
-                           "10.0.0.0/8/8", ""}) {
+  for (const char* text : {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1", "2001:db8::1/32",
+                           "::/129", "x/8", "10.0.0.0/8/8", ""}) {
     CAPTURE(text);
     CHECK(!parse_network(text));
   }
@@ -112,7 +112,9 @@ TEST_CASE("values as analysts and as records see them") {
   const Type number{TypeKind::decimal};
   const Type outcome{TypeKind::enumeration};
   const Type text{TypeKind::text};
-  const auto both = [&](const Value& v, const Type& t) { return shown(v, t, schema) + " | " + json_text(v, t, schema); };
+  const auto both = [&](const Value& v, const Type& t) {
+    return shown(v, t, schema) + " | " + json_text(v, t, schema);
+  };
   CHECK(both({}, number) == "? | null");
   CHECK(both(Value::of_number(*parse_decimal("1.23456")), number) == "1.23 | 1.23456");
   CHECK(both(Value::of_enumeration(1), outcome) == "failure | \"failure\"");
@@ -123,7 +125,8 @@ TEST_CASE("values as analysts and as records see them") {
   CHECK(both(Value::of_duration({1}), {TypeKind::duration}) == "1us | 0.000001");
   CHECK(both(*parse_money("12.50 USD"), {TypeKind::money}) == "12.5 USD | {\"amount\":\"12.5\",\"currency\":\"USD\"}");
   CHECK(both(Value::of_time({0}), {TypeKind::time}) == "1970-01-01T00:00:00Z | \"1970-01-01T00:00:00Z\"");
-  CHECK(both(Value::of_geo(52'520'008'000, -13'400'000'000), {TypeKind::geo}) == "52.52,-13.4 | {\"lat\":52.520008,\"lon\":-13.4}");
+  CHECK(both(Value::of_geo(52'520'008'000, -13'400'000'000), {TypeKind::geo}) ==
+        "52.52,-13.4 | {\"lat\":52.520008,\"lon\":-13.4}");
   CHECK(both(*parse_ip("10.0.0.1"), {TypeKind::ip}) == "10.0.0.1 | \"10.0.0.1\"");
   CHECK(schema.type_text(outcome) == "enum(success, failure)");
   CHECK(schema.type_text({TypeKind::entity}) == "user");

@@ -83,7 +83,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   switch (data[0] % 5) {
     case 0: column(data[1], bytes); break;
     case 1:
-      if (const auto slab = decode_slab(bytes)) TOCSIN_CHECK(encode_slab(slab.value().sections, slab.value().last_seen).size() <= bytes.size());
+      if (const auto slab = decode_slab(bytes))
+        TOCSIN_CHECK(encode_slab(slab.value().sections, slab.value().last_seen).size() <= bytes.size());
       break;
     case 2:
       if (const auto values = decode_key(bytes)) {

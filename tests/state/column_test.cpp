@@ -1,4 +1,5 @@
-// Windows against a recount: whatever was inserted and read before, a window answers what counting all entries anew says.
+// Windows against a recount: whatever was inserted and read before, a window answers what counting all entries anew
+// says.
 #include "state/column.h"
 
 #include <algorithm>
@@ -27,11 +28,13 @@ struct Fact {
 
 const std::vector<std::string> words = [] {
   std::vector<std::string> out;
-  for (int i = 0; i < 40; ++i) out.push_back((i % 2 == 0 ? "word " : "a word too long for any small buffer ") + std::to_string(i));
+  for (int i = 0; i < 40; ++i)
+    out.push_back((i % 2 == 0 ? "word " : "a word too long for any small buffer ") + std::to_string(i));
   return out;
 }();
 
-Value recount(const ColumnLayout& layout, const std::vector<Fact>& facts, const Window& window, Moment at, Timestamp data_begins) {
+Value recount(const ColumnLayout& layout, const std::vector<Fact>& facts, const Window& window, Moment at,
+              Timestamp data_begins) {
   const bool last = window.reach == Reach::last;
   std::vector<Fact> inside;
   std::int64_t all = 0;
@@ -54,7 +57,9 @@ Value recount(const ColumnLayout& layout, const std::vector<Fact>& facts, const 
     const bool number = layout.type.kind == TypeKind::decimal || layout.type.kind == TypeKind::integer;
     return number ? Value::of_number({units}) : Value{};
   };
-  const auto units_of = [&](const Value& v) { return v.kind == Kind::duration ? Int128{v.duration().us} : v.number().units; };
+  const auto units_of = [&](const Value& v) {
+    return v.kind == Kind::duration ? Int128{v.duration().us} : v.number().units;
+  };
   Int128 sum = 0;
   for (const Fact& fact : inside) sum += units_of(fact.value);
 
@@ -65,7 +70,8 @@ Value recount(const ColumnLayout& layout, const std::vector<Fact>& facts, const 
     case Function::distinct: {
       std::vector<Value> different;
       for (const Fact& fact : inside) {
-        const bool known = std::any_of(different.begin(), different.end(), [&](const Value& v) { return same(v, fact.value); });
+        const bool known =
+            std::any_of(different.begin(), different.end(), [&](const Value& v) { return same(v, fact.value); });
         if (!known) different.push_back(fact.value);
       }
       out = Value::of_integer(static_cast<std::int64_t>(different.size()));
@@ -155,8 +161,8 @@ struct Trial {
       const Value expected = recount(layout, facts, window, at, data_begins);
       const Value found = column.read(layout, i, at, data_begins);
       if (same(found, expected) && found.bound == expected.bound) continue;
-      RC_LOG() << to_text(window.function) << ' ' << to_text(window.reach) << ' ' << window.length.us << "us at " << at.time.us
-               << '/' << at.release << " kind " << static_cast<int>(layout.kind) << '\n';
+      RC_LOG() << to_text(window.function) << ' ' << to_text(window.reach) << ' ' << window.length.us << "us at "
+               << at.time.us << '/' << at.release << " kind " << static_cast<int>(layout.kind) << '\n';
       return false;
     }
     return true;
@@ -213,16 +219,19 @@ Type type_of(TypeKind kind, Currency currency = {}) {
 }
 
 const std::vector<Type> all_types = {
-    type_of(TypeKind::text),        type_of(TypeKind::boolean),  type_of(TypeKind::integer), type_of(TypeKind::decimal),
-    type_of(TypeKind::enumeration), type_of(TypeKind::time),     type_of(TypeKind::duration), type_of(TypeKind::ip),
-    type_of(TypeKind::geo),         type_of(TypeKind::money, usd), type_of(TypeKind::money),
+    type_of(TypeKind::text),       type_of(TypeKind::boolean),     type_of(TypeKind::integer),
+    type_of(TypeKind::decimal),    type_of(TypeKind::enumeration), type_of(TypeKind::time),
+    type_of(TypeKind::duration),   type_of(TypeKind::ip),          type_of(TypeKind::geo),
+    type_of(TypeKind::money, usd), type_of(TypeKind::money),
 };
 
 }  // namespace
 
 TEST_CASE("every function and reach equals a recount") {
-  CHECK(rc::check("in order", [](std::uint64_t seed) { run_stream(all_types[seed % all_types.size()], seed, 150, 0, false); }));
-  CHECK(rc::check("late events", [](std::uint64_t seed) { run_stream(all_types[seed % all_types.size()], seed, 150, 15, false); }));
+  CHECK(rc::check("in order",
+                  [](std::uint64_t seed) { run_stream(all_types[seed % all_types.size()], seed, 150, 0, false); }));
+  CHECK(rc::check("late events",
+                  [](std::uint64_t seed) { run_stream(all_types[seed % all_types.size()], seed, 150, 15, false); }));
   CHECK(rc::check("late events, deadlines and reads backwards",
                   [](std::uint64_t seed) { run_stream(all_types[seed % all_types.size()], seed, 150, 10, true); }));
 }
@@ -282,7 +291,8 @@ TEST_CASE("a sum that does not fit is missing, and is exact again when it fits")
 }
 
 TEST_CASE("nothing: zero of the column's currency") {
-  const ColumnLayout money({{Function::sum, Reach::last, {10}}, {Function::avg, Reach::last, {10}}}, type_of(TypeKind::money, usd), 0);
+  const ColumnLayout money({{Function::sum, Reach::last, {10}}, {Function::avg, Reach::last, {10}}},
+                           type_of(TypeKind::money, usd), 0);
   Column column;
   CHECK(same(column.read(money, 0, {{0}, 1}), Value::of_money({0}, usd)));
   CHECK(column.read(money, 1, {{0}, 1}).is_missing());

@@ -43,7 +43,8 @@ TEST_CASE("when expired ids are thrown away, and restarts, change no answer") {
       if (random() % 4 == 0) eager.expire();
       if (random() % 30 == 0) {
         WriteSet changes;
-        for (const IdsSeen::Seen& seen : eager.added()) changes.put(id_seen_record(seen.id), IdsSeen::encode(seen.until));
+        for (const IdsSeen::Seen& seen : eager.added())
+          changes.put(id_seen_record(seen.id), IdsSeen::encode(seen.until));
         for (const Digest gone : eager.expired()) changes.erase(id_seen_record(gone));
         RC_ASSERT(store.commit(changes).ok());
         eager.checkpointed();

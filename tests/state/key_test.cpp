@@ -48,7 +48,9 @@ TEST_CASE("keys are equal exactly when their values are, and read back") {
     RC_ASSERT(same((*back)[1], a[1]));
   }));
   CHECK(rc::check("noise", [](const std::string& noise) { (void)decode_key(noise); }));
-  CHECK_FALSE(decode_key("\x04\x05" "abc").has_value());
+  CHECK_FALSE(decode_key("\x04\x05"
+                         "abc")
+                  .has_value());
   CHECK_FALSE(decode_key("\x7f").has_value());
 }
 

@@ -50,10 +50,13 @@ std::string number_in(const Store& store, const std::string& key) {
 
 std::map<std::string, std::string> all_of(const Store& store, const std::string& prefix) {
   std::map<std::string, std::string> out;
-  CHECK(store.scan(prefix, [&](std::string_view key, std::string_view value) {
-    out.emplace(key, value);
-    return true;
-  }).ok());
+  CHECK(store
+            .scan(prefix,
+                  [&](std::string_view key, std::string_view value) {
+                    out.emplace(key, value);
+                    return true;
+                  })
+            .ok());
   return out;
 }
 
@@ -61,14 +64,16 @@ std::map<std::string, std::string> all_of(const Store& store, const std::string&
 WriteSet numbered_commit(std::uint64_t i) {
   const std::string n = std::to_string(i);
   WriteSet changes;
-  for (std::uint64_t k = 0; k < 20; ++k) changes.put(slab_record({1, "key " + std::to_string(k)}), n + std::string(200, ' '));
+  for (std::uint64_t k = 0; k < 20; ++k)
+    changes.put(slab_record({1, "key " + std::to_string(k)}), n + std::string(200, ' '));
   changes.put(slab_record({2, n}), n);
   if (i > 0) changes.erase(slab_record({2, std::to_string(i - 1)}));
   changes.put(meta_record("positions"), n);
   return changes;
 }
 
-/// Half of the commits above the bound, so that log and ingested files alternate. Commit sizes are made to differ by the loop.
+/// Half of the commits above the bound, so that log and ingested files alternate. Commit sizes are made to differ by
+/// the loop.
 RocksOptions small_options() {
   RocksOptions options;
   options.ingest_above_bytes = 6000;

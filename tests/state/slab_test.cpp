@@ -6,8 +6,8 @@
 namespace tocsin::state {
 
 TEST_CASE("slabs read back, and damage is found") {
-  CHECK(rc::check("there and back", [](const std::vector<std::pair<std::uint64_t, std::string>>& given, std::int64_t last_seen,
-                                       std::uint32_t where, std::uint8_t what) {
+  CHECK(rc::check("there and back", [](const std::vector<std::pair<std::uint64_t, std::string>>& given,
+                                       std::int64_t last_seen, std::uint32_t where, std::uint8_t what) {
     std::vector<Section> sections;
     for (const auto& [fingerprint, bytes] : given) sections.push_back({fingerprint, bytes});
     std::string bytes = encode_slab(sections, {last_seen});

@@ -1,0 +1,36 @@
+// Rule text to a ruleset that runs, with everything that is to be said about it on the way: the one place where the compiling
+// and the running half meet. Whoever needs rules (replay, daemon, tests, the program's commands) gets them here; a set that has
+// an error is never handed out, so what runs stays as it is.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dsl/check.h"
+#include "engine/compile/build.h"
+
+namespace tocsin::engine {
+
+struct Rules {
+  dsl::Loaded loaded;
+  std::shared_ptr<const Ruleset> ruleset;  // nothing when there was an error
+  std::string build_error;                         // the one thing that only building finds: a sequence beyond the limits
+
+  [[nodiscard]] bool ok() const { return ruleset != nullptr; }
+  [[nodiscard]] std::size_t error_count() const {
+    return loaded.diagnostics.error_count() + (build_error.empty() ? 0 : 1);
+  }
+  [[nodiscard]] std::size_t rule_count() const;
+  /// All messages, then "7 files, 27 rules: 9 errors, 2 warnings; nothing was loaded", or "…: ok".
+  [[nodiscard]] std::string messages() const;
+  [[nodiscard]] std::string last_line() const;
+};
+
+/// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result.
+Result<Rules> load_rules(const std::vector<std::string>& paths);
+/// The same from a text, for tests; `path` is what messages call it.
+Rules rules_of_text(std::string path, std::string text);
+
+}  // namespace tocsin::engine

@@ -1,0 +1,178 @@
+// The engine: predicates alone and within it, a sequence and features over many keys, the whole way from the bytes of an event,
+// and what a checkpoint and a change of rules cost while events wait.
+#include <benchmark/benchmark.h>
+
+#include "base/check.h"
+#include "tests/bench/driver.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/rules.h"
+
+using namespace tocsin;
+using namespace tocsin::bench;
+
+namespace {
+
+constexpr std::size_t round_events = 16'384;
+constexpr std::uint32_t many_users = 1'000'000;
+constexpr std::uint32_t some_users = 100'000;
+
+enum class From : std::uint8_t { lines, events };
+
+/// Every key alive before anything is measured.
+void warm(Events& events, Driver& driver, std::uint64_t count) {
+  while (events.made() < count) driver.take_decoded(events.next(std::min<std::uint64_t>(round_events, count - events.made())));
+}
+
+void run(benchmark::State& state, const std::string& rules, std::uint32_t users, From from) {
+  Events events(users);
+  Driver driver(compile(rules));
+  warm(events, driver, users);
+  const std::uint64_t before = driver.records();
+  const std::uint64_t made_before = events.made();
+  measure(state, events, round_events, [&](std::span<const std::string_view> lines) {
+    return from == From::lines ? driver.take_lines(lines) : driver.take_decoded(lines);
+  });
+  const double made = static_cast<double>(events.made() - made_before);
+  state.counters["out/1000"] = 1000 * static_cast<double>(driver.records() - before) / made;
+  state.counters["keys"] = static_cast<double>(driver.engine().key_count());
+}
+
+// ---------------------------------------------------------------- predicates
+
+class Deaf final : public engine::UnknownSink {
+ public:
+  void unknown(nfa::PredicateId, engine::CodeId, const engine::Context&) override {}
+};
+
+/// The predicates of decoded events and nothing else: `ask(table, ruleset, context)` for each.
+template <typename Ask>
+void run_predicates(benchmark::State& state, Ask&& ask) {
+  const auto ruleset = compile(stateless_rules(static_cast<std::uint32_t>(state.range(0))));
+  Events events(many_users);
+  auto decoder = event::JsonDecoder::make(ruleset->schema, event::SourceFormat{});
+  TOCSIN_CHECK(static_cast<bool>(decoder));
+  Arena arena;
+  std::vector<event::Event> decoded;
+  measure(state, events, round_events, [&](std::span<const std::string_view> lines) {
+    decoded.clear();
+    arena.clear();
+    for (const std::string_view line : lines) {
+      const bool good = static_cast<bool>(decoder.value().decode(line, arena, decoded.emplace_back()));
+      TOCSIN_CHECK(good);
+    }
+    const engine::PredicateTable& table = ruleset->types[0].strata[0].predicates;
+    engine::Context context;
+    const double begin = thread_seconds();
+    for (event::Event& e : decoded) {
+      context.subject = &e;
+      ask(table, *ruleset, context);
+    }
+    return thread_seconds() - begin;
+  });
+}
+
+void predicates_in_one_pass(benchmark::State& state) {
+  Deaf deaf;
+  std::vector<std::uint64_t> scratch;
+  nfa::PredicateBits bits;
+  run_predicates(state, [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
+    bits.clear();
+    engine::answer(table, ruleset.codes, context, bits, scratch, deaf);
+    benchmark::DoNotOptimize(bits.words().data());
+  });
+}
+
+void predicates_rule_by_rule(benchmark::State& state) {
+  run_predicates(state, [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
+    std::uint64_t count = 0;
+    for (const engine::PredicateTable::Entry& entry : table.entries) {
+      if (engine::is_true(engine::evaluate(ruleset.codes, entry.whole, context))) ++count;
+    }
+    benchmark::DoNotOptimize(count);
+  });
+}
+
+void stateless(benchmark::State& state) {
+  run(state, stateless_rules(static_cast<std::uint32_t>(state.range(0))), round_events, From::events);
+}
+
+// ---------------------------------------------------------------- keys
+
+void sequence_of_3(benchmark::State& state) { run(state, sequence_rule(), many_users, From::events); }
+void features_5(benchmark::State& state) { run(state, feature_rule(), many_users, From::events); }
+
+// ---------------------------------------------------------------- the whole way
+
+void chain(benchmark::State& state) { run(state, stateless_rules(10) + sequence_rule(), many_users, From::lines); }
+void chain_decided(benchmark::State& state) {
+  run(state, stateless_rules(9) + deciding_rule() + sequence_rule(), many_users, From::lines);
+}
+void chain_large(benchmark::State& state) {
+  run(state, stateless_rules(100) + sequence_rule() + feature_rule(), many_users, From::lines);
+}
+
+// ---------------------------------------------------------------- while events wait
+
+void checkpoint_capture(benchmark::State& state) {
+  Events events(some_users, Turn::in_turn);
+  Driver driver(compile(stateless_rules(10) + sequence_rule() + feature_rule()), true);
+  warm(events, driver, 2 * some_users);
+  state::WriteSet writes;
+  driver.engine().capture(writes);
+  Fastest stall;
+  for (auto _ : state) {
+    warm(events, driver, events.made() + some_users);
+    writes.clear();
+    const double begin = thread_seconds();
+    driver.engine().capture(writes);
+    const double seconds = thread_seconds() - begin;
+    stall.add(seconds, 1);
+    state.SetIterationTime(seconds);
+  }
+  state.counters["dirty_keys"] = some_users;
+  state.counters["stall_ms"] = stall.best() * 1e3;
+  state.counters["stall_ms_mean"] = stall.mean() * 1e3;
+  state.counters["ns_per_key"] = stall.best() * 1e9 / some_users;
+  state.counters["writes"] = static_cast<double>(writes.writes.size());
+  state.counters["MB"] = static_cast<double>(writes.bytes()) / 1e6;
+}
+
+void reload_adopt(benchmark::State& state) {
+  Events events(some_users, Turn::in_turn);
+  const std::string rules = stateless_rules(10) + sequence_rule() + feature_rule();
+  const auto one = compile(rules);
+  const auto other = compile(rules + sequence_rule("same_steps_again"));
+  Driver driver(one);
+  warm(events, driver, 3 * some_users);
+  Fastest stall;
+  engine::Outbox out;
+  bool flip = false;
+  for (auto _ : state) {
+    flip = !flip;
+    engine::Item item;
+    item.kind = engine::ItemKind::activation;
+    item.ruleset = flip ? other : one;
+    const double begin = thread_seconds();
+    driver.engine().step({&item, 1}, out);
+    const double seconds = thread_seconds() - begin;
+    stall.add(seconds, 1);
+    state.SetIterationTime(seconds);
+  }
+  state.counters["keys"] = static_cast<double>(driver.engine().key_count());
+  state.counters["stall_ms"] = stall.best() * 1e3;
+  state.counters["stall_ms_mean"] = stall.mean() * 1e3;
+  state.counters["ns_per_key"] = stall.best() * 1e9 / static_cast<double>(driver.engine().key_count());
+}
+
+}  // namespace
+
+BENCHMARK(predicates_in_one_pass)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
+BENCHMARK(predicates_rule_by_rule)->Arg(10)->Arg(100)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
+BENCHMARK(stateless)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
+BENCHMARK(sequence_of_3)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(features_5)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(chain)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(chain_decided)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(chain_large)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(checkpoint_capture)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
+BENCHMARK(reload_adopt)->UseManualTime()->Iterations(4)->Unit(benchmark::kMillisecond);

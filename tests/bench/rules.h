@@ -1,0 +1,29 @@
+// Rule text of the benchmarks, made here so that its size can be chosen, and what it compiles to.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/run/ruleset.h"
+
+namespace tocsin::bench {
+
+/// `count` rules on payments, each a conjunction of two to four conditions on different fields. The first one asks for one user,
+/// device or merchant, so that a thousand of them together are true for about one event in two hundred and not one hit after
+/// another is what gets measured.
+std::string stateless_rules(std::uint32_t count, std::uint64_t seed = 7);
+
+/// Three steps of one user within an hour; each is one event in ten.
+std::string sequence_rule(const std::string& name = "steps");
+
+/// Five windows per user, read at each payment and asked by a rule that is never true.
+std::string feature_rule();
+
+/// Makes every payment one that gets a decision.
+std::string deciding_rule();
+
+/// Requires: a text that the checker takes; stops the program with its messages otherwise. The event declarations stand in front.
+std::shared_ptr<const engine::Ruleset> compile(const std::string& text);
+
+}  // namespace tocsin::bench

@@ -1,0 +1,66 @@
+// Every tests/golden/diagnostics/*.case is a rule file and exactly what is said about it:
+//
+//   --- rules
+//   rule r on login { … }
+//   --- messages
+//   rules.risk:1:9: error[E0201]: …
+//
+// TOCSIN_UPDATE=1 rewrites the messages; the difference is what gets reviewed.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "dsl/check.h"
+#include "dsl/parse.h"
+
+using namespace tocsin::dsl;
+
+namespace {
+
+constexpr std::string_view rules_line = "--- rules\n";
+constexpr std::string_view messages_line = "--- messages\n";
+
+/// What `tocsin check` says: when the text does not parse, only that.
+std::string messages_of(const std::string& rules) {
+  const SourceSet sources{{"rules.risk", rules}};
+  Diagnostics diagnostics;
+  const std::vector<ast::File> files{parse(sources, 0, diagnostics)};
+  if (diagnostics.error_count() == 0) check(sources, files, diagnostics);
+  diagnostics.sort();
+  return render(diagnostics, sources);
+}
+
+}  // namespace
+
+TEST_CASE("the messages of the golden cases") {
+  std::vector<std::filesystem::path> cases;
+  for (const auto& entry : std::filesystem::directory_iterator(TOCSIN_SOURCE_DIR "/tests/golden/diagnostics")) {
+    if (entry.path().extension() == ".case") cases.push_back(entry.path());
+  }
+  std::sort(cases.begin(), cases.end());
+  REQUIRE(!cases.empty());
+  const bool update = std::getenv("TOCSIN_UPDATE") != nullptr;
+  for (const auto& path : cases) {
+    CAPTURE(path.filename().string());
+    std::ifstream in(path, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    const auto rules_at = text.find(rules_line);
+    const auto messages_at = text.find(messages_line);
+    REQUIRE(rules_at == 0);
+    REQUIRE(messages_at != std::string::npos);
+    const std::string rules = text.substr(rules_line.size(), messages_at - rules_line.size());
+    const std::string expected = text.substr(messages_at + messages_line.size());
+    const std::string actual = messages_of(rules);
+    if (update && actual != expected) {
+      std::ofstream out(path, std::ios::binary);
+      out << rules_line << rules << messages_line << actual;
+      MESSAGE("rewritten: ", path.filename().string());
+    } else {
+      CHECK(actual == expected);
+    }
+  }
+}

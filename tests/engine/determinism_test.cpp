@@ -1,0 +1,197 @@
+// The output is a function of the input: not of shards, not of where batches end, not of a restart in the middle, not of a
+// change of rules to rules that mean the same.
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include "state/memory_store.h"
+#include "tests/engine/rules_of.h"
+#include "tests/support/stream.h"
+
+namespace tocsin::tests {
+namespace {
+
+const char* const rules_text = R"(
+entity user, device
+event a { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
+event b { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
+event x { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
+stream big = a where v > 2
+field seen on b = count from a per user in 30s before
+feature per_device = count from a per device in last 40s
+feature total = sum(v) from a, b per user in last 1m
+)";
+
+// Unions in an aggregate are written as a stream.
+const char* const more_rules = R"(
+stream ab = a, b
+rule burst on b { let n = count from ab per user in last 30s  when n >= 3 and seen >= 1  decide review score n
+  alert once per 20s by user  because "{n} {seen} {total}" show per_device }
+rule quiet per user { sequence { a as p then no x for 20s } when count from b per user in last 1m >= 1 decide block
+  because "{p.v} {count from b per user in last 1m}" }
+rule chain per user { sequence within 1m { a as p then no x then b as q where q.s == p.s } decide challenge score 5 }
+rule row per device { sequence within 2m { at least 2 consecutive a as g where g.v > 1 then b as q within 30s } because "{g.v}" show g.last.v }
+rule first_no per user { sequence { no x for 30s then b as q } except known when q.v == 3 }
+rule distinct_values on a { when distinct(v) from a per device in last 1m >= 2 and max(v) from a per device in 1m before > 1 }
+policy p on b { score sum max 100 block when score >= 7 challenge when any rule decides challenge allow otherwise
+  limit block to 50% per 1m else review }
+)";
+
+std::string rules() {
+  std::string text = rules_text;
+  text.replace(text.find("feature total"), std::string::npos, "feature total = sum(v) from ab per user in last 1m\n");
+  return text + more_rules;
+}
+
+struct Sent {
+  std::string line;
+  std::uint32_t partition = 0;
+};
+
+std::vector<Sent> random_stream(std::uint32_t partitions) {
+  const int count = *rc::gen::inRange(1, 60);
+  std::vector<Sent> events;
+  std::int64_t now = 0;
+  for (int i = 0; i < count; ++i) {
+    now += *rc::gen::element<std::int64_t>(0, 0, 1, 5, 10, 20, 35);
+    const std::int64_t back = *rc::gen::weightedElement<std::int64_t>({{12, 0}, {2, 3}, {1, 15}, {1, 40}});
+    const Timestamp at = *parse_timestamp("2026-01-05T10:00:00Z") + Duration::seconds(std::max<std::int64_t>(0, now - back));
+    const char type = *rc::gen::weightedElement<char>({{5, 'a'}, {4, 'b'}, {1, 'x'}});
+    std::string line = R"({"type":")";
+    line += type;
+    line += R"(","id":"e)" + std::to_string(*rc::gen::weightedElement<int>({{20, i}, {1, i / 2}})) + R"(","at":")" + to_text(at) +
+            R"(","user":"u)" + std::to_string(*rc::gen::inRange(0, 3)) + "\"";
+    if (*rc::gen::inRange(0, 4) > 0) line += R"(,"dev":"d)" + std::to_string(*rc::gen::inRange(0, 2)) + "\"";
+    if (*rc::gen::inRange(0, 4) > 0) line += R"(,"v":)" + std::to_string(*rc::gen::inRange(0, 5));
+    if (*rc::gen::inRange(0, 3) > 0) line += std::string(R"(,"s":")") + *rc::gen::element('k', 'z') + "\"";
+    events.push_back({line + "}", *rc::gen::inRange<std::uint32_t>(0, partitions)});
+  }
+  return events;
+}
+
+engine::EngineOptions options_of(std::uint32_t shards, std::uint32_t partitions, Duration lateness) {
+  engine::EngineOptions options = Stream::complete();
+  options.shards = shards;
+  options.partitions = partitions;
+  options.lateness.assign(partitions, lateness);
+  return options;
+}
+
+std::vector<std::string> run(const std::shared_ptr<const engine::Ruleset>& ruleset, const std::vector<Sent>& events,
+                             const engine::EngineOptions& options, std::size_t batch) {
+  Stream stream(ruleset, options, batch);
+  for (const Sent& e : events) stream.send(e.line, e.partition);
+  stream.end();
+  stream.advance(*parse_timestamp("2026-01-05T12:00:00Z"));
+  stream.end();
+  return stream.output().lines;
+}
+
+TEST_CASE("shards and batches do not change a byte") {
+  const auto ruleset = rules_of(rules());
+  CHECK(rc::check("1 shard, batch 1 = 7 shards, batch 512", [&] {
+    const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
+    const Duration lateness = *rc::gen::element(Duration{}, Duration{}, Duration::seconds(10));
+    const std::vector<Sent> events = random_stream(partitions);
+    const auto one = run(ruleset, events, options_of(1, partitions, lateness), 1);
+    const auto many = run(ruleset, events, options_of(7, partitions, lateness), *rc::gen::element<std::size_t>(2, 7, 512));
+    for (const char* rule : {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}) {
+      const std::string name = std::string(R"("rule":")") + rule + "\"";
+      RC_CLASSIFY(std::any_of(one.begin(), one.end(), [&](const std::string& l) {
+        return l.starts_with("hits") && l.find(name) != std::string::npos; }), rule);
+    }
+    RC_ASSERT(one == many);
+  }));
+}
+
+TEST_CASE("a restart from a checkpoint does not change a byte") {
+  const auto ruleset = rules_of(rules());
+  CHECK(rc::check("stop, restore, go on = go on", [&] {
+    const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
+    const Duration lateness = *rc::gen::element(Duration{}, Duration::seconds(10));
+    const std::vector<Sent> events = random_stream(partitions);
+    const engine::EngineOptions options = options_of(1, partitions, lateness);
+    const auto whole = run(ruleset, events, options, 1);
+
+    state::MemoryStore store;
+    std::vector<std::string> pieces;
+    std::uint64_t sequence = 0;
+    std::size_t at = 0;
+    while (at < events.size()) {
+      engine::Engine engine(ruleset, options);
+      auto restored = engine.restore(store);
+      RC_ASSERT(restored.ok());
+      RC_ASSERT(restored.value() == (at > 0));
+      auto intake = engine::Intake::make(ruleset->schema, {event::SourceFormat{}}).take();
+      const std::size_t stop = std::min(events.size(), at + *rc::gen::inRange<std::size_t>(1, 20));
+      const auto out_of = [&] {
+        engine::Outbox out;
+        intake.flush(engine, out);
+        for (const engine::OutRecord& r : out.records) {
+          pieces.push_back(std::string(engine::out_stream_names[static_cast<std::size_t>(r.stream)]) + " " + r.bytes);
+        }
+      };
+      for (; at < stop; ++at) {
+        std::string line = events[at].line;
+        const std::size_t size = line.size();
+        line.append(event::padding_bytes, '\0');
+        event::RawRecord record;
+        record.bytes = std::string_view(line).substr(0, size);
+        record.position = {events[at].partition, ++sequence};
+        engine::Outbox letters;
+        intake.take(record, letters);
+        out_of();
+      }
+      if (at == events.size()) {
+        for (int twice = 0; twice < 2; ++twice) {
+          for (std::uint32_t p = 0; p < partitions; ++p) intake.idle(p);
+          out_of();
+        }
+        Timestamp last = Timestamp::min();
+        for (const engine::PartitionPosition& p : engine.positions()) last = std::max(last, p.largest_time);
+        intake.tick(last);
+        out_of();
+        intake.tick(*parse_timestamp("2026-01-05T12:00:00Z"));
+        out_of();
+      }
+      state::WriteSet writes;
+      engine.capture(writes);
+      RC_ASSERT(store.commit(writes).ok());
+    }
+    RC_ASSERT(pieces == whole);
+  }));
+}
+
+TEST_CASE("rules that mean the same take up everything") {
+  const auto ruleset = rules_of(rules());
+  // Another order, another title, a further rule: the old rules go on as if nothing had happened.
+  const auto renewed = rules_of("rule added on x { title \"new\" }\n" + rules());
+  CHECK(rc::check("reload keeps state", [&] {
+    const std::vector<Sent> events = random_stream(1);
+    const engine::EngineOptions options = options_of(3, 1, {});
+    const auto without_digest = [](std::vector<std::string> lines) {
+      std::erase_if(lines, [](const std::string& l) { return l.find("\"added\"") != std::string::npos; });
+      for (std::string& l : lines) l.erase(l.find("\"ruleset\""));
+      return lines;
+    };
+    const auto whole = without_digest(run(ruleset, events, options, 1));
+    Stream stream(ruleset, options, 1);
+    const std::size_t change = *rc::gen::inRange<std::size_t>(0, events.size());
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      if (i == change) {
+        engine::Item item;
+        item.kind = engine::ItemKind::activation;
+        item.ruleset = renewed;
+        engine::Outbox out;
+        stream.engine().step({&item, 1}, out);
+      }
+      stream.send(events[i].line);
+    }
+    stream.end();
+    stream.advance(*parse_timestamp("2026-01-05T12:00:00Z"));
+    stream.end();
+    RC_ASSERT(without_digest(stream.output().lines) == whole);
+  }));
+}
+
+}  // namespace
+}  // namespace tocsin::tests
