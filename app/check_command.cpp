@@ -1,12 +1,12 @@
 #include <iostream>
 
 #include "app/commands.h"
-#include "replay/rules.h"
+#include "engine/rules.h"
 
 namespace tocsin::app {
 
 int check_command(const CheckOptions& options) {
-  Result<replay::Rules> rules = replay::load_rules(options.paths);
+  Result<engine::Rules> rules = engine::load_rules(options.paths);
   if (!rules) {
     std::cerr << "tocsin check: " << rules.error().text << "\n";
     return exit_could_not_run;

@@ -20,7 +20,8 @@ constexpr std::uint32_t shards_max = 256;
 constexpr std::size_t batch_max = 65'536;
 const char* const duration_hint = "a duration such as 250ms, 30s, 10m or 1h30m";
 
-/// Reads nodes, gathers mistakes. yaml-cpp throws on wrong conversions; nothing here asks it for one: scalars are taken as text.
+/// Reads nodes, gathers mistakes. yaml-cpp throws on wrong conversions; nothing here asks it for one: scalars are taken
+/// as text.
 class Reader {
  public:
   Reader(std::string path, const Environment& environment)
@@ -113,24 +114,29 @@ class Reader {
     if (!value) return;
     const auto parsed = parse_duration(*value);
     if (!parsed || *parsed < least) {
-      problem(node, "`" + name + "` must be " + duration_hint + (least.us > 0 ? ", at least " + to_text(least) : "") + ", not `" + *value + "`");
+      problem(node, "`" + name + "` must be " + duration_hint + (least.us > 0 ? ", at least " + to_text(least) : "") +
+                        ", not `" + *value + "`");
       return;
     }
     to = *parsed;
   }
-  void number(const YAML::Node& node, const std::string& name, std::uint64_t least, std::uint64_t most, const std::function<void(std::uint64_t)>& take) {
+  void number(const YAML::Node& node, const std::string& name, std::uint64_t least, std::uint64_t most,
+              const std::function<void(std::uint64_t)>& take) {
     const auto value = text(node, name);
     if (!value) return;
-    const bool digits = !value->empty() && value->size() <= 18 && value->find_first_not_of("0123456789") == std::string::npos;
+    const bool digits =
+        !value->empty() && value->size() <= 18 && value->find_first_not_of("0123456789") == std::string::npos;
     const std::uint64_t parsed = digits ? std::strtoull(value->c_str(), nullptr, 10) : 0;
     if (!digits || parsed < least || parsed > most) {
-      problem(node, "`" + name + "` must be a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not `" + *value + "`");
+      problem(node, "`" + name + "` must be a whole number from " + std::to_string(least) + " to " +
+                        std::to_string(most) + ", not `" + *value + "`");
       return;
     }
     take(parsed);
   }
   /// The place of the value among `choices`; nothing when absent or wrong.
-  std::optional<std::size_t> choice(const YAML::Node& node, const std::string& name, const std::vector<std::string>& choices) {
+  std::optional<std::size_t> choice(const YAML::Node& node, const std::string& name,
+                                    const std::vector<std::string>& choices) {
     const auto value = text(node, name);
     if (!value) return std::nullopt;
     const auto found = std::find(choices.begin(), choices.end(), *value);
@@ -171,7 +177,8 @@ class Reader {
       } else if (sign != std::string::npos) {
         value += inside.substr(sign + 2);
       } else {
-        problem(node, "`" + name + "`: the environment has no variable " + variable + "; set it, or write ${" + variable + ":-default}");
+        problem(node, "`" + name + "`: the environment has no variable " + variable + "; set it, or write ${" +
+                          variable + ":-default}");
         return std::nullopt;
       }
       at = end + 1;
@@ -193,11 +200,14 @@ const std::vector<std::string> log_levels = {"debug", "info", "warning", "error"
 const std::vector<std::string> log_formats = {"text", "json"};
 
 void read_format(Reader& reader, const YAML::Node& node, event::SourceFormat& format) {
-  if (!reader.keys(node, "source.format", {"type field", "fixed type", "time", "truncate", "currency", "latitude", "longitude", "fields"})) return;
+  if (!reader.keys(node, "source.format",
+                   {"type field", "fixed type", "time", "truncate", "currency", "latitude", "longitude", "fields"}))
+    return;
   if (!node.IsMap()) return;
   if (auto text = reader.text(node["type field"], "type field")) format.type_field = *text;
   if (auto text = reader.text(node["fixed type"], "fixed type")) format.fixed_type = *text;
-  if (auto choice = reader.choice(node["time"], "time", time_formats)) format.time_format = static_cast<event::TimeFormat>(*choice);
+  if (auto choice = reader.choice(node["time"], "time", time_formats))
+    format.time_format = static_cast<event::TimeFormat>(*choice);
   if (auto choice = reader.choice(node["truncate"], "truncate", {"false", "true"})) format.truncate = *choice == 1;
   if (auto text = reader.text(node["currency"], "currency")) {
     const auto currency = event::parse_currency(*text);
@@ -223,8 +233,9 @@ void read_format(Reader& reader, const YAML::Node& node, event::SourceFormat& fo
 }
 
 void read_source(Reader& reader, const YAML::Node& node, Config::Source& source) {
-  if (!reader.keys(node, "source", {"kind", "brokers", "topics", "paths", "start", "connect timeout", "lateness", "idle after", "dedupe for",
-                                    "format", "kafka"})) {
+  if (!reader.keys(node, "source",
+                   {"kind", "brokers", "topics", "paths", "start", "connect timeout", "lateness", "idle after",
+                    "dedupe for", "format", "kafka"})) {
     return;
   }
   if (!node.IsMap()) {
@@ -237,8 +248,10 @@ void read_source(Reader& reader, const YAML::Node& node, Config::Source& source)
   if (auto text = reader.text(node["brokers"], "source.brokers")) source.brokers = *text;
   source.topics = reader.list(node["topics"], "source.topics");
   source.paths = reader.paths(node["paths"], "source.paths");
-  if (auto choice = reader.choice(node["start"], "source.start", {"earliest", "latest"})) source.start_latest = *choice == 1;
-  reader.duration(node["connect timeout"], "source.connect timeout", source.connect_timeout, Duration::milliseconds(100));
+  if (auto choice = reader.choice(node["start"], "source.start", {"earliest", "latest"}))
+    source.start_latest = *choice == 1;
+  reader.duration(node["connect timeout"], "source.connect timeout", source.connect_timeout,
+                  Duration::milliseconds(100));
   reader.duration(node["lateness"], "source.lateness", source.lateness, {});
   reader.duration(node["idle after"], "source.idle after", source.idle_after, Duration::milliseconds(100));
   reader.duration(node["dedupe for"], "source.dedupe for", source.dedupe_for, {});
@@ -246,23 +259,27 @@ void read_source(Reader& reader, const YAML::Node& node, Config::Source& source)
   source.kafka = reader.settings(node["kafka"], "source.kafka");
   if (!kind) return;
   const bool kafka = source.kind == Config::SourceKind::kafka;
-  if (kafka && source.brokers.empty()) reader.problem(node, "`source.brokers` is missing: host:port of a Kafka broker, several with commas");
+  if (kafka && source.brokers.empty())
+    reader.problem(node, "`source.brokers` is missing: host:port of a Kafka broker, several with commas");
   if (kafka && source.topics.empty()) reader.problem(node, "`source.topics` is missing: the topics to read");
   if (source.kind == Config::SourceKind::files && source.paths.empty()) {
     reader.problem(node, "`source.paths` is missing: files or directories of events");
   }
   std::vector<std::string> sorted = source.topics;
   std::sort(sorted.begin(), sorted.end());
-  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) reader.problem(node["topics"], "`source.topics` names a topic twice");
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    reader.problem(node["topics"], "`source.topics` names a topic twice");
   const auto only_for = [&](const char* key, bool fits, const char* which) {
-    if (node[key].IsDefined() && !fits) reader.problem(node[key], std::string("`source.") + key + "` means something only for kind: " + which);
+    if (node[key].IsDefined() && !fits)
+      reader.problem(node[key], std::string("`source.") + key + "` means something only for kind: " + which);
   };
   for (const char* key : {"brokers", "topics", "start", "connect timeout", "kafka"}) only_for(key, kafka, "kafka");
   only_for("paths", source.kind == Config::SourceKind::files, "files");
 }
 
 void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& source, Config::Sink& sink) {
-  if (!reader.keys(node, "sink", {"kind", "brokers", "directory", "topics", "streams", "connect timeout", "kafka"})) return;
+  if (!reader.keys(node, "sink", {"kind", "brokers", "directory", "topics", "streams", "connect timeout", "kafka"}))
+    return;
   if (!node.IsMap()) {
     reader.problem(node, "`sink` is missing: say where alerts and decisions go (kind: kafka, files or stdout)");
     return;
@@ -278,33 +295,39 @@ void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& sou
   const bool kafka = sink.kind == Config::SinkKind::kafka;
   if (kafka) {
     if (sink.brokers.empty()) sink.brokers = source.brokers;
-    if (sink.brokers.empty()) reader.problem(node, "`sink.brokers` is missing: host:port of a Kafka broker, several with commas");
+    if (sink.brokers.empty())
+      reader.problem(node, "`sink.brokers` is missing: host:port of a Kafka broker, several with commas");
     const YAML::Node topics = node["topics"];
     reader.keys(topics, "sink.topics", stream_keys);
     for (std::size_t i = 0; i < stream_keys.size(); ++i) {
-      const auto name = topics.IsMap() ? reader.text(topics[stream_keys[i]], "sink.topics." + stream_keys[i]) : std::nullopt;
+      const auto name =
+          topics.IsMap() ? reader.text(topics[stream_keys[i]], "sink.topics." + stream_keys[i]) : std::nullopt;
       if (!name || name->empty()) {
-        reader.problem(topics.IsDefined() ? topics : node, "`sink.topics." + stream_keys[i] + "` is missing: name a topic, or write off");
+        reader.problem(topics.IsDefined() ? topics : node,
+                       "`sink.topics." + stream_keys[i] + "` is missing: name a topic, or write off");
         continue;
       }
       if (*name != "off" && *name != "false") sink.topics[i] = *name;
     }
   }
-  if (sink.kind == Config::SinkKind::files && sink.directory.empty()) reader.problem(node, "`sink.directory` is missing: where the files go");
+  if (sink.kind == Config::SinkKind::files && sink.directory.empty())
+    reader.problem(node, "`sink.directory` is missing: where the files go");
   const std::vector<std::string> streams = reader.list(node["streams"], "sink.streams");
   if (!streams.empty()) {
     sink.streams.fill(false);
     for (const std::string& stream : streams) {
       const auto found = std::find(stream_keys.begin(), stream_keys.end(), stream);
       if (found == stream_keys.end()) {
-        reader.problem(node["streams"], "`sink.streams` names `" + stream + "`; there are hits, alerts, decisions, dead letters");
+        reader.problem(node["streams"],
+                       "`sink.streams` names `" + stream + "`; there are hits, alerts, decisions, dead letters");
         continue;
       }
       sink.streams[static_cast<std::size_t>(found - stream_keys.begin())] = true;
     }
   }
   const auto only_for = [&](const char* key, bool fits, const char* which) {
-    if (node[key].IsDefined() && !fits) reader.problem(node[key], std::string("`sink.") + key + "` means something only for kind: " + which);
+    if (node[key].IsDefined() && !fits)
+      reader.problem(node[key], std::string("`sink.") + key + "` means something only for kind: " + which);
   };
   for (const char* key : {"brokers", "topics", "connect timeout", "kafka"}) only_for(key, kafka, "kafka");
   only_for("directory", sink.kind == Config::SinkKind::files, "files");
@@ -313,7 +336,9 @@ void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& sou
 
 Config read(Reader& reader, const YAML::Node& root) {
   Config config;
-  if (!reader.keys(root, "", {"rules", "source", "sink", "state", "checkpoint", "engine", "data begins", "http", "log"})) return config;
+  if (!reader.keys(root, "",
+                   {"rules", "source", "sink", "state", "checkpoint", "engine", "data begins", "http", "log"}))
+    return config;
   config.rules = reader.paths(root["rules"], "rules");
   if (config.rules.empty()) reader.problem(root, "`rules` is missing: the rule files, or directories of them");
   read_source(reader, root["source"], config.source);
@@ -324,13 +349,15 @@ Config read(Reader& reader, const YAML::Node& root) {
   }
   const YAML::Node checkpoint = root["checkpoint"];
   if (reader.keys(checkpoint, "checkpoint", {"interval", "events"}) && checkpoint.IsMap()) {
-    reader.duration(checkpoint["interval"], "checkpoint.interval", config.checkpoint_interval, Duration::milliseconds(10));
+    reader.duration(checkpoint["interval"], "checkpoint.interval", config.checkpoint_interval,
+                    Duration::milliseconds(10));
     reader.number(checkpoint["events"], "checkpoint.events", 1, std::numeric_limits<std::uint32_t>::max(),
                   [&](std::uint64_t n) { config.checkpoint_events = n; });
   }
   const YAML::Node engine = root["engine"];
   if (reader.keys(engine, "engine", {"shards", "batch", "program bytes max"}) && engine.IsMap()) {
-    reader.number(engine["shards"], "engine.shards", 1, shards_max, [&](std::uint64_t n) { config.shards = static_cast<std::uint32_t>(n); });
+    reader.number(engine["shards"], "engine.shards", 1, shards_max,
+                  [&](std::uint64_t n) { config.shards = static_cast<std::uint32_t>(n); });
     reader.number(engine["batch"], "engine.batch", 1, batch_max, [&](std::uint64_t n) { config.batch = n; });
     reader.number(engine["program bytes max"], "engine.program bytes max", 4096, std::uint64_t{1} << 32U,
                   [&](std::uint64_t n) { config.program_bytes_max = n; });
@@ -343,7 +370,9 @@ Config read(Reader& reader, const YAML::Node& root) {
       if (time) {
         config.data_begins = {engine::DataBegins::Kind::at, *time};
       } else {
-        reader.problem(root["data begins"], "`data begins` must be `first event`, `complete` or a time such as 2026-01-05T00:00:00Z, not `" + *text + "`");
+        reader.problem(root["data begins"],
+                       "`data begins` must be `first event`, `complete` or a time such as 2026-01-05T00:00:00Z, not `" +
+                           *text + "`");
       }
     }
   }
@@ -359,11 +388,14 @@ Config read(Reader& reader, const YAML::Node& root) {
     if (auto text = reader.text(http["listen"], "http.listen")) {
       const std::size_t colon = text->rfind(':');
       const std::string port = colon == std::string::npos ? "" : text->substr(colon + 1);
-      const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+      const bool digits =
+          !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
       if (*text == "off" || *text == "false") {
         config.http_listen.clear();
       } else if (colon == 0 || !digits || std::strtoul(port.c_str(), nullptr, 10) > 65535) {
-        reader.problem(http["listen"], "`http.listen` must be an address and a port, such as 127.0.0.1:8087, or off; not `" + *text + "`");
+        reader.problem(
+            http["listen"],
+            "`http.listen` must be an address and a port, such as 127.0.0.1:8087, or off; not `" + *text + "`");
       } else {
         config.http_listen = *text;
       }
@@ -371,13 +403,17 @@ Config read(Reader& reader, const YAML::Node& root) {
   }
   const YAML::Node log = root["log"];
   if (reader.keys(log, "log", {"level", "format"}) && log.IsMap()) {
-    if (auto choice = reader.choice(log["level"], "log.level", log_levels)) config.log_level = static_cast<LogLevel>(*choice);
-    if (auto choice = reader.choice(log["format"], "log.format", log_formats)) config.log_format = static_cast<LogFormat>(*choice);
+    if (auto choice = reader.choice(log["level"], "log.level", log_levels))
+      config.log_level = static_cast<LogLevel>(*choice);
+    if (auto choice = reader.choice(log["format"], "log.format", log_formats))
+      config.log_format = static_cast<LogFormat>(*choice);
   }
   const bool from_stdin = config.source.kind == Config::SourceKind::stdin_lines;
   if (from_stdin && !config.state_directory.empty()) {
-    reader.problem(state, "`state.directory`: the standard input cannot be read again, so positions in it are worth nothing; leave `state` out, "
-                          "or read files or Kafka");
+    reader.problem(state,
+                   "`state.directory`: the standard input cannot be read again, so positions in it are worth nothing; "
+                   "leave `state` out, "
+                   "or read files or Kafka");
   }
   if (!from_stdin && config.state_directory.empty() && reader.ok()) {
     reader.problem(root, "`state.directory` is missing: where state and positions are kept, so that a restart goes on");
@@ -385,7 +421,9 @@ Config read(Reader& reader, const YAML::Node& root) {
   return config;
 }
 
-void emit(YAML::Emitter& out, const char* key, const std::string& value) { out << YAML::Key << key << YAML::Value << value; }
+void emit(YAML::Emitter& out, const char* key, const std::string& value) {
+  out << YAML::Key << key << YAML::Value << value;
+}
 void emit(YAML::Emitter& out, const char* key, const std::vector<std::string>& values) {
   out << YAML::Key << key << YAML::Value << YAML::BeginSeq;
   for (const std::string& value : values) out << value;
@@ -430,7 +468,8 @@ Result<Config> load_config(const std::string& path, const Environment& environme
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   if (!in.is_open() || in.bad()) {
-    return Error{ErrorKind::not_found, "cannot read the configuration " + path + "; check the path and its permissions"};
+    return Error{ErrorKind::not_found,
+                 "cannot read the configuration " + path + "; check the path and its permissions"};
   }
   return parse_config(text, path, environment);
 }
@@ -439,7 +478,8 @@ Result<Config> parse_config(const std::string& text, const std::string& path, co
   Reader reader(path, environment);
   try {
     const YAML::Node root = YAML::Load(text);
-    if (!root.IsMap()) return Error{ErrorKind::refused, path + ": the configuration must be a mapping of keys to values"};
+    if (!root.IsMap())
+      return Error{ErrorKind::refused, path + ": the configuration must be a mapping of keys to values"};
     const YAML::Node& constant = root;
     Config config = read(reader, constant);
     if (!reader.ok()) return reader.error();
@@ -482,7 +522,8 @@ std::string print_config(const Config& config) {
   emit(out, "latitude", format.latitude_name);
   emit(out, "longitude", format.longitude_name);
   std::map<std::string, std::map<std::string, std::string>> fields;
-  for (const event::Spelling& spelling : format.spellings) fields[spelling.event_type][spelling.field] = spelling.json_name;
+  for (const event::Spelling& spelling : format.spellings)
+    fields[spelling.event_type][spelling.field] = spelling.json_name;
   if (!fields.empty()) out << YAML::Key << "fields" << YAML::Value << fields;
   out << YAML::EndMap << YAML::EndMap;
 
@@ -493,7 +534,8 @@ std::string print_config(const Config& config) {
     emit(out, "brokers", sink.brokers);
     emit(out, "connect timeout", sink.connect_timeout);
     out << YAML::Key << "topics" << YAML::Value << YAML::BeginMap;
-    for (std::size_t i = 0; i < stream_keys.size(); ++i) emit(out, stream_keys[i].c_str(), sink.topics[i].empty() ? "off" : sink.topics[i]);
+    for (std::size_t i = 0; i < stream_keys.size(); ++i)
+      emit(out, stream_keys[i].c_str(), sink.topics[i].empty() ? "off" : sink.topics[i]);
     out << YAML::EndMap;
     emit_settings(out, sink.kafka);
   }

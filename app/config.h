@@ -1,6 +1,6 @@
-// The configuration of `tocsin run`: YAML, every key named in docs/operations.md. A key nobody knows is refused with the nearest one
-// that is known; all mistakes are reported at once, each with its line. ${NAME} and ${NAME:-default} stand for variables of the
-// environment. What is secret is never printed, neither in messages nor by print_config().
+// The configuration of `tocsin run`: YAML, every key named in docs/operations.md. A key nobody knows is refused with
+// the nearest one that is known; all mistakes are reported at once, each with its line. ${NAME} and ${NAME:-default}
+// stand for variables of the environment. What is secret is never printed, neither in messages nor by print_config().
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ struct Config {
     std::string brokers;
     std::string directory;
     Duration connect_timeout = Duration::seconds(10);
-    std::array<std::string, engine::out_stream_count> topics;              // empty: off
+    std::array<std::string, engine::out_stream_count> topics;                    // empty: off
     std::array<bool, engine::out_stream_count> streams{true, true, true, true};  // standard output only
     std::map<std::string, std::string> kafka;
   };

@@ -4,10 +4,8 @@
 
 #include "app/commands.h"
 #include "dsl/codes.h"
-#if __has_include("dsl/print.h")
 #include "dsl/print.h"
-#endif
-#include "replay/rules.h"
+#include "engine/rules.h"
 
 namespace tocsin::app {
 
@@ -29,17 +27,15 @@ int explain_code(std::string wanted) {
 
 int explain_command(const ExplainOptions& options) {
   if (options.stage.empty()) return explain_code(options.subjects.front());
-  Result<replay::Rules> loaded = replay::load_rules(options.subjects);
+  Result<engine::Rules> loaded = engine::load_rules(options.subjects);
   if (!loaded) {
     std::cerr << "tocsin explain: " << loaded.error().text << "\n";
     return exit_could_not_run;
   }
-  const replay::Rules& rules = loaded.value();
+  const engine::Rules& rules = loaded.value();
   // What was written can be shown even when it means nothing.
   if (options.stage == "ast") {
-#if __has_include("dsl/print.h")
-    for (const dsl::ast::File& file : rules.loaded.files) std::cout << dsl::to_text(file);
-#endif
+    for (const dsl::ast::File& file : rules.loaded.files) std::cout << dsl::dump(file);
   }
   if (!rules.ok()) {
     std::cerr << rules.messages();

@@ -8,8 +8,8 @@
 namespace tocsin::app {
 
 namespace {
-// A loop that has not come round for so long hangs: a turn takes milliseconds, a large checkpoint seconds, and waiting for a
-// broker counts as coming round.
+// A loop that has not come round for so long hangs: a turn takes milliseconds, a large checkpoint seconds, and waiting
+// for a broker counts as coming round.
 constexpr std::chrono::seconds stuck_after{120};
 constexpr int ok = 200;
 constexpr int unavailable = 503;
@@ -45,7 +45,9 @@ Result<std::unique_ptr<HttpPages>> HttpPages::listen(const std::string& address,
     const daemon::TaskStatus status = board.status();
     const bool ready = status.ready && status.trouble.empty();
     response.status = ready ? ok : unavailable;
-    response.set_content(ready ? "ok\n" : status.trouble.empty() ? "restoring state, or the source was not read yet\n" : status.trouble + "\n",
+    response.set_content(ready                    ? "ok\n"
+                         : status.trouble.empty() ? "restoring state, or the source was not read yet\n"
+                                                  : status.trouble + "\n",
                          "text/plain");
   });
   http.Get("/metrics", [&board](const httplib::Request&, httplib::Response& response) {
@@ -59,8 +61,9 @@ Result<std::unique_ptr<HttpPages>> HttpPages::listen(const std::string& address,
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   const int port = static_cast<int>(std::strtol(address.c_str() + colon + 1, nullptr, 10));
   if (!http.bind_to_port(host.c_str(), port)) {
-    return Error{ErrorKind::refused, "cannot listen on " + address + " (http.listen): the port is taken or the address is not of this machine; "
-                                     "choose another, or write `http: off`"};
+    return Error{ErrorKind::refused, "cannot listen on " + address +
+                                         " (http.listen): the port is taken or the address is not of this machine; "
+                                         "choose another, or write `http: off`"};
   }
   server->thread = std::thread([&http] { http.listen_after_bind(); });
   return std::unique_ptr<HttpPages>(new HttpPages(std::move(server)));

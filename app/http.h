@@ -1,4 +1,5 @@
-// /livez, /readyz, /metrics and /status over HTTP, read-only. A thread of its own that looks at the board and at nothing else.
+// /livez, /readyz, /metrics and /status over HTTP, read-only. A thread of its own that looks at the board and at
+// nothing else.
 #pragma once
 
 #include <memory>

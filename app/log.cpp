@@ -38,12 +38,14 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 void start_log(LogLevel level, LogFormat format) {
   format_used = format;
-  auto logger = format == LogFormat::json
-                    ? std::make_shared<spdlog::logger>("tocsin", std::make_shared<spdlog::sinks::stderr_sink_mt>())
-                    : std::make_shared<spdlog::logger>("tocsin", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger =
+      format == LogFormat::json
+          ? std::make_shared<spdlog::logger>("tocsin", std::make_shared<spdlog::sinks::stderr_sink_mt>())
+          : std::make_shared<spdlog::logger>("tocsin", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_level(level_of(level));
   // In JSON the rest of the object is the message (see log()).
-  logger->set_pattern(format == LogFormat::json ? R"({"at":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+  logger->set_pattern(format == LogFormat::json ? R"({"at":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
+                                                : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                       spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
@@ -66,7 +68,8 @@ void log(const daemon::Notice& notice) {
     }
   } else {
     line = std::string(notice.code) + ": " + notice.text;
-    for (const auto& [name, value] : notice.fields) line += " " + name + "=" + (value.find(' ') == std::string::npos ? value : "\"" + value + "\"");
+    for (const auto& [name, value] : notice.fields)
+      line += " " + name + "=" + (value.find(' ') == std::string::npos ? value : "\"" + value + "\"");
   }
   spdlog::default_logger_raw()->log(level, line);
 }

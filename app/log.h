@@ -1,5 +1,5 @@
-// The log of `tocsin run`, to the standard error: lines for people, or one JSON object a line. Only app logs; what lies below
-// hands its Notices here.
+// The log of `tocsin run`, to the standard error: lines for people, or one JSON object a line. Only app logs; what lies
+// below hands its Notices here.
 #pragma once
 
 #include "app/config.h"

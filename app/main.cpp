@@ -2,11 +2,7 @@
 #include <variant>
 
 #include "app/commands.h"
-#if __has_include("app/run_command.h")
 #include "app/run_command.h"
-#else
-namespace tocsin::app { inline int run_command(const std::string&) { return 3; } }
-#endif
 
 namespace {
 
@@ -17,7 +13,7 @@ struct Dispatch {
   int operator()(const TestOptions& options) const { return test_command(options); }
   int operator()(const ExplainOptions& options) const { return explain_command(options); }
   int operator()(const ReplayCommandOptions& options) const { return replay_command(options); }
-  int operator()(const RunOptions& options) const { return run_command(options.config); }
+  int operator()(const RunOptions& options) const { return run_command(options.config, options.print_config); }
 };
 
 }  // namespace

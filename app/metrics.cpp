@@ -33,7 +33,8 @@ class Page {
     begin(name, help, prometheus::MetricType::Counter);
     add({}, static_cast<double>(value));
   }
-  void counters(const char* name, const char* help, const char* label, const std::map<std::string, std::uint64_t>& values) {
+  void counters(const char* name, const char* help, const char* label,
+                const std::map<std::string, std::uint64_t>& values) {
     begin(name, help, prometheus::MetricType::Counter);
     for (const auto& [key, value] : values) add({{label, key}}, static_cast<double>(value));
   }
@@ -125,21 +126,25 @@ std::string metrics_text(const daemon::TaskStatus& status) {
   Page page;
   const engine::Counters& counters = status.counters;
   page.counter("tocsin_records_total", "Records read from the source since the stream began", status.intake.records);
-  page.counter("tocsin_events_total", "Events that arrived since the process began, duplicates and late ones included", counters.events);
+  page.counter("tocsin_events_total", "Events that arrived since the process began, duplicates and late ones included",
+               counters.events);
   page.counter("tocsin_events_judged_total", "Events released in order and evaluated", counters.judged);
   page.counter("tocsin_events_late_total", "Events that came behind the watermark", counters.late);
   page.counter("tocsin_events_duplicate_total", "Events whose id was seen before", counters.duplicates);
-  page.counter("tocsin_unknown_fields_total", "Fields in the input that no schema declares", status.intake.unknown_fields);
+  page.counter("tocsin_unknown_fields_total", "Fields in the input that no schema declares",
+               status.intake.unknown_fields);
   page.begin("tocsin_dead_letters_total", "Records that were refused since the stream began", MetricType::Counter);
   for (std::size_t i = 0; i < status.intake.dead_letters.size(); ++i) {
-    page.add({{"reason", std::string(event::to_text(static_cast<event::Reason>(i)))}}, static_cast<double>(status.intake.dead_letters[i]));
+    page.add({{"reason", std::string(event::to_text(static_cast<event::Reason>(i)))}},
+             static_cast<double>(status.intake.dead_letters[i]));
   }
   page.counters("tocsin_hits_total", "Times a rule was true", "rule", counters.hits_by_rule);
   page.counters("tocsin_alerts_total", "Alerts made", "rule", counters.alerts_by_rule);
   page.counters("tocsin_alerts_folded_total", "Hits folded into an open alert", "rule", counters.folded_by_rule);
   page.counters("tocsin_decisions_total", "Decisions", "action", counters.decisions_by_action);
   page.counter("tocsin_hits_truncated_total", "Hits that a bound may have changed", counters.truncated);
-  page.begin("tocsin_unknown_total", "Conditions that could not be answered because a value was missing", MetricType::Counter);
+  page.begin("tocsin_unknown_total", "Conditions that could not be answered because a value was missing",
+             MetricType::Counter);
   for (const auto& [place, count] : counters.unknown_by_rule_and_field) {
     page.add({{"rule", place.first}, {"field", place.second}}, static_cast<double>(count));
   }
@@ -160,23 +165,31 @@ std::string metrics_text(const daemon::TaskStatus& status) {
     page.add({{"partition", partition.name}}, partition.idle || partition.ended ? 1 : 0);
   }
   if (status.watermark != Timestamp::min()) {
-    page.gauge("tocsin_watermark_seconds", "Event time up to which everything was judged, seconds since 1970", seconds(status.watermark));
+    page.gauge("tocsin_watermark_seconds", "Event time up to which everything was judged, seconds since 1970",
+               seconds(status.watermark));
   }
   page.counter("tocsin_ticks_total", "Times that time moved on without an event", status.ticks);
   page.gauge("tocsin_keys", "Keys remembered", static_cast<double>(status.keys));
-  page.gauge("tocsin_events_waiting", "Events that wait for their place in the order", static_cast<double>(status.waiting));
-  page.gauge("tocsin_warming", "Features whose window reaches back before the data", static_cast<double>(status.warming.size()));
+  page.gauge("tocsin_events_waiting", "Events that wait for their place in the order",
+             static_cast<double>(status.waiting));
+  page.gauge("tocsin_warming", "Features whose window reaches back before the data",
+             static_cast<double>(status.warming.size()));
   page.gauge("tocsin_source_up", "0 while the source does not answer", status.trouble.empty() ? 1 : 0);
   const daemon::CheckpointStatus& checkpoint = status.checkpoint;
   page.counter("tocsin_checkpoints_total", "Checkpoints written", checkpoint.count);
-  page.gauge("tocsin_checkpoint_last_timestamp_seconds", "When the last checkpoint was written, seconds since 1970", seconds(checkpoint.last_at));
-  page.gauge("tocsin_checkpoint_last_bytes", "Bytes of the last checkpoint", static_cast<double>(checkpoint.last_bytes));
-  page.gauge("tocsin_checkpoint_stall_seconds", "How long the last checkpoint held up the events: capture, acknowledgement and write",
+  page.gauge("tocsin_checkpoint_last_timestamp_seconds", "When the last checkpoint was written, seconds since 1970",
+             seconds(checkpoint.last_at));
+  page.gauge("tocsin_checkpoint_last_bytes", "Bytes of the last checkpoint",
+             static_cast<double>(checkpoint.last_bytes));
+  page.gauge("tocsin_checkpoint_stall_seconds",
+             "How long the last checkpoint held up the events: capture, acknowledgement and write",
              seconds(checkpoint.last_stall_us));
-  page.gauge("tocsin_checkpoint_stall_seconds_max", "The longest of them since the process began", seconds(checkpoint.stall_us_max));
+  page.gauge("tocsin_checkpoint_stall_seconds_max", "The longest of them since the process began",
+             seconds(checkpoint.stall_us_max));
   page.begin("tocsin_checkpoint_stall_seconds_total", "All of them", MetricType::Counter);
   page.add({}, seconds(checkpoint.stall_us_sum));
-  page.gauge("tocsin_checkpoint_capture_seconds", "Of the last one: writing down the state", seconds(checkpoint.last_capture_us));
+  page.gauge("tocsin_checkpoint_capture_seconds", "Of the last one: writing down the state",
+             seconds(checkpoint.last_capture_us));
   page.begin("tocsin_checkpoint_capture_seconds_total", "All of them", MetricType::Counter);
   page.add({}, seconds(checkpoint.capture_us_sum));
   return page.text();

@@ -1,5 +1,6 @@
-// What the daemon shows of itself: the last status the task has published, as Prometheus text and as JSON. The board is the only place
-// where two threads meet: the task copies a status in, a request copies it out; the path of an event is not touched.
+// What the daemon shows of itself: the last status the task has published, as Prometheus text and as JSON. The board is
+// the only place where two threads meet: the task copies a status in, a request copies it out; the path of an event is
+// not touched.
 #pragma once
 
 #include <chrono>

@@ -7,8 +7,8 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "engine/rules.h"
 #include "replay/replay.h"
-#include "replay/rules.h"
 #include "state/rocks_store.h"
 
 namespace tocsin::app {
@@ -84,7 +84,7 @@ int could_not(const Error& error) {
 }  // namespace
 
 int replay_command(ReplayCommandOptions options) {
-  Result<replay::Rules> rules = replay::load_rules(options.rules);
+  Result<engine::Rules> rules = engine::load_rules(options.rules);
   if (!rules) return could_not(rules.error());
   if (!rules.value().ok()) {
     std::cerr << rules.value().messages();

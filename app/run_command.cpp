@@ -65,7 +65,8 @@ struct Parts {
   std::unique_ptr<engine::Commit> commit;
 };
 
-daemon::KafkaOptions kafka_options(const std::string& brokers, const std::map<std::string, std::string>& settings, Duration timeout) {
+daemon::KafkaOptions kafka_options(const std::string& brokers, const std::map<std::string, std::string>& settings,
+                                   Duration timeout) {
   return {brokers, settings, timeout};
 }
 
@@ -89,15 +90,17 @@ Status open_source(const Config& config, const std::vector<daemon::FeedPartition
       return {};
     }
     case Config::SourceKind::stdin_lines:
-      say(Level::warning, "not_resumable", "the standard input cannot be read again: what is in flight when this process is killed is lost, "
-                                           "and nothing is remembered");
+      say(Level::warning, "not_resumable",
+          "the standard input cannot be read again: what is in flight when this process is killed is lost, "
+          "and nothing is remembered");
       parts.feed = std::make_unique<daemon::StdinSource>();
       return {};
     case Config::SourceKind::kafka: {
       daemon::KafkaSourceOptions options;
       options.kafka = kafka_options(config.source.brokers, config.source.kafka, config.source.connect_timeout);
       options.topics = config.source.topics;
-      options.start = config.source.start_latest ? daemon::KafkaSourceOptions::Start::latest : daemon::KafkaSourceOptions::Start::earliest;
+      options.start = config.source.start_latest ? daemon::KafkaSourceOptions::Start::latest
+                                                 : daemon::KafkaSourceOptions::Start::earliest;
       Result<std::unique_ptr<daemon::KafkaSource>> feed = daemon::KafkaSource::open(options, known);
       if (!feed) return feed.error();
       parts.feed = feed.take();
@@ -111,8 +114,8 @@ Status open_sink(const Config& config, std::function<bool()> waiting, Parts& par
   const bool lasting = !config.state_directory.empty();
   switch (config.sink.kind) {
     case Config::SinkKind::files: {
-      Result<std::unique_ptr<engine::FileCommit>> commit =
-          engine::FileCommit::open(config.sink.directory, lasting ? parts.store.get() : nullptr, engine::FileCommit::Existing::refuse);
+      Result<std::unique_ptr<engine::FileCommit>> commit = engine::FileCommit::open(
+          config.sink.directory, lasting ? parts.store.get() : nullptr, engine::FileCommit::Existing::refuse);
       if (!commit) return commit.error().while_doing("sink");
       parts.commit = commit.take();
       return {};
@@ -124,7 +127,8 @@ Status open_sink(const Config& config, std::function<bool()> waiting, Parts& par
       daemon::KafkaCommitOptions options;
       options.kafka = kafka_options(config.sink.brokers, config.sink.kafka, config.sink.connect_timeout);
       options.topics = config.sink.topics;
-      Result<std::unique_ptr<daemon::KafkaCommit>> commit = daemon::KafkaCommit::open(options, *parts.store, log, std::move(waiting));
+      Result<std::unique_ptr<daemon::KafkaCommit>> commit =
+          daemon::KafkaCommit::open(options, *parts.store, log, std::move(waiting));
       if (!commit) return commit.error();
       parts.commit = commit.take();
       return {};
@@ -222,7 +226,8 @@ int run_command(const std::string& config_path, bool print_only) {
   }
   if (!rules.messages.empty() && rules.ruleset) say(Level::warning, "rules", rules.messages);
 
-  const std::vector<daemon::FeedPartition> known = stored.value() ? stored.value()->partitions : std::vector<daemon::FeedPartition>{};
+  const std::vector<daemon::FeedPartition> known =
+      stored.value() ? stored.value()->partitions : std::vector<daemon::FeedPartition>{};
   std::optional<std::chrono::steady_clock::time_point> give_up;
   const auto waiting = [&board, &give_up] {
     board.alive();
@@ -235,12 +240,14 @@ int run_command(const std::string& config_path, bool print_only) {
   if (Status opened = open_sink(config, waiting, parts); !opened) return could_not_run(opened.error());
 
   const SteadyClock clock;
-  Result<std::unique_ptr<daemon::Task>> task =
-      daemon::Task::start(task_options(config), std::move(rules), load, {*parts.feed, *parts.commit, *parts.store, clock, log});
+  Result<std::unique_ptr<daemon::Task>> task = daemon::Task::start(
+      task_options(config), std::move(rules), load, {*parts.feed, *parts.commit, *parts.store, clock, log});
   if (!task) return could_not_run(task.error());
   board.alive();
   board.publish(task.value()->status());
-  say(Level::info, "started", "running " + std::to_string(task.value()->status().rules.size()) + " rules, digest " + task.value()->status().digest);
+  say(Level::info, "started",
+      "running " + std::to_string(task.value()->status().rules.size()) + " rules, digest " +
+          task.value()->status().digest);
   if (Status done = loop(*task.value(), board); !done) return could_not_run(done.error());
   say(Level::info, "stopped", "everything is delivered and checkpointed");
   return exit_fine;

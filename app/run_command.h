@@ -1,5 +1,5 @@
-// `tocsin run`: the daemon. Puts source, sink, store, task, log and HTTP pages together as the configuration says, and hears signals:
-// SIGHUP reloads the rules, SIGTERM and SIGINT end in order.
+// `tocsin run`: the daemon. Puts source, sink, store, task, log and HTTP pages together as the configuration says, and
+// hears signals: SIGHUP reloads the rules, SIGTERM and SIGINT end in order.
 #pragma once
 
 #include <string>

@@ -1,13 +1,13 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "engine/rules.h"
 #include "replay/rule_tests.h"
-#include "replay/rules.h"
 
 namespace tocsin::app {
 
 int test_command(const TestOptions& options) {
-  Result<replay::Rules> rules = replay::load_rules(options.paths);
+  Result<engine::Rules> rules = engine::load_rules(options.paths);
   if (!rules) {
     std::cerr << "tocsin test: " << rules.error().text << "\n";
     return exit_could_not_run;

@@ -1,5 +1,5 @@
-// Memory of one batch: handed out by moving a pointer, given back all at once. Nothing in it is destroyed one by one, so only
-// trivially destructible things may live here. One owner, one thread.
+// Memory of one batch: handed out by moving a pointer, given back all at once. Nothing in it is destroyed one by one,
+// so only trivially destructible things may live here. One owner, one thread.
 #pragma once
 
 #include <cstddef>

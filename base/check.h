@@ -1,5 +1,5 @@
-// What must hold is stated where it must hold. TOCSIN_CHECK is always on and stops the process: it is for our own mistakes,
-// never for input (no input may reach a check).
+// What must hold is stated where it must hold. TOCSIN_CHECK is always on and stops the process: it is for our own
+// mistakes, never for input (no input may reach a check).
 #pragma once
 
 #include <sstream>

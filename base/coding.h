@@ -1,6 +1,6 @@
-// Bytes on disk: little-endian fixed and varint (LEB128) integers, length-prefixed text. ByteReader never reads past its
-// end: after the first bad byte it is `failed()` for good and returns zeros, so that a decoder checks once, at its end.
-// Keys of the store use big-endian (put_ordered…) so that byte order is numeric order.
+// Bytes on disk: little-endian fixed and varint (LEB128) integers, length-prefixed text. ByteReader never reads past
+// its end: after the first bad byte it is `failed()` for good and returns zeros, so that a decoder checks once, at its
+// end. Keys of the store use big-endian (put_ordered…) so that byte order is numeric order.
 #pragma once
 
 #include <bit>

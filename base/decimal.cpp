@@ -43,7 +43,8 @@ std::optional<Wide> rounded(Wide quotient, Wide rest, Wide divisor) {
   return quotient + 1U;
 }
 
-// 256 bits as four limbs, least significant first: what a product of two 128-bit numbers needs before it is scaled back.
+// 256 bits as four limbs, least significant first: what a product of two 128-bit numbers needs before it is scaled
+// back.
 using Limbs = std::array<std::uint64_t, 4>;
 
 Limbs full_product(Wide a, Wide b) {
@@ -115,8 +116,8 @@ std::optional<Decimal> divide(Decimal a, Decimal b) {
     quotient = x * one / divisor;
     rest = x * one % divisor;
   } else {
-    // Bit by bit, most significant first: rare (more than 3.4 * 10^11 * 10^9 units), so simple beats fast. The rest stays below the
-    // divisor, which is at most 2^127, so that doubling it cannot overflow.
+    // Bit by bit, most significant first: rare (more than 3.4 * 10^11 * 10^9 units), so simple beats fast. The rest
+    // stays below the divisor, which is at most 2^127, so that doubling it cannot overflow.
     const Limbs dividend = full_product(x, one);
     for (std::size_t bit = 256; bit-- > 0;) {
       if ((quotient >> 127U) != 0) return std::nullopt;
@@ -141,7 +142,8 @@ std::optional<Decimal> remainder(Decimal a, Decimal b) {
 
 namespace {
 
-// What a number says before it is scaled: its digits without the zeros at either end, and the power of ten they stand for.
+// What a number says before it is scaled: its digits without the zeros at either end, and the power of ten they stand
+// for.
 struct Scanned {
   bool negative = false;
   bool cut = false;  // digits that did not fit were dropped, at least one of them not zero
@@ -264,7 +266,8 @@ std::optional<Decimal> parse_decimal_rounding(std::string_view text) {
   const Wide divisor = powers_of_ten[static_cast<std::size_t>(-scale)];
   const Wide quotient = number->digits / divisor;
   Wide rest = number->digits % divisor;
-  // Digits that were dropped lie behind the rest: they matter only where the rest is exactly one half, which they lift above.
+  // Digits that were dropped lie behind the rest: they matter only where the rest is exactly one half, which they lift
+  // above.
   const bool above_half = number->cut && rest == divisor - rest;
   const std::optional<Wide> units = above_half ? std::optional<Wide>(quotient + 1U) : rounded(quotient, rest, divisor);
   if (!units) return std::nullopt;

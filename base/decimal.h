@@ -1,6 +1,6 @@
-// A number of the rule language: nine digits after the point, exact, in 128 bits (LANGUAGE V1). Sums and differences are
-// exact; a product or quotient is rounded half to even at the ninth digit; what does not fit is nothing (the language calls
-// that missing). No floating point anywhere: the digits of the input are the number.
+// A number of the rule language: nine digits after the point, exact, in 128 bits (LANGUAGE V1). Sums and differences
+// are exact; a product or quotient is rounded half to even at the ninth digit; what does not fit is nothing (the
+// language calls that missing). No floating point anywhere: the digits of the input are the number.
 #pragma once
 
 #include <compare>
@@ -32,11 +32,11 @@ std::optional<Decimal> multiply(Decimal a, Decimal b);
 std::optional<Decimal> divide(Decimal a, Decimal b);
 std::optional<Decimal> remainder(Decimal a, Decimal b);
 
-/// Decimal digits with an optional sign, point and exponent (as JSON writes numbers). Nothing when it is not a number, has
-/// more than nine digits behind the point that are not zero, or does not fit.
+/// Decimal digits with an optional sign, point and exponent (as JSON writes numbers). Nothing when it is not a number,
+/// has more than nine digits behind the point that are not zero, or does not fit.
 std::optional<Decimal> parse_decimal(std::string_view text);
-/// As parse_decimal, and digits behind the ninth are rounded half to even instead of refused: for measurements (places on
-/// earth), never for money.
+/// As parse_decimal, and digits behind the ninth are rounded half to even instead of refused: for measurements (places
+/// on earth), never for money.
 std::optional<Decimal> parse_decimal_rounding(std::string_view text);
 /// Shortest exact form: "12.5", "-3", "0.333333333".
 std::string to_text(Decimal d);

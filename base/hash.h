@@ -1,5 +1,5 @@
-// Hashes with fixed seeds: the same bytes give the same number on every machine, for ever, since they go to disk and into
-// ids. XXH3 (Yann Collet, xxHash 0.8, stable output) in 64 and 128 bits.
+// Hashes with fixed seeds: the same bytes give the same number on every machine, for ever, since they go to disk and
+// into ids. XXH3 (Yann Collet, xxHash 0.8, stable output) in 64 and 128 bits.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,8 @@ constexpr std::int64_t us_per_day = 86'400'000'000;
 constexpr std::int64_t year_min = 1970;
 constexpr std::int64_t year_max = 9998;
 
-// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back: Howard Hinnant, "chrono-compatible low-level
-// date algorithms", days_from_civil and civil_from_days.
+// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back: Howard Hinnant, "chrono-compatible
+// low-level date algorithms", days_from_civil and civil_from_days.
 constexpr std::int64_t days_of(std::int64_t year, unsigned month, unsigned day) {
   year -= month <= 2 ? 1 : 0;
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -215,8 +215,8 @@ std::string to_text(Duration d) {
   text += std::to_string(rest / printed_units[largest].us);
   text += printed_units[largest].name;
   rest %= printed_units[largest].us;
-  // The second of the two is the next smaller unit that is not zero: "1d 5m", since dropping the minutes would lose more
-  // than it explains.
+  // The second of the two is the next smaller unit that is not zero: "1d 5m", since dropping the minutes would lose
+  // more than it explains.
   for (std::size_t next = largest + 1; next < printed_units.size(); ++next) {
     const std::uint64_t count = rest / printed_units[next].us;
     if (count == 0) continue;

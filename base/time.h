@@ -1,5 +1,6 @@
-// Time in this house is event time: whole microseconds, UTC, in 64 bits, in memory and on disk. Timestamp and Duration are
-// different types so that adding two moments does not compile. There is no clock here; who needs one is handed a Clock.
+// Time in this house is event time: whole microseconds, UTC, in 64 bits, in memory and on disk. Timestamp and Duration
+// are different types so that adding two moments does not compile. There is no clock here; who needs one is handed a
+// Clock.
 #pragma once
 
 #include <compare>

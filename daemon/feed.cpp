@@ -30,7 +30,8 @@ std::optional<std::uint32_t> SourceFeed::next_partition(const engine::Intake& in
   return best;
 }
 
-Result<std::size_t> SourceFeed::poll(const engine::Intake& intake, std::size_t max, Duration, std::vector<event::RawRecord>& out) {
+Result<std::size_t> SourceFeed::poll(const engine::Intake& intake, std::size_t max, Duration,
+                                     std::vector<event::RawRecord>& out) {
   for (;;) {
     const std::optional<std::uint32_t> partition = next_partition(intake);
     if (!partition) {
@@ -66,18 +67,21 @@ Result<std::size_t> SourceFeed::poll(const engine::Intake& intake, std::size_t m
   }
 }
 
-Result<std::unique_ptr<Feed>> open_files(const std::vector<std::string>& paths, const std::vector<FeedPartition>& known) {
+Result<std::unique_ptr<Feed>> open_files(const std::vector<std::string>& paths,
+                                         const std::vector<FeedPartition>& known) {
   Result<std::unique_ptr<event::FileSource>> source = event::FileSource::open(paths);
   if (!source) return source.error();
   if (!known.empty()) {
     std::vector<std::string> named;
-    for (std::uint32_t i = 0; i < source.value()->partition_count(); ++i) named.push_back(source.value()->partition_name(i));
+    for (std::uint32_t i = 0; i < source.value()->partition_count(); ++i)
+      named.push_back(source.value()->partition_name(i));
     std::vector<std::string> ordered;
     for (const FeedPartition& partition : known) {
       if (std::find(named.begin(), named.end(), partition.name) == named.end()) {
-        return Error{ErrorKind::refused, "the state directory has read from " + partition.name +
-                                             ", which source.paths no longer names; name it again, or begin with another state "
-                                             "directory"};
+        return Error{ErrorKind::refused,
+                     "the state directory has read from " + partition.name +
+                         ", which source.paths no longer names; name it again, or begin with another state "
+                         "directory"};
       }
       ordered.push_back(partition.name);
     }

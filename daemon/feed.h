@@ -1,6 +1,6 @@
-// Where the events of a task come from. A Feed is a source seen by somebody who lives on: it can be waited on, it knows whether
-// there is more at present, and it says what is in the way. Its twins: SourceFeed over any event::Source (files, memory),
-// KafkaSource, StdinSource. One owner, one thread.
+// Where the events of a task come from. A Feed is a source seen by somebody who lives on: it can be waited on, it knows
+// whether there is more at present, and it says what is in the way. Its twins: SourceFeed over any event::Source
+// (files, memory), KafkaSource, StdinSource. One owner, one thread.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace tocsin::daemon {
 
 /// A partition as the state directory knows it. Its number is its place in the list and never changes.
 struct FeedPartition {
-  std::string name;          // a path, a topic and number
-  std::uint64_t first = 0;   // Kafka: the offset the first run began with, so that "latest" means one moment for ever
+  std::string name;         // a path, a topic and number
+  std::uint64_t first = 0;  // Kafka: the offset the first run began with, so that "latest" means one moment for ever
   bool operator==(const FeedPartition&) const = default;
 };
 
@@ -28,8 +28,8 @@ class Feed {
   virtual ~Feed() = default;
 
   [[nodiscard]] virtual const std::vector<FeedPartition>& partitions() const = 0;
-  /// Appends at most `max` records, after waiting at most `wait` for the first. The views are valid until recycle(). None means:
-  /// nothing now, or nothing before recycle(). `intake` tells how far each partition has come.
+  /// Appends at most `max` records, after waiting at most `wait` for the first. The views are valid until recycle().
+  /// None means: nothing now, or nothing before recycle(). `intake` tells how far each partition has come.
   virtual Result<std::size_t> poll(const engine::Intake& intake, std::size_t max, Duration wait,
                                    std::vector<event::RawRecord>& out) = 0;
   /// Nobody looks at what was handed out any more.
@@ -46,8 +46,8 @@ class Feed {
   [[nodiscard]] virtual std::string trouble() const { return {}; }
 };
 
-/// Any event::Source as a feed. Several partitions are merged as replay merges them: each record is taken from the open partition
-/// whose largest event time is smallest (of equals the first).
+/// Any event::Source as a feed. Several partitions are merged as replay merges them: each record is taken from the open
+/// partition whose largest event time is smallest (of equals the first).
 class SourceFeed final : public Feed {
  public:
   explicit SourceFeed(std::unique_ptr<event::Source> source);
@@ -78,8 +78,9 @@ class SourceFeed final : public Feed {
   bool handed_out_ = false;
 };
 
-/// Event files as a feed. `known`: the partitions of the state directory; they keep their numbers and new files come behind them. A
-/// known file that is no longer among `paths` is refused.
-Result<std::unique_ptr<Feed>> open_files(const std::vector<std::string>& paths, const std::vector<FeedPartition>& known);
+/// Event files as a feed. `known`: the partitions of the state directory; they keep their numbers and new files come
+/// behind them. A known file that is no longer among `paths` is refused.
+Result<std::unique_ptr<Feed>> open_files(const std::vector<std::string>& paths,
+                                         const std::vector<FeedPartition>& known);
 
 }  // namespace tocsin::daemon

@@ -20,12 +20,12 @@ struct Fixed {
 
 // What our promises rest on; a configuration that sets one of these is refused.
 constexpr std::array<Fixed, 7> fixed_consumer = {{
-    {"enable.auto.commit", "false"},         // positions are in our store, with the state they belong to
+    {"enable.auto.commit", "false"},  // positions are in our store, with the state they belong to
     {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},          // a gap is told, never jumped over
+    {"auto.offset.reset", "error"},  // a gap is told, never jumped over
     {"isolation.level", "read_committed"},
     {"allow.auto.create.topics", "false"},
-    {"enable.partition.eof", "true"},        // who is at the end may become idle
+    {"enable.partition.eof", "true"},  // who is at the end may become idle
     {"check.crcs", "true"},
 }};
 constexpr std::array<Fixed, 4> fixed_producer = {{
@@ -37,7 +37,7 @@ constexpr std::array<Fixed, 4> fixed_producer = {{
 // What may be set otherwise.
 constexpr std::array<Fixed, 5> usual_consumer = {{
     {"client.id", "tocsin"},
-    {"fetch.wait.max.ms", "50"},   // 500 would delay quiet topics
+    {"fetch.wait.max.ms", "50"},  // 500 would delay quiet topics
     {"fetch.error.backoff.ms", "100"},
     {"queued.min.messages", "50000"},
     {"reconnect.backoff.max.ms", "2000"},
@@ -80,7 +80,8 @@ void KafkaClient::on_delivery(rd_kafka_s*, const rd_kafka_message_s* message, vo
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   auto& client = *static_cast<KafkaClient*>(opaque);
   if (client.failed_deliveries++ == 0) {
-    client.first_failure = std::string("topic ") + rd_kafka_topic_name(message->rkt) + ": " + rd_kafka_err2str(message->err);
+    client.first_failure =
+        std::string("topic ") + rd_kafka_topic_name(message->rkt) + ": " + rd_kafka_err2str(message->err);
   }
 }
 
@@ -92,7 +93,8 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(Role role, const KafkaOpt
   const auto set = [&](const char* name, const char* value) -> Status {
     if (rd_kafka_conf_set(config.get(), name, value, text.data(), text.size()) == RD_KAFKA_CONF_OK) return {};
     // librdkafka's sentence may quote the value, and a value may be a secret.
-    return Error{ErrorKind::refused, std::string("librdkafka does not take the setting ") + name + "; its manual lists names and values"};
+    return Error{ErrorKind::refused,
+                 std::string("librdkafka does not take the setting ") + name + "; its manual lists names and values"};
   };
   const auto set_all = [&](const auto& settings) -> Status {
     for (const Fixed& setting : settings) {
@@ -107,7 +109,8 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(Role role, const KafkaOpt
     const bool fixed = consumer ? std::any_of(fixed_consumer.begin(), fixed_consumer.end(), is_fixed)
                                 : std::any_of(fixed_producer.begin(), fixed_producer.end(), is_fixed);
     if (fixed || name == "bootstrap.servers" || name == "metadata.broker.list") {
-      return Error{ErrorKind::refused, "the Kafka setting " + name + " is tocsin's own and cannot be set here; leave it out"};
+      return Error{ErrorKind::refused,
+                   "the Kafka setting " + name + " is tocsin's own and cannot be set here; leave it out"};
     }
     if (Status done = set(name.c_str(), value.c_str()); !done) return done.error();
   }
@@ -117,7 +120,8 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(Role role, const KafkaOpt
   rd_kafka_conf_set_log_cb(config.get(), no_log);
   rd_kafka_conf_set_error_cb(config.get(), on_error);
   if (!consumer) rd_kafka_conf_set_dr_msg_cb(config.get(), on_delivery);
-  client->handle_ = rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, config.get(), text.data(), text.size());
+  client->handle_ =
+      rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, config.get(), text.data(), text.size());
   if (client->handle_ == nullptr) {
     return Error{ErrorKind::refused, std::string("the Kafka settings do not fit together: ") + text.data()};
   }
@@ -132,7 +136,8 @@ KafkaClient::~KafkaClient() {
 void KafkaClient::serve(Duration wait) { rd_kafka_poll(handle_, to_ms(wait)); }
 
 Error KafkaClient::no_answer(const std::string& what) const {
-  std::string text = what + ": no answer from the Kafka brokers " + options_.brokers + " in " + to_text(options_.connect_timeout);
+  std::string text =
+      what + ": no answer from the Kafka brokers " + options_.brokers + " in " + to_text(options_.connect_timeout);
   if (!last_error.empty()) text += " (" + last_error + ")";
   return {ErrorKind::unavailable, text + "; check `brokers`, that a broker runs there, and the network between"};
 }
@@ -140,10 +145,11 @@ Error KafkaClient::no_answer(const std::string& what) const {
 Result<std::uint32_t> KafkaClient::partition_count(const std::string& topic) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(options_.connect_timeout.us);
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     rd_kafka_topic_t* asked = rd_kafka_topic_new(handle_, topic.c_str(), nullptr);
     if (asked == nullptr) return Error{ErrorKind::refused, "`" + topic + "` is no name of a Kafka topic"};
-    const rd_kafka_metadata* metadata = nullptr;
+    const struct rd_kafka_metadata* metadata = nullptr;  // a function has the same name
     const rd_kafka_resp_err_t error =
         rd_kafka_metadata(handle_, 0, asked, &metadata, static_cast<int>(std::max<std::int64_t>(left, 1)));
     rd_kafka_topic_destroy(asked);
@@ -156,7 +162,8 @@ Result<std::uint32_t> KafkaClient::partition_count(const std::string& topic) {
         }
         return no_answer("asking for topic " + topic);
       }
-      return Error{ErrorKind::unavailable, "asking the Kafka brokers for topic " + topic + ": " + rd_kafka_err2str(error)};
+      return Error{ErrorKind::unavailable,
+                   "asking the Kafka brokers for topic " + topic + ": " + rd_kafka_err2str(error)};
     }
     rd_kafka_resp_err_t answer = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     std::uint32_t count = 0;
@@ -172,13 +179,16 @@ Result<std::uint32_t> KafkaClient::partition_count(const std::string& topic) {
       case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE: break;  // being created, or a broker is just coming up
       case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
       case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        return Error{ErrorKind::not_found, "there is no topic " + topic + " on the Kafka brokers " + options_.brokers +
-                                               "; tocsin does not create topics: create it, or correct the configuration"};
+        return Error{ErrorKind::not_found,
+                     "there is no topic " + topic + " on the Kafka brokers " + options_.brokers +
+                         "; tocsin does not create topics: create it, or correct the configuration"};
       default:
-        return Error{ErrorKind::refused, "topic " + topic + " on the Kafka brokers " + options_.brokers + ": " +
-                                             rd_kafka_err2str(answer)};
+        return Error{ErrorKind::refused,
+                     "topic " + topic + " on the Kafka brokers " + options_.brokers + ": " + rd_kafka_err2str(answer)};
     }
-    if (left <= 0) return Error{ErrorKind::unavailable, "topic " + topic + " has no leader at present; try again when the brokers are up"};
+    if (left <= 0)
+      return Error{ErrorKind::unavailable,
+                   "topic " + topic + " has no leader at present; try again when the brokers are up"};
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
@@ -186,14 +196,15 @@ Result<std::uint32_t> KafkaClient::partition_count(const std::string& topic) {
 Result<KafkaClient::Range> KafkaClient::range(const std::string& topic, std::uint32_t partition, Duration timeout) {
   std::int64_t low = 0;
   std::int64_t high = 0;
-  const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(handle_, topic.c_str(), static_cast<std::int32_t>(partition),
-                                                                     &low, &high, to_ms(timeout));
+  const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
+      handle_, topic.c_str(), static_cast<std::int32_t>(partition), &low, &high, to_ms(timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     serve({});
     return Error{ErrorKind::unavailable, "asking for the offsets of " + topic + "/" + std::to_string(partition) + ": " +
                                              rd_kafka_err2str(error)};
   }
-  return Range{static_cast<std::uint64_t>(std::max<std::int64_t>(low, 0)), static_cast<std::uint64_t>(std::max<std::int64_t>(high, 0))};
+  return Range{static_cast<std::uint64_t>(std::max<std::int64_t>(low, 0)),
+               static_cast<std::uint64_t>(std::max<std::int64_t>(high, 0))};
 }
 
 Status check_topics(const KafkaOptions& options, const std::vector<std::string>& topics) {

@@ -1,6 +1,7 @@
-// One librdkafka handle and what its callbacks report: who is away, what was not delivered, what cannot be mended. Shared by
-// KafkaSource and KafkaCommit. librdkafka is used through its C API and in daemon/kafka_*.cpp only; the names below are its
-// own, declared ahead. Callbacks run within serve() and within calls of librdkafka, in the thread of the owner.
+// One librdkafka handle and what its callbacks report: who is away, what was not delivered, what cannot be mended.
+// Shared by KafkaSource and KafkaCommit. librdkafka is used through its C API and in daemon/kafka_*.cpp only; the names
+// below are its own, declared ahead. Callbacks run within serve() and within calls of librdkafka, in the thread of the
+// owner.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ class KafkaClient {
   [[nodiscard]] rd_kafka_s* get() const { return handle_; }
   /// Runs callbacks for at most so long.
   void serve(Duration wait);
-  /// How many partitions a topic has. Errors name the topic, or the brokers that gave no answer in connect_timeout. Consumers only: a
-  /// producer that asks for a topic may create it.
+  /// How many partitions a topic has. Errors name the topic, or the brokers that gave no answer in connect_timeout.
+  /// Consumers only: a producer that asks for a topic may create it.
   Result<std::uint32_t> partition_count(const std::string& topic);
   /// Offsets of a partition: of the first record, and behind the last.
   struct Range {
@@ -51,10 +52,10 @@ class KafkaClient {
 
   // What callbacks left.
   bool all_brokers_down = false;
-  std::string last_error;         // in the words of librdkafka
-  std::string fatal;              // the handle is of no use any more
+  std::string last_error;  // in the words of librdkafka
+  std::string fatal;       // the handle is of no use any more
   std::uint64_t failed_deliveries = 0;
-  std::string first_failure;      // of a delivery: topic and reason
+  std::string first_failure;  // of a delivery: topic and reason
 
  private:
   KafkaClient() = default;

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t record_overhead_bytes = 1024;
 constexpr Duration wait_step = Duration::milliseconds(100);
 
-/// What goes out instead of a dead letter that Kafka would not take: where it is to be found. Its key is PARTITION-SEQUENCE.
+/// What goes out instead of a dead letter that Kafka would not take: where it is to be found. Its key is
+/// PARTITION-SEQUENCE.
 std::string short_dead_letter(const engine::OutRecord& record) {
   const std::size_t dash = record.key.find('-');
   return R"({"reason":"too_large_for_sink","partition":)" + record.key.substr(0, dash) + R"(,"sequence":)" +
@@ -22,8 +23,8 @@ std::string short_dead_letter(const engine::OutRecord& record) {
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaCommit>> KafkaCommit::open(const KafkaCommitOptions& options, state::Store& store, Notices notices,
-                                                       std::function<bool()> waiting) {
+Result<std::unique_ptr<KafkaCommit>> KafkaCommit::open(const KafkaCommitOptions& options, state::Store& store,
+                                                       Notices notices, std::function<bool()> waiting) {
   std::vector<std::string> named;
   for (const std::string& topic : options.topics) {
     if (!topic.empty()) named.push_back(topic);
@@ -41,7 +42,8 @@ Result<std::unique_ptr<KafkaCommit>> KafkaCommit::open(const KafkaCommitOptions&
   for (std::size_t i = 0; i < options.topics.size(); ++i) {
     if (options.topics[i].empty()) continue;
     commit->topics_[i] = rd_kafka_topic_new(commit->client_->get(), options.topics[i].c_str(), nullptr);
-    if (commit->topics_[i] == nullptr) return Error{ErrorKind::refused, "`" + options.topics[i] + "` is no name of a Kafka topic"};
+    if (commit->topics_[i] == nullptr)
+      return Error{ErrorKind::refused, "`" + options.topics[i] + "` is no name of a Kafka topic"};
   }
   return commit;
 }
@@ -55,8 +57,9 @@ KafkaCommit::~KafkaCommit() {
 Status KafkaCommit::failure() const {
   if (!client_->fatal.empty()) return Error{ErrorKind::unavailable, "Kafka sink: " + client_->fatal};
   if (client_->failed_deliveries > 0) {
-    return Error{ErrorKind::unavailable, "Kafka did not take " + std::to_string(client_->failed_deliveries) + " records (" +
-                                             client_->first_failure + "); a restart sends them again from the last checkpoint"};
+    return Error{ErrorKind::unavailable, "Kafka did not take " + std::to_string(client_->failed_deliveries) +
+                                             " records (" + client_->first_failure +
+                                             "); a restart sends them again from the last checkpoint"};
   }
   return {};
 }
@@ -65,10 +68,14 @@ Status KafkaCommit::patience(const char* what) {
   if (Status fine = failure(); !fine) return fine;
   if (client_->all_brokers_down && !said_waiting_ && notices_) {
     said_waiting_ = true;
-    notices_({Level::warning, "sink_trouble", std::string(what) + ": no Kafka broker answers (" + client_->last_error + "); waiting for them", {}});
+    notices_({Level::warning,
+              "sink_trouble",
+              std::string(what) + ": no Kafka broker answers (" + client_->last_error + "); waiting for them",
+              {}});
   }
   if (waiting_ && !waiting_()) {
-    return Error{ErrorKind::unavailable, std::string(what) + ": given up; a restart sends again from the last checkpoint"};
+    return Error{ErrorKind::unavailable,
+                 std::string(what) + ": given up; a restart sends again from the last checkpoint"};
   }
   return {};
 }
@@ -76,8 +83,9 @@ Status KafkaCommit::patience(const char* what) {
 Status KafkaCommit::produce(std::size_t stream, const std::string& key, const std::string& bytes) {
   for (;;) {
     // librdkafka copies the bytes; the parameters are not const for the sake of its other mode.
-    const int done = rd_kafka_produce(topics_[stream], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, const_cast<char*>(bytes.data()),
-                                      bytes.size(), key.empty() ? nullptr : key.data(), key.size(), nullptr);
+    const int done =
+        rd_kafka_produce(topics_[stream], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, const_cast<char*>(bytes.data()),
+                         bytes.size(), key.empty() ? nullptr : key.data(), key.size(), nullptr);
     if (done == 0) return {};
     const rd_kafka_resp_err_t error = rd_kafka_last_error();
     if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -95,11 +103,15 @@ Status KafkaCommit::deliver(const engine::Outbox& outbox) {
     const bool too_large = record.bytes.size() + record.key.size() + record_overhead_bytes > record_bytes_max_;
     const bool letter = record.stream == engine::OutStream::dead_letters;
     if (too_large && letter && notices_) {
-      notices_({Level::warning, "dead_letter_cut", "a dead letter of " + std::to_string(record.bytes.size()) +
-                                                       " bytes is more than the sink takes; its place in the source was sent instead",
+      notices_({Level::warning,
+                "dead_letter_cut",
+                "a dead letter of " + std::to_string(record.bytes.size()) +
+                    " bytes is more than the sink takes; its place in the source was sent instead",
                 {{"place", record.key}}});
     }
-    if (Status done = produce(stream, record.key, too_large && letter ? short_dead_letter(record) : record.bytes); !done) return done;
+    if (Status done = produce(stream, record.key, too_large && letter ? short_dead_letter(record) : record.bytes);
+        !done)
+      return done;
   }
   client_->serve({});
   return failure();

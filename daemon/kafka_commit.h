@@ -1,6 +1,7 @@
-// Output into Kafka topics, one per stream. The producer is idempotent and waits for all replicas; a checkpoint first waits until every
-// record delivered so far is acknowledged, and only then commits state and positions to the store. A record that Kafka did not take
-// makes the next call fail: the task ends, and a restart sends again from the last checkpoint, with the same ids and content.
+// Output into Kafka topics, one per stream. The producer is idempotent and waits for all replicas; a checkpoint first
+// waits until every record delivered so far is acknowledged, and only then commits state and positions to the store. A
+// record that Kafka did not take makes the next call fail: the task ends, and a restart sends again from the last
+// checkpoint, with the same ids and content.
 //
 // One owner, one thread.
 #pragma once
@@ -24,9 +25,10 @@ struct KafkaCommitOptions {
 
 class KafkaCommit final : public engine::Commit {
  public:
-  /// `waiting` is asked a few times a second while brokers are waited for; false: give up (the call fails, nothing is lost).
-  static Result<std::unique_ptr<KafkaCommit>> open(const KafkaCommitOptions& options, state::Store& store, Notices notices,
-                                                   std::function<bool()> waiting);
+  /// `waiting` is asked a few times a second while brokers are waited for; false: give up (the call fails, nothing is
+  /// lost).
+  static Result<std::unique_ptr<KafkaCommit>> open(const KafkaCommitOptions& options, state::Store& store,
+                                                   Notices notices, std::function<bool()> waiting);
   ~KafkaCommit() override;
 
   Status deliver(const engine::Outbox& outbox) override;

@@ -15,7 +15,9 @@ namespace {
 constexpr std::chrono::milliseconds probe_every{1000};
 constexpr Duration probe_timeout = Duration::milliseconds(200);
 
-std::string name_of(const std::string& topic, std::int32_t partition) { return topic + "/" + std::to_string(partition); }
+std::string name_of(const std::string& topic, std::int32_t partition) {
+  return topic + "/" + std::to_string(partition);
+}
 
 struct MessageDelete {
   void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
@@ -23,7 +25,8 @@ struct MessageDelete {
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaSourceOptions& options, const std::vector<FeedPartition>& known) {
+Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaSourceOptions& options,
+                                                       const std::vector<FeedPartition>& known) {
   std::unique_ptr<KafkaSource> source(new KafkaSource);
   Result<std::unique_ptr<KafkaClient>> client = KafkaClient::make(KafkaClient::Role::consumer, options.kafka);
   if (!client) return client.error();
@@ -64,8 +67,10 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaSourceOptions&
   };
   for (const FeedPartition& partition : known) {
     if (!places.contains(partition.name)) {
-      return Error{ErrorKind::refused, "the state directory has read from " + partition.name + " (topic/partition), which is not among source.topics on " +
-                                           options.kafka.brokers + "; name the topic again, or begin with another state directory"};
+      return Error{ErrorKind::refused, "the state directory has read from " + partition.name +
+                                           " (topic/partition), which is not among source.topics on " +
+                                           options.kafka.brokers +
+                                           "; name the topic again, or begin with another state directory"};
     }
     add(partition);
   }
@@ -73,8 +78,8 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaSourceOptions&
     const auto has_name = [&name](const FeedPartition& p) { return p.name == name; };
     if (std::any_of(known.begin(), known.end(), has_name)) continue;
     const Place place = places.at(name);
-    Result<KafkaClient::Range> range = source->client_->range(source->topics_[place.topic]->name, static_cast<std::uint32_t>(place.number),
-                                                              options.kafka.connect_timeout);
+    Result<KafkaClient::Range> range = source->client_->range(
+        source->topics_[place.topic]->name, static_cast<std::uint32_t>(place.number), options.kafka.connect_timeout);
     if (!range) return range.error().while_doing("source");
     // A partition that came later has brought nothing that was not for us: it is read from its beginning.
     const bool latest = options.start == KafkaSourceOptions::Start::latest && known.empty();
@@ -95,8 +100,8 @@ KafkaSource::~KafkaSource() {
 
 Status KafkaSource::seek(const event::SourcePosition& position) {
   if (position.partition >= partitions_.size()) {
-    return Error{ErrorKind::corrupt, "the state directory holds a position in partition " + std::to_string(position.partition) +
-                                         ", which it does not name"};
+    return Error{ErrorKind::corrupt, "the state directory holds a position in partition " +
+                                         std::to_string(position.partition) + ", which it does not name"};
   }
   partitions_[position.partition].next = position.sequence + 1;
   return {};
@@ -108,28 +113,35 @@ Status KafkaSource::begin() {
   for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
     const Partition& partition = partitions_[i];
     Topic& topic = *topics_[partition.topic];
-    Result<KafkaClient::Range> range = client_->range(topic.name, static_cast<std::uint32_t>(partition.number), Duration::seconds(10));
+    Result<KafkaClient::Range> range =
+        client_->range(topic.name, static_cast<std::uint32_t>(partition.number), Duration::seconds(10));
     if (!range) return range.error().while_doing("source");
     if (partition.next > range.value().end) {
-      return Error{ErrorKind::refused, names_[i].name + " ends at offset " + std::to_string(range.value().end) +
-                                           ", but the state directory has read up to " + std::to_string(partition.next) +
-                                           ": the topic was made anew or lost records; begin with another state directory"};
+      return Error{ErrorKind::refused,
+                   names_[i].name + " ends at offset " + std::to_string(range.value().end) +
+                       ", but the state directory has read up to " + std::to_string(partition.next) +
+                       ": the topic was made anew or lost records; begin with another state directory"};
     }
     if (partition.next < range.value().begin) {
-      return Error{ErrorKind::refused, names_[i].name + " no longer holds offset " + std::to_string(partition.next) +
-                                           ", the next to be read; its first is " + std::to_string(range.value().begin) +
-                                           ": events were lost to the topic's retention; begin with another state directory"};
+      return Error{ErrorKind::refused,
+                   names_[i].name + " no longer holds offset " + std::to_string(partition.next) +
+                       ", the next to be read; its first is " + std::to_string(range.value().begin) +
+                       ": events were lost to the topic's retention; begin with another state directory"};
     }
-    // The older consumer of librdkafka, without a group: nobody else shares these partitions, and no right to a group is needed.
-    if (rd_kafka_consume_start_queue(topic.handle, partition.number, static_cast<std::int64_t>(partition.next), queue_) != 0) {
-      return Error{ErrorKind::unavailable, "reading " + names_[i].name + ": " + rd_kafka_err2str(rd_kafka_last_error())};
+    // The older consumer of librdkafka, without a group: nobody else shares these partitions, and no right to a group
+    // is needed.
+    if (rd_kafka_consume_start_queue(topic.handle, partition.number, static_cast<std::int64_t>(partition.next),
+                                     queue_) != 0) {
+      return Error{ErrorKind::unavailable,
+                   "reading " + names_[i].name + ": " + rd_kafka_err2str(rd_kafka_last_error())};
     }
   }
   begun_ = true;
   return {};
 }
 
-Result<std::size_t> KafkaSource::poll(const engine::Intake&, std::size_t max, Duration wait, std::vector<event::RawRecord>& out) {
+Result<std::size_t> KafkaSource::poll(const engine::Intake&, std::size_t max, Duration wait,
+                                      std::vector<event::RawRecord>& out) {
   if (!begun_) {
     if (Status begun = begin(); !begun) return begun.error();
   }
@@ -163,14 +175,13 @@ Status KafkaSource::take(const rd_kafka_message_s& message, std::vector<event::R
   Partition& partition = partitions_[number];
   switch (message.err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR: break;
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-      partition.at_end = true;
-      return {};
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: partition.at_end = true; return {};
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-      return Error{ErrorKind::refused, names_[number].name + " does not hold offset " + std::to_string(partition.next) +
-                                           ", the next to be read: it was lost to the topic's retention, or the topic was made anew; begin "
-                                           "with another state directory"};
+      return Error{ErrorKind::refused,
+                   names_[number].name + " does not hold offset " + std::to_string(partition.next) +
+                       ", the next to be read: it was lost to the topic's retention, or the topic was made anew; begin "
+                       "with another state directory"};
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       return Error{ErrorKind::refused, "reading " + names_[number].name + " is not allowed to this user"};
     default:
@@ -203,7 +214,9 @@ void KafkaSource::probe() {
   if (now - probed_ < probe_every) return;
   bool all = true;
   for (const Partition& partition : partitions_) {
-    all = all && client_->range(topics_[partition.topic]->name, static_cast<std::uint32_t>(partition.number), probe_timeout).ok();
+    all = all &&
+          client_->range(topics_[partition.topic]->name, static_cast<std::uint32_t>(partition.number), probe_timeout)
+              .ok();
     if (!all) break;
   }
   probed_ = std::chrono::steady_clock::now();
@@ -217,8 +230,8 @@ std::optional<std::uint64_t> KafkaSource::lag(std::uint32_t number) const {
   std::int64_t low = 0;
   std::int64_t high = 0;
   // What the last fetch brought along: no question to the broker.
-  const rd_kafka_resp_err_t error =
-      rd_kafka_get_watermark_offsets(client_->get(), topics_[partition.topic]->name.c_str(), partition.number, &low, &high);
+  const rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(
+      client_->get(), topics_[partition.topic]->name.c_str(), partition.number, &low, &high);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
   const auto end = static_cast<std::uint64_t>(high);
   return end > partition.next ? end - partition.next : 0;

@@ -1,9 +1,10 @@
-// Events from Kafka. All partitions of the configured topics are read by this one process (assigned, not subscribed: no group, no
-// rebalance); partitions are numbered in the order of the configuration and then of Kafka, and what the state directory knows keeps
-// its number. Positions are ours alone: nothing is committed to Kafka. The sequence of a record is its offset.
+// Events from Kafka. All partitions of the configured topics are read by this one process (assigned, not subscribed: no
+// group, no rebalance); partitions are numbered in the order of the configuration and then of Kafka, and what the state
+// directory knows keeps its number. Positions are ours alone: nothing is committed to Kafka. The sequence of a record
+// is its offset.
 //
-// A broker that is away is waited for, and trouble() says so. What cannot be waited out (the next record is no longer kept, the topic
-// was made anew) ends in an error: events are never jumped over in silence. One owner, one thread.
+// A broker that is away is waited for, and trouble() says so. What cannot be waited out (the next record is no longer
+// kept, the topic was made anew) ends in an error: events are never jumped over in silence. One owner, one thread.
 #pragma once
 
 #include <chrono>
@@ -29,8 +30,10 @@ struct KafkaSourceOptions {
 
 class KafkaSource final : public Feed {
  public:
-  /// Asks the brokers for topics and partitions, and where a first run begins. `known`: the partitions of the state directory.
-  static Result<std::unique_ptr<KafkaSource>> open(const KafkaSourceOptions& options, const std::vector<FeedPartition>& known);
+  /// Asks the brokers for topics and partitions, and where a first run begins. `known`: the partitions of the state
+  /// directory.
+  static Result<std::unique_ptr<KafkaSource>> open(const KafkaSourceOptions& options,
+                                                   const std::vector<FeedPartition>& known);
   ~KafkaSource() override;
 
   [[nodiscard]] const std::vector<FeedPartition>& partitions() const override { return names_; }
@@ -38,7 +41,9 @@ class KafkaSource final : public Feed {
                            std::vector<event::RawRecord>& out) override;
   void recycle() override { bytes_.clear(); }
   [[nodiscard]] bool at_end(std::uint32_t) const override { return false; }
-  [[nodiscard]] bool caught_up(std::uint32_t partition) const override { return partitions_[partition].at_end && trouble_.empty(); }
+  [[nodiscard]] bool caught_up(std::uint32_t partition) const override {
+    return partitions_[partition].at_end && trouble_.empty();
+  }
   Status seek(const event::SourcePosition& position) override;
   [[nodiscard]] std::optional<std::uint64_t> lag(std::uint32_t partition) const override;
   [[nodiscard]] std::string trouble() const override { return trouble_; }

@@ -1,5 +1,5 @@
-// What is worth saying while the daemon runs. Below app nobody logs: who has something to say hands it to a Notices callback, and
-// app decides where it goes. Called from the thread of the task only.
+// What is worth saying while the daemon runs. Below app nobody logs: who has something to say hands it to a Notices
+// callback, and app decides where it goes. Called from the thread of the task only.
 #pragma once
 
 #include <functional>

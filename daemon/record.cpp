@@ -77,8 +77,9 @@ Result<std::optional<TaskRecord>> stored_task_record(const state::Store& store) 
   if (!stored.value()) return std::optional<TaskRecord>{};
   std::optional<TaskRecord> record = decode_task_record(*stored.value());
   if (!record) {
-    return Error{ErrorKind::corrupt, "the record of the last checkpoint does not read; restore the state directory from a copy, or "
-                                     "begin with an empty one"};
+    return Error{ErrorKind::corrupt,
+                 "the record of the last checkpoint does not read; restore the state directory from a copy, or "
+                 "begin with an empty one"};
   }
   return record;
 }

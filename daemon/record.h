@@ -1,7 +1,8 @@
-// What the task itself writes with a checkpoint, beside the engine and the intake: how the partitions are numbered, how event time
-// and the wall clock stand to each other, and what the clock or a person has decided and is carried out right behind this
-// checkpoint. A decision is written down before it is carried out: after a kill the same one is carried out at the same place
-// of the input, and what it made is made again with the same ids and content. docs/state_format.md, "meta".
+// What the task itself writes with a checkpoint, beside the engine and the intake: how the partitions are numbered, how
+// event time and the wall clock stand to each other, and what the clock or a person has decided and is carried out
+// right behind this checkpoint. A decision is written down before it is carried out: after a kill the same one is
+// carried out at the same place of the input, and what it made is made again with the same ids and content.
+// docs/state_format.md, "meta".
 #pragma once
 
 #include <optional>
@@ -18,9 +19,9 @@ namespace tocsin::daemon {
 struct Decided {
   enum class Kind : std::uint8_t { idle = 1, tick = 2, activation = 3 };
   Kind kind = Kind::idle;
-  std::uint32_t partition = 0;                // idle
-  Timestamp time;                             // tick
-  std::vector<engine::RuleFileText> rules;    // activation
+  std::uint32_t partition = 0;              // idle
+  Timestamp time;                           // tick
+  std::vector<engine::RuleFileText> rules;  // activation
 };
 
 struct TaskRecord {

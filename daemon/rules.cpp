@@ -3,6 +3,7 @@
 #include "base/coding.h"
 #include "dsl/check.h"
 #include "dsl/parse.h"
+#include "engine/rules.h"
 #include "state/records.h"
 
 namespace tocsin::daemon {
@@ -27,9 +28,11 @@ RulesLoaded built(const dsl::Loaded& loaded) {
 }  // namespace
 
 RulesLoaded rules_of_files(const std::vector<std::string>& paths) {
-  Result<dsl::Loaded> loaded = dsl::load(paths);
-  if (!loaded) return {nullptr, loaded.error().text + "\n"};
-  return built(loaded.value());
+  Result<engine::Rules> read = engine::load_rules(paths);
+  if (!read) return {nullptr, read.error().text + "\n"};
+  const engine::Rules& rules = read.value();
+  const bool silent = rules.ok() && rules.loaded.diagnostics.warning_count() == 0;
+  return {rules.ruleset, silent ? std::string() : rules.messages()};
 }
 
 RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) {
@@ -58,8 +61,9 @@ Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const stat
     files.push_back({std::move(path), std::move(text)});
   }
   if (in.failed() || !in.at_end()) {
-    return Error{ErrorKind::corrupt, "the rules in the state directory do not read; restore the directory from a copy, or begin with "
-                                     "an empty one"};
+    return Error{ErrorKind::corrupt,
+                 "the rules in the state directory do not read; restore the directory from a copy, or begin with "
+                 "an empty one"};
   }
   return std::optional{std::move(files)};
 }

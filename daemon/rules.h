@@ -16,7 +16,8 @@ namespace tocsin::daemon {
 /// A rule set that runs, or why there is none.
 struct RulesLoaded {
   std::shared_ptr<const engine::Ruleset> ruleset;
-  std::string messages;  // what is to be said about the rules: errors when there is no ruleset, else warnings; may be empty
+  std::string
+      messages;  // what is to be said about the rules: errors when there is no ruleset, else warnings; may be empty
 };
 
 /// Asked for again at every reload, from a thread of its own: must not touch what the task owns.

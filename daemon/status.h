@@ -1,5 +1,5 @@
-// How a task stands at one moment, as a copy: what /status, /metrics and /readyz are made of. The task makes one, whoever shows it
-// reads it; nobody looks into a running task.
+// How a task stands at one moment, as a copy: what /status, /metrics and /readyz are made of. The task makes one,
+// whoever shows it reads it; nobody looks into a running task.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct PartitionStatus {
   Timestamp largest_time = Timestamp::min();
   bool idle = false;
   bool ended = false;
-  std::optional<std::uint64_t> lag;       // records waiting behind it
+  std::optional<std::uint64_t> lag;  // records waiting behind it
 };
 
 struct CheckpointStatus {
   std::uint64_t count = 0;
-  Timestamp last_at;               // wall clock
+  Timestamp last_at;  // wall clock
   std::uint64_t last_bytes = 0;
   std::uint64_t last_stall_us = 0;  // how long no event was taken because of it
   std::uint64_t stall_us_max = 0;
@@ -56,8 +56,8 @@ struct TaskStatus {
   std::vector<std::string> warming;
   CheckpointStatus checkpoint;
   ReloadStatus reload;
-  std::string trouble;     // of the source; empty when all is well
-  bool resumed = false;    // went on from a checkpoint
+  std::string trouble;   // of the source; empty when all is well
+  bool resumed = false;  // went on from a checkpoint
 };
 
 }  // namespace tocsin::daemon

@@ -17,10 +17,12 @@ constexpr std::size_t read_bytes = 256U << 10U;
 
 std::size_t StdinSource::padding() { return event::padding_bytes; }
 
-StdinSource::StdinSource(int descriptor) : descriptor_(descriptor), partitions_{{"standard input", 0}}, bytes_(padding(), '\0') {}
+StdinSource::StdinSource(int descriptor)
+    : descriptor_(descriptor), partitions_{{"standard input", 0}}, bytes_(padding(), '\0') {}
 
 Status StdinSource::seek(const event::SourcePosition&) {
-  return Error{ErrorKind::refused, "the standard input cannot be read again from where a run stopped; use files or Kafka"};
+  return Error{ErrorKind::refused,
+               "the standard input cannot be read again from where a run stopped; use files or Kafka"};
 }
 
 std::size_t StdinSource::cut(std::size_t max, std::vector<event::RawRecord>& out) {
@@ -55,7 +57,8 @@ std::size_t StdinSource::cut(std::size_t max, std::vector<event::RawRecord>& out
   return taken;
 }
 
-Result<std::size_t> StdinSource::poll(const engine::Intake&, std::size_t max, Duration wait, std::vector<event::RawRecord>& out) {
+Result<std::size_t> StdinSource::poll(const engine::Intake&, std::size_t max, Duration wait,
+                                      std::vector<event::RawRecord>& out) {
   std::size_t taken = cut(max, out);
   if (taken == 0 && !handed_out_ && !ended_) {
     ::pollfd waited{descriptor_, POLLIN, 0};

@@ -1,5 +1,6 @@
-// Events from the standard input (or any descriptor): lines of JSON, as they come. It can be waited on without being stuck in
-// it, so signals and the clock are heard while nobody writes. It cannot be read twice, and says so. One owner, one thread.
+// Events from the standard input (or any descriptor): lines of JSON, as they come. It can be waited on without being
+// stuck in it, so signals and the clock are heard while nobody writes. It cannot be read twice, and says so. One owner,
+// one thread.
 #pragma once
 
 #include <string>

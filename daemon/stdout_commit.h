@@ -1,6 +1,6 @@
-// Output onto the standard output, or any stream: one JSON object a line, {"stream":"alerts","record":{…}}, handed over at once.
-// What a pipe has swallowed cannot be cut off again: after a kill records since the last checkpoint come a second time, with
-// the same ids.
+// Output onto the standard output, or any stream: one JSON object a line, {"stream":"alerts","record":{…}}, handed over
+// at once. What a pipe has swallowed cannot be cut off again: after a kill records since the last checkpoint come a
+// second time, with the same ids.
 #pragma once
 
 #include <array>

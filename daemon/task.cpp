@@ -18,7 +18,9 @@ std::uint64_t since(std::chrono::steady_clock::time_point begin) {
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());
 }
 
-std::string milliseconds(std::uint64_t us) { return std::to_string(us / 1000) + "." + std::to_string(us / 100 % 10) + " ms"; }
+std::string milliseconds(std::uint64_t us) {
+  return std::to_string(us / 1000) + "." + std::to_string(us / 100 % 10) + " ms";
+}
 
 }  // namespace
 
@@ -68,7 +70,8 @@ Status Task::restore(RulesLoaded rules) {
         active = of_checkpoint.ruleset;
       } else {
         say(Level::warning, "stored_rules_unreadable",
-            "the rules of the last checkpoint do not compile any more; state of what means the same in the rule files is kept:\n" +
+            "the rules of the last checkpoint do not compile any more; state of what means the same in the rule files "
+            "is kept:\n" +
                 of_checkpoint.messages);
       }
     }
@@ -76,6 +79,14 @@ Status Task::restore(RulesLoaded rules) {
   if (!active) return Error{ErrorKind::refused, "there are no rules to run:\n" + rules.messages};
 
   Result<engine::Intake> intake = engine::Intake::make(active->schema, {options_.format});
+  if (!intake && rules.ruleset && rules.ruleset != active) {
+    // The configuration was changed together with the rules: only the new ones fit it.
+    say(Level::warning, "stored_rules_unfit",
+        "source.format does not fit the rules of the last checkpoint; the rule files are taken at once: " +
+            intake.error().text);
+    active = rules.ruleset;
+    intake = engine::Intake::make(active->schema, {options_.format});
+  }
   if (!intake) return intake.error().while_doing("source.format");
   intake_ = intake.take();
   record_.partitions = world_.feed.partitions();
@@ -88,14 +99,16 @@ Status Task::restore(RulesLoaded rules) {
 
   if (known) {
     if (Result<bool> restored = intake_->restore(world_.store); !restored) return restored.error();
-    if (Result<bool> restored = engine_->restore(world_.store); !restored) return restored.error().while_doing("restoring the state");
+    if (Result<bool> restored = engine_->restore(world_.store); !restored)
+      return restored.error().while_doing("restoring the state");
     for (const event::SourcePosition& position : intake_->positions()) {
       if (intake_->partition(position.partition).ended) continue;
       if (Status sought = world_.feed.seek(position); !sought) return sought;
     }
     records_at_checkpoint_ = intake_->counts().records;
     say(Level::info, "restored", "went on from the last checkpoint",
-        {{"records", std::to_string(intake_->counts().records)}, {"keys", std::to_string(engine_->key_count())},
+        {{"records", std::to_string(intake_->counts().records)},
+         {"keys", std::to_string(engine_->key_count())},
          {"ruleset", active->digest_text}});
     if (!record_.decided.empty()) {
       std::vector<Decided> decided = std::move(record_.decided);
@@ -134,7 +147,8 @@ Result<bool> Task::turn() {
   while (taken < turn_records_max) {
     records_.clear();
     const Duration wait = taken == 0 ? options_.poll_wait : Duration{};
-    Result<std::size_t> polled = world_.feed.poll(*intake_, std::min(options_.batch, turn_records_max - taken), wait, records_);
+    Result<std::size_t> polled =
+        world_.feed.poll(*intake_, std::min(options_.batch, turn_records_max - taken), wait, records_);
     if (!polled) return polled.error();
     const Timestamp now = world_.clock.now();
     for (const event::RawRecord& record : records_) {
@@ -244,7 +258,8 @@ Status Task::checkpoint(std::vector<Decided> decided) {
   put_task_record(writes, record_);
   CheckpointStatus& numbers = numbers_.checkpoint;
   numbers.last_capture_us = since(begin);
-  if (Status written = world_.commit.checkpoint(writes); !written) return written.error().while_doing("writing a checkpoint");
+  if (Status written = world_.commit.checkpoint(writes); !written)
+    return written.error().while_doing("writing a checkpoint");
   numbers.last_bytes = writes.bytes();
   numbers.last_stall_us = since(begin);
   numbers.stall_us_max = std::max(numbers.stall_us_max, numbers.last_stall_us);
@@ -256,8 +271,10 @@ Status Task::checkpoint(std::vector<Decided> decided) {
   records_at_checkpoint_ = intake_->counts().records;
   changed_ = false;
   say(Level::info, "checkpoint", "checkpoint in " + milliseconds(numbers.last_stall_us),
-      {{"stall", milliseconds(numbers.last_stall_us)}, {"capture", milliseconds(numbers.last_capture_us)},
-       {"bytes", std::to_string(numbers.last_bytes)}, {"records", std::to_string(records_at_checkpoint_)}});
+      {{"stall", milliseconds(numbers.last_stall_us)},
+       {"capture", milliseconds(numbers.last_capture_us)},
+       {"bytes", std::to_string(numbers.last_bytes)},
+       {"records", std::to_string(records_at_checkpoint_)}});
   return {};
 }
 
@@ -365,7 +382,8 @@ TaskStatus Task::status() const {
   TaskStatus status = numbers_;
   const engine::Ruleset& rules = *engine_->ruleset();
   status.digest = rules.digest_text;
-  for (const engine::RulePlan& rule : rules.rules) status.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
+  for (const engine::RulePlan& rule : rules.rules)
+    status.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
   status.watermark = engine_->watermark();
   status.keys = engine_->key_count();
   status.waiting = engine_->waiting_count();

@@ -1,14 +1,16 @@
-// The loop of one task: poll, decode, step, deliver, and now and then a checkpoint. One task owns all partitions in this version.
+// The loop of one task: poll, decode, step, deliver, and now and then a checkpoint. One task owns all partitions in
+// this version.
 //
-// Three things are decided here and not by the events: that a partition is idle, that time moves on by itself (a tick), and that
-// other rules go live (an activation). Each is written into a checkpoint before it is carried out, so a restart carries it out at
-// the same place of the input (daemon/record.h). The order of every checkpoint: what was delivered is safe, then state and
-// positions are written in one commit. So nothing is lost by a kill, and what is sent twice has the same id and content.
+// Three things are decided here and not by the events: that a partition is idle, that time moves on by itself (a tick),
+// and that other rules go live (an activation). Each is written into a checkpoint before it is carried out, so a
+// restart carries it out at the same place of the input (daemon/record.h). The order of every checkpoint: what was
+// delivered is safe, then state and positions are written in one commit. So nothing is lost by a kill, and what is sent
+// twice has the same id and content.
 //
 // Time while all partitions are idle: the watermark is brought to
 //     largest event time + wall time since that event came − lateness − idle_after
-// at every checkpoint interval. The wall clock stands in for the events' own, and `idle_after` behind it, so that an event which is
-// merely on its way is not called late.
+// at every checkpoint interval. The wall clock stands in for the events' own, and `idle_after` behind it, so that an
+// event which is merely on its way is not called late.
 //
 // Owner and thread: one; the compiler of a reload runs beside it and touches nothing of it.
 #pragma once
@@ -41,7 +43,7 @@ struct TaskOptions {
   Duration idle_after = Duration::seconds(30);
   Duration checkpoint_interval = Duration::seconds(10);
   std::uint64_t checkpoint_events = 1'000'000;
-  std::size_t batch = 512;                        // items per step
+  std::size_t batch = 512;  // items per step
   Duration poll_wait = Duration::milliseconds(50);
 };
 
@@ -56,9 +58,9 @@ struct TaskWorld {
 
 class Task {
  public:
-  /// Takes up what the store holds and goes on from there with the rules of the checkpoint; a new store begins with `rules`. When
-  /// both are there and differ, `rules` go live at once, as by a reload. `rules` without a ruleset is fine as long as the
-  /// store has one. `load` is for later reloads.
+  /// Takes up what the store holds and goes on from there with the rules of the checkpoint; a new store begins with
+  /// `rules`. When both are there and differ, `rules` go live at once, as by a reload. `rules` without a ruleset is
+  /// fine as long as the store has one. `load` is for later reloads.
   static Result<std::unique_ptr<Task>> start(TaskOptions options, RulesLoaded rules, RuleLoader load, TaskWorld world);
   ~Task();
   Task(const Task&) = delete;
@@ -92,7 +94,8 @@ class Task {
   Status adopt(RulesLoaded rules);
   void reload_failed(const std::string& why);
   [[nodiscard]] std::optional<Timestamp> tick_time() const;
-  void say(Level level, std::string_view code, std::string text, std::vector<std::pair<std::string, std::string>> fields = {}) const;
+  void say(Level level, std::string_view code, std::string text,
+           std::vector<std::pair<std::string, std::string>> fields = {}) const;
 
   TaskOptions options_;
   RuleLoader load_;
@@ -102,15 +105,15 @@ class Task {
   engine::Outbox outbox_;
   std::vector<event::RawRecord> records_;
   std::vector<Watch> watches_;
-  TaskRecord record_;                              // `decided`: what the last checkpoint holds
-  std::shared_ptr<const engine::Ruleset> next_;    // of the activation being carried out
-  std::unique_ptr<Compiler> compiler_;             // while a reload compiles
+  TaskRecord record_;                            // `decided`: what the last checkpoint holds
+  std::shared_ptr<const engine::Ruleset> next_;  // of the activation being carried out
+  std::unique_ptr<Compiler> compiler_;           // while a reload compiles
   bool reload_again_ = false;
   std::uint64_t records_at_checkpoint_ = 0;
   Timestamp checkpointed_at_;
-  bool changed_ = false;                           // something a checkpoint would hold, since the last one
-  std::string trouble_;                            // last said
-  TaskStatus numbers_;                             // what is counted here; the rest is filled in by status()
+  bool changed_ = false;  // something a checkpoint would hold, since the last one
+  std::string trouble_;   // last said
+  TaskStatus numbers_;    // what is counted here; the rest is filled in by status()
 };
 
 }  // namespace tocsin::daemon

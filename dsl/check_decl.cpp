@@ -657,6 +657,8 @@ const Typed& Checker::feature_of(std::size_t index, Span use) {
   Typed typed = check_whole(info.decl->value, scope);
   FeatureInfo& done = features_[index];
   done.progress = typed.poison && !deferred_ ? Progress::failed : Progress::done;
+  // Only its type is of use here; a tree of its own would double with each definition that names it twice.
+  if (!typed.poison) typed.expr = make(Op::aggregate, typed.expr.type, typed.expr.span);
   done.typed = std::move(typed);
   deferred_ = outer_deferred;
   return done.typed;

@@ -1,5 +1,5 @@
-// The closed words of outcomes: what a decision can say, and how loud an alert is. They stand here because rule text (dsl) and
-// outputs (alerts) both speak them and neither may see the other.
+// The closed words of outcomes: what a decision can say, and how loud an alert is. They stand here because rule text
+// (dsl) and outputs (alerts) both speak them and neither may see the other.
 #pragma once
 
 #include <cstdint>

@@ -122,7 +122,8 @@ class ZstdStream final : public CompressedStream {
       if (ZSTD_isError(wanted) != 0) return corrupt(std::string("not good zstd: ") + ZSTD_getErrorName(wanted));
       const bool idle = in.pos == used_ && out.pos == 0;
       used_ = in.pos;
-      // Asked at the end of the last frame the decompressor begins a new one and wants its header: that is not being cut off.
+      // Asked at the end of the last frame the decompressor begins a new one and wants its header: that is not being
+      // cut off.
       if (!(end && idle)) frame_open_ = wanted != 0;
       if (!end) continue;
       if (out.pos > 0) break;

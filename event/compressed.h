@@ -1,5 +1,6 @@
-// Bytes of a file from front to back, decompressed when its name ends in .zst or .gz. Several compressed frames one behind the other
-// read as one; a frame that ends in its middle is an error and not the end. "-" is the standard input, as it is.
+// Bytes of a file from front to back, decompressed when its name ends in .zst or .gz. Several compressed frames one
+// behind the other read as one; a frame that ends in its middle is an error and not the end. "-" is the standard input,
+// as it is.
 #pragma once
 
 #include <cstddef>

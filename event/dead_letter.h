@@ -1,5 +1,5 @@
-// An event that was refused, with everything a person needs to see why: the bytes as they came, the reason, the field, the byte,
-// and where it came from. Counted by reason and written out; the stream goes on.
+// An event that was refused, with everything a person needs to see why: the bytes as they came, the reason, the field,
+// the byte, and where it came from. Counted by reason and written out; the stream goes on.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ struct DeadLetter {
 
 DeadLetter dead_letter_of(std::string_view line, const DecodeResult& refused, Position position);
 
-/// The record as JSON: {"reason":…,"field":… or null,"offset":…,"partition":…,"sequence":…,"bytes":"…"}. Bytes that are not
-/// UTF-8 stand as "bytes_base64" instead.
+/// The record as JSON: {"reason":…,"field":… or null,"offset":…,"partition":…,"sequence":…,"bytes":"…"}. Bytes that are
+/// not UTF-8 stand as "bytes_base64" instead.
 void append_json(std::string& out, const DeadLetter& letter);
 
 }  // namespace tocsin::event

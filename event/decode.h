@@ -1,8 +1,8 @@
-// JSON to events. `.risk` files declare what a field means, the source's configuration how it is spelled; a JsonDecoder is made
-// once from both and then reads one object per line into typed values: no string, map or allocation per event (its own buffers and
-// the batch's arena grow to what the largest line needs and stay). Texts of the result are views into the line, or into the arena
-// where the line writes them with escapes. What is wrong with a line comes back as a value: reason, field, byte. docs/records.md
-// states the accepted form per type. A decoder belongs to one thread.
+// JSON to events. `.risk` files declare what a field means, the source's configuration how it is spelled; a JsonDecoder
+// is made once from both and then reads one object per line into typed values: no string, map or allocation per event
+// (its own buffers and the batch's arena grow to what the largest line needs and stay). Texts of the result are views
+// into the line, or into the arena where the line writes them with escapes. What is wrong with a line comes back as a
+// value: reason, field, byte. docs/records.md states the accepted form per type. A decoder belongs to one thread.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,8 @@ enum class Reason : std::uint8_t {
 std::string_view to_text(Reason reason);
 constexpr std::size_t reason_count = 9;
 
-/// One line of input, and one text in it; more is a dead letter. The first bounds what a partition needs in memory, the second what a
-/// key's log keeps of one event.
+/// One line of input, and one text in it; more is a dead letter. The first bounds what a partition needs in memory, the
+/// second what a key's log keeps of one event.
 constexpr std::size_t line_bytes_max = 1U << 20U;
 constexpr std::size_t text_bytes_max = 64U << 10U;
 static_assert(text_bytes_max < line_bytes_max);
@@ -94,7 +94,8 @@ class JsonDecoder {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// A line with the padding the decoder asks for, for those who have it without (a test, a request). Holds the newest one only.
+/// A line with the padding the decoder asks for, for those who have it without (a test, a request). Holds the newest
+/// one only.
 class PaddedBuffer {
  public:
   std::string_view hold(std::string_view line);

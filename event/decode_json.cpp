@@ -16,8 +16,8 @@ namespace ondemand = simdjson::ondemand;
 
 static_assert(padding_bytes >= simdjson::SIMDJSON_PADDING);
 
-// A small set of names found by their bytes: open addressing over a hash of the length and the first and last eight bytes. Built
-// once per event type and enumeration; a look-up touches one or two lines of memory.
+// A small set of names found by their bytes: open addressing over a hash of the length and the first and last eight
+// bytes. Built once per event type and enumeration; a look-up touches one or two lines of memory.
 class NameTable {
  public:
   static constexpr int none = -1;
@@ -137,8 +137,8 @@ bool is_value(std::string_view token) {
 std::size_t first_bad_utf8(std::string_view bytes) {
   std::size_t good = 0;
   std::size_t bad = bytes.size();
-  // The longest prefix that is UTF-8 up to an unfinished character: halving, since validity of prefixes is monotone but for
-  // a character cut at the end, which the four bytes below settle.
+  // The longest prefix that is UTF-8 up to an unfinished character: halving, since validity of prefixes is monotone but
+  // for a character cut at the end, which the four bytes below settle.
   while (bad - good > 4) {
     std::size_t middle = good + (bad - good) / 2;
     std::size_t cut = middle;
@@ -225,8 +225,8 @@ struct JsonDecoder::Implementation {
   [[nodiscard]] bool decode_time(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
   [[nodiscard]] bool decode_money(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
   [[nodiscard]] bool decode_geo(const FieldPlan& field, ondemand::value& value, std::string_view token, Value& out);
-  // Counts a field that nobody declared. Its value is looked at no further than its first token: what is inside of a nested one
-  // is stepped over by its brackets.
+  // Counts a field that nobody declared. Its value is looked at no further than its first token: what is inside of a
+  // nested one is stepped over by its brackets.
   [[nodiscard]] bool pass_unknown(ondemand::value& value) {
     ++unknown;
     const std::string_view token = token_of(value);
@@ -370,8 +370,8 @@ bool JsonDecoder::Implementation::decode(std::string_view bytes, Arena& memory, 
   arena = &memory;
   if (line.size() > line_bytes_max) return refusal(Reason::too_large, {}, line_bytes_max);
   escapes = std::memchr(line.data(), '\\', line.size()) != nullptr;
-  // Twice the line, since an object whose type stands last is read twice, and escapes are resolved into the parser's buffer, which
-  // is sized by this and never rewound within a line.
+  // Twice the line, since an object whose type stands last is read twice, and escapes are resolved into the parser's
+  // buffer, which is sized by this and never rewound within a line.
   if (parser.capacity() < 2 * line.size()) {
     if (parser.allocate(std::bit_ceil(2 * line.size())) != simdjson::SUCCESS) return refusal(Reason::too_large, {}, 0);
   }

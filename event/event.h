@@ -1,5 +1,5 @@
-// One decoded event. Its values stand in the order of its type's fields; texts point into memory of the batch it came with.
-// An event that must live longer is packed (event/pack.h).
+// One decoded event. Its values stand in the order of its type's fields; texts point into memory of the batch it came
+// with. An event that must live longer is packed (event/pack.h).
 #pragma once
 
 #include <cstdint>

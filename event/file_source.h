@@ -1,10 +1,11 @@
-// Events from files of JSON lines, plain, .zst or .gz. Each file is a partition, numbered by its place in the list of arguments; a
-// directory stands for its *.ndjson and *.jsonl files (also .zst, .gz) in the order of their names. The sequence of a record is the
-// number of its line, from 1, empty ones counted. "-" is the standard input: read once, never sought.
+// Events from files of JSON lines, plain, .zst or .gz. Each file is a partition, numbered by its place in the list of
+// arguments; a directory stands for its *.ndjson and *.jsonl files (also .zst, .gz) in the order of their names. The
+// sequence of a record is the number of its line, from 1, empty ones counted. "-" is the standard input: read once,
+// never sought.
 //
 // Per file one block of a mebibyte is read ahead and lines are handed out as views into it; files are opened when first
-// polled and closed at their end. A line above line_bytes_max is handed out as its beginning, one byte too long, so that the
-// decoder refuses it; the rest of it is passed over.
+// polled and closed at their end. A line above line_bytes_max is handed out as its beginning, one byte too long, so
+// that the decoder refuses it; the rest of it is passed over.
 #pragma once
 
 #include <memory>

@@ -12,8 +12,8 @@ namespace {
 constexpr std::uint8_t format = 1;
 constexpr std::uint8_t flag_late = 1;
 
-// How a value is written, in the high four bits of its form. Amounts are mostly whole or in hundredths, and addresses mostly of
-// four bytes; these are the short ways.
+// How a value is written, in the high four bits of its form. Amounts are mostly whole or in hundredths, and addresses
+// mostly of four bytes; these are the short ways.
 enum class Writing : std::uint8_t {
   plain,       // number: 16 bytes; ip: 16 bytes; everything else: its only way
   whole,       // number without a fraction
@@ -52,8 +52,8 @@ class RoomyWriter {
   char* at_;
 };
 
-// The most that the head of an event and one field besides its text can take: eight fixed bytes three times and three varints;
-// tag, form and two varints, or sixteen bytes and a varint.
+// The most that the head of an event and one field besides its text can take: eight fixed bytes three times and three
+// varints; tag, form and two varints, or sixteen bytes and a varint.
 constexpr std::size_t head_bytes_max = 1 + 8 + 8 + 8 + 10 + 10 + 1 + 10;
 constexpr std::size_t field_bytes_max = 4 + 1 + 20 + 10;
 

@@ -1,5 +1,5 @@
-// What an event may hold, as the rule files declare it: entities, event types, fields with their types. Names become indices
-// here, once; behind this page nobody looks anything up by name. Constant after checking and shared by all.
+// What an event may hold, as the rule files declare it: entities, event types, fields with their types. Names become
+// indices here, once; behind this page nobody looks anything up by name. Constant after checking and shared by all.
 #pragma once
 
 #include <cstdint>
@@ -62,8 +62,8 @@ struct Schema {
   [[nodiscard]] std::optional<EntityId> find_entity(std::string_view name) const;
   /// The type as the language writes it: "decimal", "enum(a, b)", "money<USD>", "user".
   [[nodiscard]] std::string type_text(const Type& type) const;
-  /// Works out, once, what the packed form calls types and fields. To be called when nothing changes any more; without it
-  /// packing is right and slow.
+  /// Works out, once, what the packed form calls types and fields. To be called when nothing changes any more; without
+  /// it packing is right and slow.
   void seal();
   /// What the packed form calls a field: of its name and its type as text, never 0.
   [[nodiscard]] std::uint32_t tag_of(const FieldDef& field) const;

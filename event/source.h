@@ -1,6 +1,6 @@
-// Where events come from, as bytes: a file, Kafka, a request, memory. A source has partitions; within one, records have an order
-// and numbers that never change, so that it can be read again from any of them after a restart. Polling hands out views: no copy per
-// record. One owner, one thread.
+// Where events come from, as bytes: a file, Kafka, a request, memory. A source has partitions; within one, records have
+// an order and numbers that never change, so that it can be read again from any of them after a restart. Polling hands
+// out views: no copy per record. One owner, one thread.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ class Source {
   virtual ~Source() = default;
 
   [[nodiscard]] virtual std::uint32_t partition_count() const = 0;
-  /// Appends at most `max` records of one partition; returns how many. None is not the end: ask at_end. A failure is the
-  /// world's; what was handed out before stays good.
+  /// Appends at most `max` records of one partition; returns how many. None is not the end: ask at_end. A failure is
+  /// the world's; what was handed out before stays good.
   virtual Result<std::size_t> poll(std::uint32_t partition, std::size_t max, std::vector<RawRecord>& out) = 0;
   /// The same over all partitions, in their order and each once, until `max` is reached.
   virtual Result<std::size_t> poll(std::size_t max, std::vector<RawRecord>& out);

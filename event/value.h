@@ -1,6 +1,7 @@
-// A value of the rule language at run time: 24 bytes, trivially copyable, missing included. Texts are views into memory that
-// the holder of the value does not own (the batch's arena, a packed event, a constant of the ruleset). What a value means
-// beyond its kind (which enumeration, which entity) is known from its static type (event/schema.h) and not repeated here.
+// A value of the rule language at run time: 24 bytes, trivially copyable, missing included. Texts are views into memory
+// that the holder of the value does not own (the batch's arena, a packed event, a constant of the ruleset). What a
+// value means beyond its kind (which enumeration, which entity) is known from its static type (event/schema.h) and not
+// repeated here.
 #pragma once
 
 #include <cstdint>
@@ -107,8 +108,8 @@ static_assert(sizeof(Value) == 24 && std::is_trivially_copyable_v<Value>);
 bool same(const Value& a, const Value& b);
 /// Stable across runs and machines; equal for same() values.
 std::uint64_t hash_of(const Value& v);
-/// -1, 0, 1 for two values of one ordered kind (number, time, duration, money of one currency, text, enumeration by index,
-/// ip, boolean); nothing when either is missing or they do not compare.
+/// -1, 0, 1 for two values of one ordered kind (number, time, duration, money of one currency, text, enumeration by
+/// index, ip, boolean); nothing when either is missing or they do not compare.
 std::optional<int> order_of(const Value& a, const Value& b);
 
 /// An address or a network in canonical form: IPv4 as dotted quads.

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "replay/rules.h"
+#include "engine/rules.h"
 #include "tests/support/stream.h"
 
 namespace {
@@ -105,7 +105,7 @@ class Case {
       }
     }
     if (root_["rules"]) text += root_["rules"].Scalar();
-    const replay::Rules rules = replay::rules_of_text(path_ + ":rules", text);
+    const engine::Rules rules = engine::rules_of_text(path_ + ":rules", text);
     const bool refused_wanted = root_["expect"]["refused"] && root_["expect"]["refused"].as<bool>();
     if (!rules.ok()) {
       if (only_not_built(rules.loaded.diagnostics)) return {Verdict::skipped, not_built_message(rules.loaded.diagnostics)};
@@ -118,7 +118,7 @@ class Case {
   }
 
  private:
-  CaseResult play(const replay::Rules& rules) {
+  CaseResult play(const engine::Rules& rules) {
     schema_ = &rules.ruleset->schema;
     start_ = root_["start"] ? moment(root_["start"].Scalar(), {}) : *parse_timestamp("2026-01-05T10:00:00Z");
     engine::EngineOptions options = tests::Stream::complete();

@@ -16,6 +16,10 @@ using dsl::Op;
 
 namespace {
 
+bool mentions_aggregates(const Expr& expr) {
+  return expr.op == Op::aggregate || std::any_of(expr.args.begin(), expr.args.end(), mentions_aggregates);
+}
+
 bool mentions_places(const Expr& expr) {
   switch (expr.op) {
     case Op::place_field:
@@ -69,6 +73,7 @@ class Build {
 
   Result<std::shared_ptr<const Ruleset>> run() {
     out_->schema = book_.schema;
+    out_->schema.seal();
     out_->texts = book_.texts;
     out_->types.resize(book_.schema.events.size());
     add_predicates();
@@ -280,7 +285,7 @@ class Build {
       plan.info.tags = rule.tags;
       plan.info.shadow = rule.shadow;
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
-      plan.alias = rule.alias;
+      plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
       if (rule.on) {
         const std::uint32_t predicate = static_cast<std::uint32_t>(on_predicates_.at(r));
@@ -418,6 +423,16 @@ class Build {
       }
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
       nfa::Meanings meanings{predicate_meanings, {}, guard_meanings, hash64(extra)};
+      const std::size_t last_tests = sequence.steps.back().parts.size();
+      std::size_t step_tests = 0;
+      for (const dsl::Step& step : sequence.steps) step_tests += step.parts.size();
+      for (std::size_t t = 0; t < tests.size(); ++t) {
+        if (t >= step_tests - last_tests && t < step_tests) continue;  // the completing event: read as of now
+        if (std::any_of(tests[t].cross.begin(), tests[t].cross.end(), mentions_aggregates)) {
+          return Error{ErrorKind::refused, "rule " + rule.name + ": one condition of a step that is not the last compares an "
+                       "earlier step with a feature; take them apart with `and`, or move the condition to `when`"};
+        }
+      }
       auto program = nfa::compile(pattern, meanings);
       if (!program) return program.error().while_doing("rule " + rule.name);
       plan.program = program.take();

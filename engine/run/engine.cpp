@@ -257,7 +257,8 @@ void Engine::State::run_features(std::uint32_t level) {
         KeyState& key = *state_of(e, insert.key_use, true);
         if (key.columns.empty()) key.columns = std::vector<state::Column>(ruleset->keyspaces[column.keyspace].columns.size());
         state::Column& cells = key.columns[column.slot];
-        cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
+        const bool taken = cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
+        if (!taken) ++counters.window_entries_refused;
         key.last_seen = std::max(key.last_seen, e.event.time);
         touch(column.keyspace, key);
       }
@@ -573,6 +574,7 @@ const Counters& Engine::counters() const {
     }
   }
   s.unknown_counts.clear();
+  s.counters.pushed = s.order.pushed_count();
   return s.counters;
 }
 

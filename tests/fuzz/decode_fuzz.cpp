@@ -1,5 +1,5 @@
-// Any bytes handed to the decoder are an event or a dead letter. The first byte chooses how the source spells its events; what
-// decodes is packed, unpacked and shown again, so that these meet strange values, too.
+// Any bytes handed to the decoder are an event or a dead letter. The first byte chooses how the source spells its
+// events; what decodes is packed, unpacked and shown again, so that these meet strange values, too.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -17,7 +17,7 @@
 #include <map>
 #include <sstream>
 
-#include "replay/rules.h"
+#include "engine/rules.h"
 #include "tests/support/stream.h"
 
 namespace tocsin::tests {
@@ -153,7 +153,7 @@ std::vector<std::string> sorted_by_stream(std::vector<std::string> lines) {
 void check_case(const std::string& path) {
   CAPTURE(path);
   Case wanted = read_case(path);
-  const replay::Rules rules = replay::rules_of_text("case.risk", wanted.parts["rules"]);
+  const engine::Rules rules = engine::rules_of_text("case.risk", wanted.parts["rules"]);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
   const engine::EngineOptions options = options_of(wanted.parts["options"]);
   Stream stream(rules.ruleset, options);

@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/rules.h"
 #include "replay/json.h"
-#include "replay/rules.h"
 #include "state/memory_store.h"
 #include "tests/support/stream.h"
 
@@ -17,7 +17,7 @@ rule r on a { when v > 1 }
 )";
 
 struct World {
-  std::shared_ptr<const Ruleset> ruleset = replay::rules_of_text("t.risk", rules_text).ruleset;
+  std::shared_ptr<const Ruleset> ruleset = engine::rules_of_text("t.risk", rules_text).ruleset;
   event::MemorySource source{2};
   Intake intake = Intake::make(ruleset->schema, {event::SourceFormat{}}).take();
   Outbox out;
@@ -101,8 +101,8 @@ TEST_CASE("with a new schema positions stay and new types are known") {
   world.source.add(0, R"({"type":"b","id":"1","at":"2026-01-05T10:00:00Z"})");
   world.take_all();
   CHECK(world.intake.counts().dead_letter_count() == 1);
-  const replay::Rules more =
-      replay::rules_of_text("t.risk", std::string(rules_text) + "event b { key id : string  time at : time }\n");
+  const engine::Rules more =
+      engine::rules_of_text("t.risk", std::string(rules_text) + "event b { key id : string  time at : time }\n");
   REQUIRE(more.ok());
   REQUIRE(world.intake.adopt(more.ruleset->schema).ok());
   world.source.add(0, R"({"type":"b","id":"2","at":"2026-01-05T10:00:00Z","x":1})");

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <random>
 
+#include "engine/rules.h"
 #include "replay/json.h"
-#include "replay/rules.h"
 #include "state/memory_store.h"
 #include "tests/support/stream.h"
 #include "tests/support/temporary.h"
@@ -57,7 +57,7 @@ policy pay on payment {
 )";
 
 std::shared_ptr<const engine::Ruleset> ruleset() {
-  const Rules rules = rules_of_text("t.risk", rules_text);
+  const engine::Rules rules = engine::rules_of_text("t.risk", rules_text);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
   return rules.ruleset;
 }
@@ -209,7 +209,7 @@ rule quiet per user { sequence { a then no x for 10m } }
 
 TEST_CASE("the end of the input is not silence; --until lets time pass") {
   const tests::TemporaryDirectory directory;
-  const Rules rules = rules_of_text("t.risk", absence_text);
+  const engine::Rules rules = engine::rules_of_text("t.risk", absence_text);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
   std::ofstream(directory.path("e.ndjson")) << R"({"type":"a","id":"a1","at":"2026-01-05T10:00:00Z","user":"u1"})" << "\n"
                                             << R"({"type":"a","id":"a2","at":"2026-01-05T10:10:00Z","user":"u2"})" << "\n";
@@ -236,7 +236,7 @@ TEST_CASE("the end of the input is not silence; --until lets time pass") {
 
 TEST_CASE("several files are one stream in the order of time, each a partition by its place") {
   const tests::TemporaryDirectory directory;
-  const Rules rules = rules_of_text("t.risk", R"(
+  const engine::Rules rules = engine::rules_of_text("t.risk", R"(
 entity user
 event a { key id : string  time at : time  user : user }
 event b { key id : string  time at : time  user : user }

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "replay/rules.h"
+#include "engine/rules.h"
 
 namespace tocsin::replay {
 namespace {
@@ -20,7 +20,7 @@ sample first = a { user: "u1", v: 1 }
 )";
 
 TestReport run(const std::string& tests) {
-  const Rules rules = rules_of_text("t.risk", std::string(declarations) + tests);
+  const engine::Rules rules = engine::rules_of_text("t.risk", std::string(declarations) + tests);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
   Result<TestReport> report = run_tests(rules.loaded);
   REQUIRE(report.ok());
@@ -68,7 +68,7 @@ test "a list is empty unless given" {
 }
 
 TEST_CASE("what failed is said with its place and what happened instead") {
-  const Rules rules = rules_of_text("t.risk", std::string(declarations) + R"(test "wrong" {
+  const engine::Rules rules = engine::rules_of_text("t.risk", std::string(declarations) + R"(test "wrong" {
   at "2026-01-05T10:00:00Z"
   send first { v: 11 }
   expect rule pair
@@ -79,7 +79,7 @@ TEST_CASE("what failed is said with its place and what happened instead") {
   const Result<TestReport> report = run_tests(rules.loaded);
   REQUIRE(report.ok());
   const std::string text = to_text(report.value(), rules.loaded.sources);
-  CHECK(text.find("t.risk:15:3: failed: test \"wrong\": pair did not hit\n") != std::string::npos);
+  CHECK(text.find("t.risk:14:3: failed: test \"wrong\": pair did not hit\n") != std::string::npos);
   CHECK(text.find("rules that hit so far: big\n") != std::string::npos);
   CHECK(text.find("newest decision: block") != std::string::npos);
   CHECK(text.ends_with("4 rules, 1 tests, 1 failed\n"));
