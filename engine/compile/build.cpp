@@ -73,7 +73,6 @@ class Build {
 
   Result<std::shared_ptr<const Ruleset>> run() {
     out_->schema = book_.schema;
-    out_->schema.seal();
     out_->texts = book_.texts;
     out_->types.resize(book_.schema.events.size());
     add_predicates();

@@ -88,7 +88,7 @@ class RecordingCommit final : public engine::Commit {
   }
   [[nodiscard]] std::size_t count(const std::string& beginning) const {
     std::size_t n = 0;
-    for (const std::string& line : delivered) n += line.starts_with(beginning) ? 1 : 0;
+    for (const std::string& line : delivered) n += line.starts_with(beginning) ? 1U : 0U;
     return n;
   }
   std::vector<std::string> delivered;
