@@ -20,6 +20,9 @@ constexpr std::uint32_t shards_max = 256;
 constexpr std::size_t batch_max = 65'536;
 const char* const duration_hint = "a duration such as 250ms, 30s, 10m or 1h30m";
 
+/// A node that is not there must not be asked what it is: yaml-cpp would throw.
+bool is_map(const YAML::Node& node) { return node.IsDefined() && node.IsMap(); }
+
 /// Reads nodes, gathers mistakes. yaml-cpp throws on wrong conversions; nothing here asks it for one: scalars are taken
 /// as text.
 class Reader {
@@ -203,7 +206,7 @@ void read_format(Reader& reader, const YAML::Node& node, event::SourceFormat& fo
   if (!reader.keys(node, "source.format",
                    {"type field", "fixed type", "time", "truncate", "currency", "latitude", "longitude", "fields"}))
     return;
-  if (!node.IsMap()) return;
+  if (!is_map(node)) return;
   if (auto text = reader.text(node["type field"], "type field")) format.type_field = *text;
   if (auto text = reader.text(node["fixed type"], "fixed type")) format.fixed_type = *text;
   if (auto choice = reader.choice(node["time"], "time", time_formats))
@@ -238,7 +241,7 @@ void read_source(Reader& reader, const YAML::Node& node, Config::Source& source)
                     "dedupe for", "format", "kafka"})) {
     return;
   }
-  if (!node.IsMap()) {
+  if (!is_map(node)) {
     reader.problem(node, "`source` is missing: say where events come from (kind: kafka, files or stdin)");
     return;
   }
@@ -280,7 +283,7 @@ void read_source(Reader& reader, const YAML::Node& node, Config::Source& source)
 void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& source, Config::Sink& sink) {
   if (!reader.keys(node, "sink", {"kind", "brokers", "directory", "topics", "streams", "connect timeout", "kafka"}))
     return;
-  if (!node.IsMap()) {
+  if (!is_map(node)) {
     reader.problem(node, "`sink` is missing: say where alerts and decisions go (kind: kafka, files or stdout)");
     return;
   }
@@ -301,7 +304,7 @@ void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& sou
     reader.keys(topics, "sink.topics", stream_keys);
     for (std::size_t i = 0; i < stream_keys.size(); ++i) {
       const auto name =
-          topics.IsMap() ? reader.text(topics[stream_keys[i]], "sink.topics." + stream_keys[i]) : std::nullopt;
+          is_map(topics) ? reader.text(topics[stream_keys[i]], "sink.topics." + stream_keys[i]) : std::nullopt;
       if (!name || name->empty()) {
         reader.problem(topics.IsDefined() ? topics : node,
                        "`sink.topics." + stream_keys[i] + "` is missing: name a topic, or write off");
@@ -344,18 +347,18 @@ Config read(Reader& reader, const YAML::Node& root) {
   read_source(reader, root["source"], config.source);
   read_sink(reader, root["sink"], config.source, config.sink);
   const YAML::Node state = root["state"];
-  if (reader.keys(state, "state", {"directory"}) && state.IsMap()) {
+  if (reader.keys(state, "state", {"directory"}) && is_map(state)) {
     if (auto text = reader.text(state["directory"], "state.directory")) config.state_directory = reader.resolved(*text);
   }
   const YAML::Node checkpoint = root["checkpoint"];
-  if (reader.keys(checkpoint, "checkpoint", {"interval", "events"}) && checkpoint.IsMap()) {
+  if (reader.keys(checkpoint, "checkpoint", {"interval", "events"}) && is_map(checkpoint)) {
     reader.duration(checkpoint["interval"], "checkpoint.interval", config.checkpoint_interval,
                     Duration::milliseconds(10));
     reader.number(checkpoint["events"], "checkpoint.events", 1, std::numeric_limits<std::uint32_t>::max(),
                   [&](std::uint64_t n) { config.checkpoint_events = n; });
   }
   const YAML::Node engine = root["engine"];
-  if (reader.keys(engine, "engine", {"shards", "batch", "program bytes max"}) && engine.IsMap()) {
+  if (reader.keys(engine, "engine", {"shards", "batch", "program bytes max"}) && is_map(engine)) {
     reader.number(engine["shards"], "engine.shards", 1, shards_max,
                   [&](std::uint64_t n) { config.shards = static_cast<std::uint32_t>(n); });
     reader.number(engine["batch"], "engine.batch", 1, batch_max, [&](std::uint64_t n) { config.batch = n; });
@@ -384,7 +387,7 @@ Config read(Reader& reader, const YAML::Node& root) {
     } else {
       reader.problem(http, "`http` must be `off` or a mapping with `listen`");
     }
-  } else if (reader.keys(http, "http", {"listen"}) && http.IsMap()) {
+  } else if (reader.keys(http, "http", {"listen"}) && is_map(http)) {
     if (auto text = reader.text(http["listen"], "http.listen")) {
       const std::size_t colon = text->rfind(':');
       const std::string port = colon == std::string::npos ? "" : text->substr(colon + 1);
@@ -402,7 +405,7 @@ Config read(Reader& reader, const YAML::Node& root) {
     }
   }
   const YAML::Node log = root["log"];
-  if (reader.keys(log, "log", {"level", "format"}) && log.IsMap()) {
+  if (reader.keys(log, "log", {"level", "format"}) && is_map(log)) {
     if (auto choice = reader.choice(log["level"], "log.level", log_levels))
       config.log_level = static_cast<LogLevel>(*choice);
     if (auto choice = reader.choice(log["format"], "log.format", log_formats))

@@ -12,14 +12,17 @@ namespace tocsin::app {
 namespace {
 
 int explain_code(std::string wanted) {
-  std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(wanted.begin(), wanted.end(), wanted.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   for (const dsl::CodeEntry& entry : dsl::code_register()) {
     if (dsl::letter_of(entry.code) != wanted) continue;
     std::cout << wanted << ": " << entry.title << "\n";
     return exit_fine;
   }
-  std::cerr << "there is no message with the code " << wanted << "; to look at a stage of rule files say --stage. All codes:\n";
-  for (const dsl::CodeEntry& entry : dsl::code_register()) std::cerr << "  " << dsl::letter_of(entry.code) << "  " << entry.title << "\n";
+  std::cerr << "there is no message with the code " << wanted
+            << "; to look at a stage of rule files say --stage. All codes:\n";
+  for (const dsl::CodeEntry& entry : dsl::code_register())
+    std::cerr << "  " << dsl::letter_of(entry.code) << "  " << entry.title << "\n";
   return exit_wrong_use;
 }
 

@@ -1,6 +1,7 @@
 #include "app/http.h"
 
 #include <httplib.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <thread>
@@ -35,7 +36,11 @@ Result<std::unique_ptr<HttpPages>> HttpPages::listen(const std::string& address,
   http.new_task_queue = [] { return new httplib::ThreadPool(threads); };  // the library takes ownership
   http.set_payload_max_length(body_bytes_max);
   // One server per port: cpp-httplib would share it with another process by default.
-  http.set_socket_options([](socket_t) {});
+  // A port left a moment ago can be taken again, though.
+  http.set_socket_options([](socket_t socket) {
+    const int on = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
   http.Get("/livez", [&board](const httplib::Request&, httplib::Response& response) {
     const bool alive = board.since_alive() < stuck_after;
     response.status = alive ? ok : unavailable;

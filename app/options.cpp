@@ -28,7 +28,8 @@ struct ReplayTexts {
 };
 
 CLI::Validator validated(const char* what, bool (*good)(const std::string&)) {
-  return CLI::Validator([what, good](std::string& text) { return good(text) ? std::string() : text + " is not " + what; }, "");
+  return CLI::Validator(
+      [what, good](std::string& text) { return good(text) ? std::string() : text + " is not " + what; }, "");
 }
 bool is_time(const std::string& text) { return parse_timestamp(text).has_value(); }
 bool is_duration(const std::string& text) {
@@ -40,19 +41,25 @@ bool is_currency(const std::string& text) { return event::parse_currency(text).h
 
 void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts) {
   replay::ReplayOptions& replay = options.replay;
-  app.description("Runs the rules over recorded events. Writes hits, alerts, decisions and dead letters (.ndjson) and summary.json.\n"
-                  "The result does not depend on --shards and --batch, nor on a kill in the middle when --store is given.");
+  app.description(
+      "Runs the rules over recorded events. Writes hits, alerts, decisions and dead letters (.ndjson) and "
+      "summary.json.\n"
+      "The result does not depend on --shards and --batch, nor on a kill in the middle when --store is given.");
   app.add_option("--rules", options.rules, "rule files, or directories of *.risk")->required()->type_name("PATH");
-  app.add_option("--events", replay.events, "files of JSON lines (.ndjson, .jsonl, also .zst and .gz), directories of them, or -")
+  app.add_option("--events", replay.events,
+                 "files of JSON lines (.ndjson, .jsonl, also .zst and .gz), directories of them, or -")
       ->required()
       ->type_name("PATH");
-  app.add_option("--out", replay.out, "directory to write into: new, empty, or of an earlier replay")->required()->type_name("DIR");
+  app.add_option("--out", replay.out, "directory to write into: new, empty, or of an earlier replay")
+      ->required()
+      ->type_name("DIR");
   app.add_option("--until", texts.until, "at the end let time pass to here, so that absences are decided")
       ->type_name("TIME")
       ->check(validated("a time such as 2026-01-05T10:00:00Z", is_time));
-  app.add_option("--data-begins", texts.data_begins,
-                 "from when the events are complete: a time, or `complete`; default: the first event. Features that look back "
-                 "further are warming")
+  app.add_option(
+         "--data-begins", texts.data_begins,
+         "from when the events are complete: a time, or `complete`; default: the first event. Features that look back "
+         "further are warming")
       ->type_name("TIME")
       ->check(validated("a time such as 2026-01-05T10:00:00Z, nor `complete`", is_beginning));
   app.add_option("--lateness", texts.lateness, "how long an event may be overtaken by others; default 0s")
@@ -61,22 +68,28 @@ void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts
   app.add_option("--dedupe-for", texts.dedupe, "how long the key of an event is remembered; default 1h")
       ->type_name("DURATION")
       ->check(validated("a duration such as 1h", is_duration));
-  app.add_option("--type-field", replay.format.type_field, "JSON field that names the type of the event; default type")->type_name("NAME");
+  app.add_option("--type-field", replay.format.type_field, "JSON field that names the type of the event; default type")
+      ->type_name("NAME");
   app.add_option("--time-format", texts.time_format, "how times are written; default rfc3339")
       ->check(CLI::IsMember({"rfc3339", "epoch_s", "epoch_ms", "epoch_us"}));
   app.add_option("--currency", texts.currency, "of money written as a bare number; without it such money is refused")
       ->type_name("CUR")
       ->check(validated("a currency such as USD", is_currency));
-  app.add_option("--store", options.store, "directory for checkpoints: the same command goes on where a kill stopped it")
+  app.add_option("--store", options.store,
+                 "directory for checkpoints: the same command goes on where a kill stopped it")
       ->type_name("DIR");
   app.add_option("--checkpoint-every", replay.checkpoint_events, "events between two checkpoints; default 500000")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U));
-  app.add_option("--shards", replay.shards, "parts the keys are divided into; default 1")->type_name("N")->check(CLI::Range(1U, 1024U));
+  app.add_option("--shards", replay.shards, "parts the keys are divided into; default 1")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 1024U));
   app.add_option("--batch", replay.batch, "events evaluated together; default 512")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20U));
-  app.footer("Example:\n  tocsin replay --rules rules/ --events jan.ndjson.zst feb.ndjson.zst --out out/ --until 2026-03-01T00:00:00Z");
+  app.footer(
+      "Example:\n  tocsin replay --rules rules/ --events jan.ndjson.zst feb.ndjson.zst --out out/ --until "
+      "2026-03-01T00:00:00Z");
 }
 
 void finish(ReplayCommandOptions& options, const ReplayTexts& texts) {
@@ -133,7 +146,8 @@ Parsed parse_options(int argument_count, char** arguments) {
   run_app->add_option("--config", run.config, "the configuration, YAML; docs/operations.md tells every key")
       ->required()
       ->type_name("FILE");
-  run_app->add_flag("--print-config", run.print_config, "print the configuration with all defaults, secrets masked, and end");
+  run_app->add_flag("--print-config", run.print_config,
+                    "print the configuration with all defaults, secrets masked, and end");
 
   Parsed parsed;
   try {

@@ -24,12 +24,12 @@ struct TestOptions {
   std::vector<std::string> paths;
 };
 struct ExplainOptions {
-  std::string stage;               // empty: `subjects` is one diagnostic code
+  std::string stage;  // empty: `subjects` is one diagnostic code
   std::vector<std::string> subjects;
 };
 struct ReplayCommandOptions {
   std::vector<std::string> rules;
-  std::string store;               // directory; empty: none
+  std::string store;  // directory; empty: none
   replay::ReplayOptions replay;
 };
 struct RunOptions {

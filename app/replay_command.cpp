@@ -43,7 +43,8 @@ class ProgressLine {
     if (now - last_ < std::chrono::milliseconds(250)) return;
     last_ = now;
     const double seconds = elapsed(now);
-    std::string line = "\r\033[K" + shown(static_cast<double>(progress.records)) + " events, " + shown(rate(seconds)) + "/s";
+    std::string line =
+        "\r\033[K" + shown(static_cast<double>(progress.records)) + " events, " + shown(rate(seconds)) + "/s";
     const event::Progress& source = progress.source;
     if (source.bytes_total && *source.bytes_total > 0 && source.bytes_read > 0) {
       const double part = static_cast<double>(source.bytes_read) / static_cast<double>(*source.bytes_total);
@@ -64,7 +65,9 @@ class ProgressLine {
   using Clock = std::chrono::steady_clock;
   static constexpr std::uint64_t none = ~std::uint64_t{0};
 
-  [[nodiscard]] double elapsed(Clock::time_point now) const { return std::chrono::duration<double>(now - begin_).count(); }
+  [[nodiscard]] double elapsed(Clock::time_point now) const {
+    return std::chrono::duration<double>(now - begin_).count();
+  }
   [[nodiscard]] double rate(double seconds) const {
     if (seconds <= 0 || first_records_ == none) return 0;
     return static_cast<double>(records_ - first_records_) / seconds;

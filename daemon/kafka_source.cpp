@@ -33,16 +33,19 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaSourceOptions&
   source->client_ = client.take();
   source->brokers_ = options.kafka.brokers;
   for (const std::string& name : options.topics) {
-    Result<std::uint32_t> count = source->client_->partition_count(name);
-    if (!count) return count.error().while_doing("source");
     auto topic = std::make_unique<Topic>();
     topic->name = name;
+    // Before anybody else asks for the topic: librdkafka keeps the settings, and with them the pointer, of the first.
     rd_kafka_topic_conf_t* config = rd_kafka_topic_conf_new();
     rd_kafka_topic_conf_set_opaque(config, topic.get());
     topic->handle = rd_kafka_topic_new(source->client_->get(), name.c_str(), config);
     if (topic->handle == nullptr) return Error{ErrorKind::refused, "`" + name + "` is no name of a Kafka topic"};
-    for (std::uint32_t p = 0; p < count.value(); ++p) topic->numbers[static_cast<std::int32_t>(p)] = 0;
     source->topics_.push_back(std::move(topic));
+  }
+  for (const std::unique_ptr<Topic>& topic : source->topics_) {
+    Result<std::uint32_t> count = source->client_->partition_count(topic->name);
+    if (!count) return count.error().while_doing("source");
+    for (std::uint32_t p = 0; p < count.value(); ++p) topic->numbers[static_cast<std::int32_t>(p)] = 0;
   }
 
   // Numbers: first what the state directory knows, in its order, then what is new.

@@ -20,7 +20,8 @@ class Parser {
 
  private:
   void blank() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
   }
   bool next_is(char c) {
     blank();
@@ -49,7 +50,8 @@ class Parser {
     if (word("true") || word("false")) {
       out.kind = Json::Kind::boolean;
     } else {
-      while (at_ < text_.size() && std::string_view("+-.0123456789eE").find(text_[at_]) != std::string_view::npos) ++at_;
+      while (at_ < text_.size() && std::string_view("+-.0123456789eE").find(text_[at_]) != std::string_view::npos)
+        ++at_;
       if (at_ == begin) return false;
       out.kind = Json::Kind::number;
     }

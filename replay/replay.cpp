@@ -37,8 +37,9 @@ Status check_directory(const std::string& directory) {
       ours = ours || name == engine::FileCommit::file_name(static_cast<engine::OutStream>(i));
     }
     if (!ours) {
-      return Error{ErrorKind::refused, directory + " holds " + name +
-                                           ", which is not of an earlier replay; name an empty or new directory with --out"};
+      return Error{ErrorKind::refused,
+                   directory + " holds " + name +
+                       ", which is not of an earlier replay; name an empty or new directory with --out"};
     }
   }
   if (error) return Error{ErrorKind::refused, "cannot read the directory " + directory + ": " + error.message()};
@@ -71,8 +72,8 @@ std::string meaning_of(const ReplayOptions& options, const engine::Ruleset& rule
   text += "dedupe " + std::to_string(options.dedupe.us) + "\n";
   text += "data begins " + data_begins_text(options.data_begins, {}) + "\n";
   text += "format " + format.type_field + "/" + format.fixed_type + "/" +
-          std::to_string(static_cast<unsigned>(format.time_format)) + "/" + (format.truncate ? "truncate" : "refuse") + "/" +
-          (format.currency.code == 0 ? "" : to_text(format.currency)) + "/" + format.latitude_name + "/" +
+          std::to_string(static_cast<unsigned>(format.time_format)) + "/" + (format.truncate ? "truncate" : "refuse") +
+          "/" + (format.currency.code == 0 ? "" : to_text(format.currency)) + "/" + format.latitude_name + "/" +
           format.longitude_name + "\n";
   for (const event::Spelling& spelling : format.spellings) {
     text += "spelling " + spelling.event_type + "." + spelling.field + " " + spelling.json_name + "\n";
@@ -83,8 +84,8 @@ std::string meaning_of(const ReplayOptions& options, const engine::Ruleset& rule
 
 class Run {
  public:
-  Run(const ReplayOptions& options, std::shared_ptr<const engine::Ruleset> ruleset, std::unique_ptr<event::FileSource> source,
-      engine::Intake intake, std::unique_ptr<engine::FileCommit> commit)
+  Run(const ReplayOptions& options, std::shared_ptr<const engine::Ruleset> ruleset,
+      std::unique_ptr<event::FileSource> source, engine::Intake intake, std::unique_ptr<engine::FileCommit> commit)
       : options_(options),
         ruleset_(std::move(ruleset)),
         source_(std::move(source)),
@@ -139,8 +140,9 @@ Status Run::resume() {
   Result<std::optional<std::string>> stored = store.get(state::meta_record(options_record));
   if (!stored) return stored.error().while_doing("reading the store");
   if (stored.value() && *stored.value() != meaning) {
-    return Error{ErrorKind::refused,
-                 "the store was made by a replay with other rules, events or options; give the same ones, or another --store"};
+    return Error{
+        ErrorKind::refused,
+        "the store was made by a replay with other rules, events or options; give the same ones, or another --store"};
   }
   if (!stored.value()) {
     state::WriteSet writes;
@@ -205,7 +207,8 @@ Status Run::checkpoint() {
   engine_.capture(writes);
   intake_.capture(writes);
   writes.put(state::meta_record(totals_record), encode(totals()));
-  if (Status written = commit_->checkpoint(writes); !written) return written.error().while_doing("writing a checkpoint");
+  if (Status written = commit_->checkpoint(writes); !written)
+    return written.error().while_doing("writing a checkpoint");
   checkpointed_at_ = intake_.counts().records;
   return {};
 }
@@ -242,14 +245,16 @@ ReplaySummary Run::summary() const {
   summary.intake = intake_.counts();
   summary.counters = totals();
   summary.undecided = engine_.undecided();
-  std::sort(summary.undecided.begin(), summary.undecided.end(), [](const engine::Undecided& a, const engine::Undecided& b) {
-    return std::tie(a.deadline, a.rule, a.key) < std::tie(b.deadline, b.rule, b.key);
-  });
+  std::sort(summary.undecided.begin(), summary.undecided.end(),
+            [](const engine::Undecided& a, const engine::Undecided& b) {
+              return std::tie(a.deadline, a.rule, a.key) < std::tie(b.deadline, b.rule, b.key);
+            });
   summary.warming = engine_.warming();
   summary.data_begins = data_begins_text(options_.data_begins, summary.intake);
   summary.until = options_.until;
   summary.ruleset = ruleset_->digest_text;
-  for (const engine::RulePlan& rule : ruleset_->rules) summary.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
+  for (const engine::RulePlan& rule : ruleset_->rules)
+    summary.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
   summary.resumed_at = resumed_at_;
   return summary;
 }
@@ -268,7 +273,9 @@ Result<ReplaySummary> replay(const ReplayOptions& options, const std::shared_ptr
   Result<std::unique_ptr<event::FileSource>> source = event::FileSource::open(options.events);
   if (!source) return source.error();
   if (options.store != nullptr && !source.value()->seekable()) {
-    return Error{ErrorKind::refused, "the standard input cannot be read again after a kill; leave out --store, or put the events into a file"};
+    return Error{
+        ErrorKind::refused,
+        "the standard input cannot be read again after a kill; leave out --store, or put the events into a file"};
   }
   Result<engine::Intake> intake = engine::Intake::make(ruleset->schema, {options.format});
   if (!intake) return intake.error();

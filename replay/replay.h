@@ -28,16 +28,16 @@ struct ReplayProgress {
 };
 
 struct ReplayOptions {
-  std::vector<std::string> events;     // files and directories; "-" is the standard input
-  std::string out;                     // directory
+  std::vector<std::string> events;  // files and directories; "-" is the standard input
+  std::string out;                  // directory
   std::uint32_t shards = 1;
-  std::size_t batch = 512;             // items per step
-  std::optional<Timestamp> until;      // time moves on to here at the end
+  std::size_t batch = 512;         // items per step
+  std::optional<Timestamp> until;  // time moves on to here at the end
   engine::DataBegins data_begins;
-  Duration lateness;                   // of every file
+  Duration lateness;  // of every file
   Duration dedupe = Duration::hours(1);
   event::SourceFormat format;
-  state::Store* store = nullptr;       // if given: a checkpoint now and then, and going on from the last one
+  state::Store* store = nullptr;  // if given: a checkpoint now and then, and going on from the last one
   std::uint64_t checkpoint_events = 500'000;
   /// Called after every batch; false: stop here, without a checkpoint.
   std::function<bool(const ReplayProgress&)> progress;
@@ -50,9 +50,9 @@ struct ReplaySummary {
   std::vector<std::string> warming;
   std::string data_begins;
   std::optional<Timestamp> until;
-  std::string ruleset;                       // digest
+  std::string ruleset;                                     // digest
   std::vector<std::pair<std::string, std::string>> rules;  // name, revision; by name
-  std::uint64_t resumed_at = 0;              // records taken by earlier runs; not in the summary file
+  std::uint64_t resumed_at = 0;                            // records taken by earlier runs; not in the summary file
 };
 
 /// Writes hits, alerts, decisions and dead letters as .ndjson and summary.json into `out`. Refuses a directory that holds anything

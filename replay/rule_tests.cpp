@@ -163,7 +163,8 @@ class Runner {
         const auto at = outcome_.rules.find(name);
         if (at == outcome_.rules.end()) return name + " did not hit";
         if (s.number && at->second.events != *s.number) {
-          return "the newest hit of " + name + " has " + plural(at->second.events, "event") + ", not " + std::to_string(*s.number);
+          return "the newest hit of " + name + " has " + plural(at->second.events, "event") + ", not " +
+                 std::to_string(*s.number);
         }
         return std::nullopt;
       }
@@ -183,8 +184,8 @@ class Runner {
       case Kind::expect_alerts: {
         const std::uint64_t wanted = s.number.value_or(0);
         if (outcome_.alerts == wanted) return std::nullopt;
-        return "there " + std::string(outcome_.alerts == 1 ? "was " : "were ") + plural(outcome_.alerts, "alert") + ", not " +
-               std::to_string(wanted);
+        return "there " + std::string(outcome_.alerts == 1 ? "was " : "were ") + plural(outcome_.alerts, "alert") +
+               ", not " + std::to_string(wanted);
       }
     }
     return std::nullopt;
@@ -203,7 +204,8 @@ class Runner {
 std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
   const dsl::SourceFile::Place place = file.place_of(span.begin);
   const std::string number = std::to_string(place.line);
-  return std::string(number.size() < 5 ? 5 - number.size() : 0, ' ') + number + " | " + std::string(file.line(place.line)) + "\n";
+  return std::string(number.size() < 5 ? 5 - number.size() : 0, ' ') + number + " | " +
+         std::string(file.line(place.line)) + "\n";
 }
 
 }  // namespace
@@ -235,8 +237,8 @@ std::string to_text(const TestReport& report, const dsl::SourceSet& sources) {
   for (const TestFailure& failure : report.failures) {
     const dsl::SourceFile& file = sources[failure.span.file];
     const dsl::SourceFile::Place place = file.place_of(failure.span.begin);
-    text += file.path() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": failed: test \"" + failure.test +
-            "\": " + failure.happened + "\n";
+    text += file.path() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": failed: test \"" +
+            failure.test + "\": " + failure.happened + "\n";
     text += snippet(file, failure.span);
     for (const std::string& note : failure.notes) text += "      " + note + "\n";
     text += '\n';

@@ -13,7 +13,7 @@ namespace tocsin::replay {
 
 struct TestFailure {
   std::string test;
-  dsl::Span span;       // of the expectation
+  dsl::Span span;        // of the expectation
   std::string happened;  // "r06_guessed_password did not hit"
   std::vector<std::string> notes;
 };

@@ -154,13 +154,15 @@ std::string to_text(const ReplaySummary& summary) {
   std::string separator = " (";
   for (std::size_t i = 0; i < event::reason_count; ++i) {
     if (intake.dead_letters[i] == 0) continue;
-    out += separator + std::string(event::to_text(static_cast<event::Reason>(i))) + " " + std::to_string(intake.dead_letters[i]);
+    out += separator + std::string(event::to_text(static_cast<event::Reason>(i))) + " " +
+           std::to_string(intake.dead_letters[i]);
     separator = ", ";
   }
   if (separator == ", ") out += ")";
   out += '\n';
   if (intake.events > 0) {
-    out += "from " + to_text(intake.first_time) + " to " + to_text(intake.last_time) + "; data begins: " + summary.data_begins + "\n";
+    out += "from " + to_text(intake.first_time) + " to " + to_text(intake.last_time) +
+           "; data begins: " + summary.data_begins + "\n";
   }
   if (intake.unknown_fields > 0) out += plural(intake.unknown_fields, "value") + " of fields that no schema declares\n";
   out += plural(total(counters.hits_by_rule), "hit") + ", " + plural(total(counters.alerts_by_rule), "alert") + ", " +
@@ -168,18 +170,23 @@ std::string to_text(const ReplaySummary& summary) {
   std::size_t width = 0;
   for (const auto& [name, revision] : summary.rules) width = std::max(width, name.size());
   for (const auto& [name, revision] : summary.rules) {
-    out += "  " + name + std::string(width - name.size(), ' ') + "  " + plural(of(counters.hits_by_rule, name), "hit") + ", " +
-           plural(of(counters.alerts_by_rule, name), "alert");
-    if (const std::uint64_t folded = of(counters.folded_by_rule, name); folded > 0) out += ", " + std::to_string(folded) + " folded";
+    out += "  " + name + std::string(width - name.size(), ' ') + "  " + plural(of(counters.hits_by_rule, name), "hit") +
+           ", " + plural(of(counters.alerts_by_rule, name), "alert");
+    if (const std::uint64_t folded = of(counters.folded_by_rule, name); folded > 0)
+      out += ", " + std::to_string(folded) + " folded";
     out += '\n';
   }
-  for (const auto& [action, n] : counters.decisions_by_action) out += "  decided " + action + ": " + std::to_string(n) + "\n";
-  for (const auto& [name, n] : counters.excepted_by_rule) out += "  silenced by " + name + ": " + std::to_string(n) + "\n";
-  if (counters.truncated > 0) out += plural(counters.truncated, "hit") + " may have been changed by a bound (truncated)\n";
+  for (const auto& [action, n] : counters.decisions_by_action)
+    out += "  decided " + action + ": " + std::to_string(n) + "\n";
+  for (const auto& [name, n] : counters.excepted_by_rule)
+    out += "  silenced by " + name + ": " + std::to_string(n) + "\n";
+  if (counters.truncated > 0)
+    out += plural(counters.truncated, "hit") + " may have been changed by a bound (truncated)\n";
   if (!summary.undecided.empty()) {
     out += plural(summary.undecided.size(), "absence") + " undecided when the input ended (--until moves time on)\n";
   }
-  if (!summary.warming.empty()) out += plural(summary.warming.size(), "feature") + " still warming: the data begins within the window\n";
+  if (!summary.warming.empty())
+    out += plural(summary.warming.size(), "feature") + " still warming: the data begins within the window\n";
   return out;
 }
 

@@ -96,7 +96,8 @@ Result<Counters> decode_counters(std::string_view bytes) {
   const std::uint64_t samples = in.get_varint();
   for (std::uint64_t i = 0; i < samples && !in.failed(); ++i) counters.duplicate_samples.emplace_back(in.get_bytes());
   if (!known || in.failed() || !in.at_end()) {
-    return Error{ErrorKind::corrupt, "the counts of the replay in the store do not read; begin anew with an empty store"};
+    return Error{ErrorKind::corrupt,
+                 "the counts of the replay in the store do not read; begin anew with an empty store"};
   }
   return counters;
 }

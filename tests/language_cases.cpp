@@ -35,7 +35,9 @@ Timestamp moment(const std::string& text, Timestamp start) {
   return parse_timestamp(text).value_or(Timestamp{});
 }
 
-std::string scalar(const YAML::Node& node) { return node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string(); }
+std::string scalar(const YAML::Node& node) {
+  return node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string();
+}
 
 std::string quoted(const std::string& text) {
   std::string out;
@@ -45,7 +47,8 @@ std::string quoted(const std::string& text) {
 
 /// A field as an input line spells it, by its declared type.
 std::string json_of(const YAML::Node& node, const event::Type& type, Timestamp start) {
-  if (node.IsSequence() && node.size() == 2) return "{\"lat\":" + node[0].Scalar() + ",\"lon\":" + node[1].Scalar() + "}";
+  if (node.IsSequence() && node.size() == 2)
+    return "{\"lat\":" + node[0].Scalar() + ",\"lon\":" + node[1].Scalar() + "}";
   switch (type.kind) {
     case event::TypeKind::boolean:
     case event::TypeKind::integer:
@@ -100,7 +103,8 @@ class Case {
     std::string text;
     if (const YAML::Node uses = root_["uses"]) {
       const std::filesystem::path page = std::filesystem::path(path_).parent_path().parent_path();
-      for (const YAML::Node& file : uses.IsSequence() ? std::vector<YAML::Node>(uses.begin(), uses.end()) : std::vector{uses}) {
+      for (const YAML::Node& file :
+           uses.IsSequence() ? std::vector<YAML::Node>(uses.begin(), uses.end()) : std::vector{uses}) {
         text += tests::read_file((page / file.Scalar()).string());
       }
     }
@@ -108,7 +112,8 @@ class Case {
     const engine::Rules rules = engine::rules_of_text(path_ + ":rules", text);
     const bool refused_wanted = root_["expect"]["refused"] && root_["expect"]["refused"].as<bool>();
     if (!rules.ok()) {
-      if (only_not_built(rules.loaded.diagnostics)) return {Verdict::skipped, not_built_message(rules.loaded.diagnostics)};
+      if (only_not_built(rules.loaded.diagnostics))
+        return {Verdict::skipped, not_built_message(rules.loaded.diagnostics)};
       if (refused_wanted) return {Verdict::passed, ""};
       return {Verdict::failed, "the rules do not load:\n" + rules.messages()};
     }
@@ -130,7 +135,8 @@ class Case {
     for (const auto& list : root_["lists"]) {
       std::vector<std::string> entries;
       for (const YAML::Node& entry : list.second) entries.push_back(entry.Scalar());
-      if (!stream.give(list.first.Scalar(), entries)) return {Verdict::failed, "the list " + list.first.Scalar() + " cannot be given"};
+      if (!stream.give(list.first.Scalar(), entries))
+        return {Verdict::failed, "the list " + list.first.Scalar() + " cannot be given"};
     }
     for (const YAML::Node& event : root_["events"]) {
       if (event["advance"]) {
@@ -142,7 +148,8 @@ class Case {
     stream.end();
     const tests::Output& output = stream.output();
     compare("hits", expected_hits(), got_hits(output));
-    if (const YAML::Node wanted = root_["expect"]["alerts"]) compare("alerts", expected_alerts(wanted), got_alerts(output, wanted));
+    if (const YAML::Node wanted = root_["expect"]["alerts"])
+      compare("alerts", expected_alerts(wanted), got_alerts(output, wanted));
     if (const YAML::Node wanted = root_["expect"]["decisions"]) {
       compare("decisions", expected_decisions(wanted), got_decisions(output, wanted));
     }
@@ -227,7 +234,8 @@ class Case {
       std::vector<std::pair<std::string, std::vector<std::string>>> steps;
       for (const Json& bound : hit["events"].items) {
         const std::string& alias = bound["alias"].text;
-        const auto at = std::find_if(steps.begin(), steps.end(), [&alias](const auto& step) { return step.first == alias; });
+        const auto at =
+            std::find_if(steps.begin(), steps.end(), [&alias](const auto& step) { return step.first == alias; });
         if (at == steps.end()) {
           steps.push_back({alias, {name_of(bound)}});
         } else {
@@ -236,7 +244,8 @@ class Case {
       }
       line += " {" + events_text(steps) + "}";
       if (like["key"]) {
-        for (const auto& part : like["key"]) line += " " + part.first.Scalar() + "=" + plain(hit["key"][part.first.Scalar()]);
+        for (const auto& part : like["key"])
+          line += " " + part.first.Scalar() + "=" + plain(hit["key"][part.first.Scalar()]);
       }
       if (like["decide"]) line += " decide " + plain(hit["action"]);
       if (like["score"]) line += " score " + plain(hit["score"]);
@@ -250,7 +259,8 @@ class Case {
   std::vector<Line> expected_alerts(const YAML::Node& wanted) const {
     std::vector<Line> lines;
     for (const YAML::Node& alert : wanted) {
-      Line line = scalar(alert["rule"]) + " @" + to_text(moment(scalar(alert["at"]), start_)) + " " + scalar(alert["state"]);
+      Line line =
+          scalar(alert["rule"]) + " @" + to_text(moment(scalar(alert["at"]), start_)) + " " + scalar(alert["state"]);
       for (const YAML::Node& part : alert["key"]) line += " " + part.Scalar();
       line += " folded " + (alert["folded"] ? alert["folded"].Scalar() : "0");
       lines.push_back(line);
@@ -359,7 +369,9 @@ int main(int argument_count, char** arguments) {
   if (files.empty()) {
     files = default_cases();
     if (files.empty()) {
-      std::printf("skipped: the cases of the language are not here; set TOCSIN_SHARED to the directory that holds language/cases\n");
+      std::printf(
+          "skipped: the cases of the language are not here; set TOCSIN_SHARED to the directory that holds "
+          "language/cases\n");
       std::printf("0 passed, 0 failed, 1 skipped\n");
       return 0;
     }

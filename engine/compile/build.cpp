@@ -505,7 +505,7 @@ class Build {
       built.cap = policy.cap;
       for (const dsl::PolicyLine& line : policy.lines) {
         std::string text(event::to_text(line.action));
-        text += line.when ? " when " + dsl::meaning(*line.when, book_) : " otherwise";
+        text += line.when ? " when " + as_written(*line.when) : " otherwise";
         built.lines.push_back({line.action, !line.when.has_value(), std::move(text)});
       }
       if (policy.limit) built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
@@ -529,6 +529,24 @@ class Build {
       out_->policies.push_back(alerts::default_policy(book_.schema.events[type].name));
       out_->types[type].policies.push_back(std::move(use));
     }
+  }
+
+  /// The words of the rule file, on one line; the meaning when the text is not at hand.
+  std::string as_written(const Expr& expr) const {
+    if (expr.span.file >= out_->files.size() || expr.span.end > out_->files[expr.span.file].text.size() ||
+        expr.span.begin >= expr.span.end) {
+      return dsl::meaning(expr, book_);
+    }
+    std::string text;
+    for (const char c : out_->files[expr.span.file].text.substr(expr.span.begin, expr.span.end - expr.span.begin)) {
+      const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+      if (!space) {
+        text += c;
+      } else if (!text.empty() && text.back() != ' ') {
+        text += ' ';
+      }
+    }
+    return text;
   }
 
   void build_lists() {

@@ -423,6 +423,13 @@ std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId 
     return std::nullopt;
   }
   if (node.op == NodeOp::let) return first_missing_field(codes, context.lets[node.a], context);
+  if (node.op == NodeOp::money_as && context.subject != nullptr) {
+    // An amount of a currency that has no rate is there, and unknown all the same.
+    const Node& amount = codes.nodes[codes.children[node.first_child]];
+    if (amount.op == NodeOp::field && !amount.flag && context.subject->values[amount.a].currency != node.currency) {
+      return static_cast<event::FieldIndex>(amount.a);
+    }
+  }
   for (std::uint32_t i = 0; i < node.child_count; ++i) {
     if (const auto field = first_missing_field(codes, codes.children[node.first_child + i], context)) return field;
   }

@@ -37,7 +37,8 @@ Result<std::optional<Lengths>> stored_lengths(const state::Store& store) {
   const bool known = in.get_u8() == record_version;
   for (std::uint64_t& length : lengths) length = in.get_varint();
   if (!known || in.failed() || !in.at_end()) {
-    return Error{ErrorKind::corrupt, "the lengths of the output files in the store do not read; restore the directory from a copy"};
+    return Error{ErrorKind::corrupt,
+                 "the lengths of the output files in the store do not read; restore the directory from a copy"};
   }
   return std::optional<Lengths>{lengths};
 }
@@ -48,7 +49,8 @@ std::string FileCommit::file_name(OutStream stream) {
   return std::string(out_stream_names[static_cast<std::size_t>(stream)]) + ".ndjson";
 }
 
-Result<std::unique_ptr<FileCommit>> FileCommit::open(const std::string& directory, state::Store* store, Existing existing) {
+Result<std::unique_ptr<FileCommit>> FileCommit::open(const std::string& directory, state::Store* store,
+                                                     Existing existing) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) {
@@ -72,13 +74,16 @@ Result<std::unique_ptr<FileCommit>> FileCommit::open(const std::string& director
     const std::uint64_t size = static_cast<std::uint64_t>(end);
     file.length = known ? (*known)[i] : 0;
     if (size < file.length) {
-      return Error{ErrorKind::corrupt, file.path + " holds " + std::to_string(size) + " bytes, but the checkpoint was made when it held " +
-                                           std::to_string(file.length) +
-                                           ": it was changed by somebody else; put it back, or begin anew with an empty state directory"};
+      return Error{ErrorKind::corrupt,
+                   file.path + " holds " + std::to_string(size) + " bytes, but the checkpoint was made when it held " +
+                       std::to_string(file.length) +
+                       ": it was changed by somebody else; put it back, or begin anew with an empty state directory"};
     }
     if (!known && size > 0 && existing == Existing::refuse) {
-      return Error{ErrorKind::refused, file.path + " already holds something that the state directory knows nothing of; move it away, or "
-                                                   "name another output directory"};
+      return Error{ErrorKind::refused,
+                   file.path +
+                       " already holds something that the state directory knows nothing of; move it away, or "
+                       "name another output directory"};
     }
     const ::off_t length = static_cast<::off_t>(file.length);
     if (::ftruncate(file.descriptor, length) != 0) return failed("cannot cut", file.path, errno);

@@ -172,7 +172,8 @@ Result<bool> Intake::restore(const state::Store& store) {
   if (!stored) return stored.error().while_doing("reading the source positions");
   if (!stored.value()) return false;
   ByteReader in(*stored.value());
-  const Error unreadable{ErrorKind::corrupt, "the source positions in the store do not read; restore the directory from a copy"};
+  const Error unreadable{ErrorKind::corrupt,
+                         "the source positions in the store do not read; restore the directory from a copy"};
   if (in.get_u8() != record_version) return unreadable;
   const std::uint64_t partition_count = in.get_varint();
   if (in.failed() || partition_count > partitions_max) return unreadable;

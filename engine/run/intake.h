@@ -30,7 +30,7 @@ struct IntakeCounts {
   std::uint64_t events = 0;
   std::array<std::uint64_t, event::reason_count> dead_letters{};  // by event::Reason
   std::uint64_t unknown_fields = 0;                               // fields in the input that no schema declares
-  Timestamp first_time = Timestamp::max();                        // smallest and largest event time; no event: max and min
+  Timestamp first_time = Timestamp::max();  // smallest and largest event time; no event: max and min
   Timestamp last_time = Timestamp::min();
 
   [[nodiscard]] std::uint64_t dead_letter_count() const {

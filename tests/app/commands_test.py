@@ -14,11 +14,12 @@ rule big on a { when v > 10  decide review  because "{v}" }
 policy p on a { score sum  review when any rule decides review  allow otherwise }
 test "eleven is big" { at "2026-01-05T10:00:00Z"  send a { user: "u", v: 11 }  expect rule big  expect decision review }
 """
+SEQUENCE = GOOD + "rule twice per user { sequence within 1h { exactly 2 a as g } }\n"
 FAILING = GOOD + 'test "ten is big" { at "2026-01-05T10:00:00Z"  send a { user: "u", v: 10 }  expect rule big }\n'
 WRONG = GOOD.replace("v > 10", "vv > 10")
 EVENTS = """{"type":"a","id":"1","at":"2026-01-05T10:00:00Z","user":"u","v":11}
 {"type":"a","id":"2","at":"2026-01-05T10:00:01Z","user":"u","v":1}
-not json
+{broken
 """
 
 
@@ -54,6 +55,7 @@ def main():
             return full
 
         good, failing = path("good.risk", GOOD), path("failing.risk", FAILING)
+        path("sequence.risk", SEQUENCE)
         wrong, events = path("wrong.risk", WRONG), path("events.ndjson", EVENTS)
         absent, out = path("absent.risk"), path("out")
 
@@ -79,7 +81,7 @@ def main():
         suite.run("explain: codes are read in any case", 0, "explain", "e0203", out="E0203: ")
         suite.run("explain: an unknown code", 2, "explain", "E9999", err="E0203")
         for stage in ("ast", "rulebook", "plan", "program", "ruleset"):
-            said = suite.run(f"explain --stage {stage}", 0, "explain", "--stage", stage, good)
+            said = suite.run(f"explain --stage {stage}", 0, "explain", "--stage", stage, path("sequence.risk"))
             suite.check(f"explain --stage {stage} prints something", said.strip() != "")
         suite.run("explain: an unknown stage", 2, "explain", "--stage", "soup", good, err="soup")
 

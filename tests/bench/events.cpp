@@ -8,8 +8,8 @@ namespace tocsin::bench {
 
 namespace {
 
-constexpr std::array<std::string_view, 16> countries = {"AT", "BE", "BR", "CH", "CN", "DE", "DK", "ES",
-                                                        "FR", "GB", "IN", "IT", "JP", "NL", "PL", "US"};
+constexpr std::array<std::string_view, 16> countries = {"au", "be", "br", "ch", "cn", "de", "dk", "es",
+                                                        "fr", "gb", "hu", "jp", "nl", "pl", "se", "us"};
 // Ten of about equal length, one event in ten each: the steps of the sequences ask for them.
 constexpr std::array<std::string_view, 10> channels = {"web", "app", "pos", "atm", "phone", "mail", "api", "kiosk", "agent", "branch"};
 constexpr std::array<std::string_view, 4> results = {"approved", "declined", "reviewed", "reversed"};
@@ -40,7 +40,7 @@ event payment {
   device   : device
   ip       : ip
   merchant : string
-  country  : enum(AT, BE, BR, CH, CN, DE, DK, ES, FR, GB, IN, IT, JP, NL, PL, US)
+  country  : enum(au, be, br, ch, cn, de, dk, es, fr, gb, hu, jp, nl, pl, se, us)
   channel  : enum(web, app, pos, atm, phone, mail, api, kiosk, agent, branch)
   result   : enum(approved, declined, reviewed, reversed)
   amount   : money<USD>

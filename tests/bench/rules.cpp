@@ -39,7 +39,7 @@ std::string rare_condition(Random& random) {
 }
 
 std::string common_condition(std::uint64_t field, Random& random) {
-  constexpr std::array<const char*, 8> country = {"AT", "BR", "CN", "DE", "FR", "IN", "NL", "US"};
+  constexpr std::array<const char*, 8> country = {"au", "br", "cn", "de", "fr", "hu", "nl", "us"};
   constexpr std::array<const char*, 5> channel = {"web", "app", "phone", "api", "branch"};
   switch (field) {
     case 0: return std::string(random.below(2) == 0 ? "country == " : "country != ") + country[random.below(country.size())];

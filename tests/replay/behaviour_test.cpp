@@ -48,7 +48,8 @@ Case read_case(const std::string& path) {
 
 std::string pairs(const Json& object) {
   std::string text;
-  for (const auto& [name, value] : object.members) text += " " + name + "=" + (value.kind == Json::Kind::null ? "missing" : value.text);
+  for (const auto& [name, value] : object.members)
+    text += " " + name + "=" + (value.kind == Json::Kind::null ? "missing" : value.text);
   return text;
 }
 
@@ -88,8 +89,9 @@ std::string alerts_text(const Output& output) {
 std::string decisions_text(const Output& output) {
   std::string text;
   for (const Json& decision : output.decisions) {
-    text += decision["event"]["type"].text + ":" + decision["event"]["id"].text + " " + decision["action"].text + " line " +
-            decision["line"].text + " score " + decision["score"].text + ": " + decision["reason"].text + "\n";
+    text += decision["event"]["type"].text + ":" + decision["event"]["id"].text + " " + decision["action"].text +
+            " line " + decision["line"].text + " score " + decision["score"].text + ": " + decision["reason"].text +
+            "\n";
   }
   return text;
 }
@@ -103,7 +105,8 @@ std::string counts_text(Stream& stream) {
   add("late", counters.late);
   add("duplicates", counters.duplicates);
   for (std::size_t i = 0; i < event::reason_count; ++i) {
-    add("dead letter " + std::string(event::to_text(static_cast<event::Reason>(i))), stream.intake().counts().dead_letters[i]);
+    add("dead letter " + std::string(event::to_text(static_cast<event::Reason>(i))),
+        stream.intake().counts().dead_letters[i]);
   }
   for (const auto& [name, n] : counters.excepted_by_rule) add("excepted " + name, n);
   for (const auto& [name, n] : counters.unknown_by_rule_and_field) add("unknown " + name.first + " " + name.second, n);

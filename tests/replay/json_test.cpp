@@ -7,7 +7,8 @@
 namespace tocsin::replay {
 
 TEST_CASE("a record becomes a tree, numbers as written") {
-  const std::optional<Json> json = parse_json(R"({"a":[1,-2.50,"x"],"b":{"c":true,"d":null}, "e" : "\u00e9\ud83d\ude00\n\"" })");
+  const std::optional<Json> json =
+      parse_json(R"({"a":[1,-2.50,"x"],"b":{"c":true,"d":null}, "e" : "\u00e9\ud83d\ude00\n\"" })");
   REQUIRE(json.has_value());
   CHECK((*json)["a"].items.size() == 3);
   CHECK((*json)["a"].items[1].text == "-2.50");

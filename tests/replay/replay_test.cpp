@@ -79,10 +79,12 @@ std::vector<std::string> lines_of(std::uint64_t seed, std::size_t count) {
       case 1:
       case 2:
       case 3:
-        lines.push_back(R"({"type":"payment","id":")" + id + common + device + ",\"amount\":" + std::to_string(below(100)) + "." +
-                        std::to_string(10 + below(90)) + "}");
+        lines.push_back(R"({"type":"payment","id":")" + id + common + device +
+                        ",\"amount\":" + std::to_string(below(100)) + "." + std::to_string(10 + below(90)) + "}");
         break;
-      default: lines.push_back(R"({"type":"login","id":")" + id + common + device + ",\"ok\":" + (below(3) == 0 ? "true" : "false") + "}");
+      default:
+        lines.push_back(R"({"type":"login","id":")" + id + common + device +
+                        ",\"ok\":" + (below(3) == 0 ? "true" : "false") + "}");
     }
     if (below(60) == 0) lines.push_back("{\"type\":\"login\",");
   }
@@ -211,8 +213,10 @@ TEST_CASE("the end of the input is not silence; --until lets time pass") {
   const tests::TemporaryDirectory directory;
   const engine::Rules rules = engine::rules_of_text("t.risk", absence_text);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
-  std::ofstream(directory.path("e.ndjson")) << R"({"type":"a","id":"a1","at":"2026-01-05T10:00:00Z","user":"u1"})" << "\n"
-                                            << R"({"type":"a","id":"a2","at":"2026-01-05T10:10:00Z","user":"u2"})" << "\n";
+  std::ofstream(directory.path("e.ndjson")) << R"({"type":"a","id":"a1","at":"2026-01-05T10:00:00Z","user":"u1"})"
+                                            << "\n"
+                                            << R"({"type":"a","id":"a2","at":"2026-01-05T10:10:00Z","user":"u2"})"
+                                            << "\n";
   ReplayOptions options;
   options.events = {directory.path("e.ndjson")};
   options.out = directory.path("out");
@@ -243,10 +247,14 @@ event b { key id : string  time at : time  user : user }
 rule r per user { sequence within 1h { a then b } }
 )");
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
-  std::ofstream(directory.path("1.ndjson")) << R"({"type":"b","id":"b1","at":"2026-01-05T10:05:00Z","user":"u1"})" << "\n"
-                                            << R"({"type":"b","id":"b2","at":"2026-01-05T12:00:00Z","user":"u2"})" << "\n";
-  std::ofstream(directory.path("2.ndjson")) << R"({"type":"a","id":"a1","at":"2026-01-05T10:00:00Z","user":"u1"})" << "\n"
-                                            << R"({"type":"a","id":"a2","at":"2026-01-05T11:30:00Z","user":"u2"})" << "\n";
+  std::ofstream(directory.path("1.ndjson")) << R"({"type":"b","id":"b1","at":"2026-01-05T10:05:00Z","user":"u1"})"
+                                            << "\n"
+                                            << R"({"type":"b","id":"b2","at":"2026-01-05T12:00:00Z","user":"u2"})"
+                                            << "\n";
+  std::ofstream(directory.path("2.ndjson")) << R"({"type":"a","id":"a1","at":"2026-01-05T10:00:00Z","user":"u1"})"
+                                            << "\n"
+                                            << R"({"type":"a","id":"a2","at":"2026-01-05T11:30:00Z","user":"u2"})"
+                                            << "\n";
   ReplayOptions options;
   options.events = {directory.path("1.ndjson"), directory.path("2.ndjson")};
   options.out = directory.path("out");

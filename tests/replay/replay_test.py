@@ -46,20 +46,22 @@ def replay(tocsin, events, out, *more):
     return [tocsin, "replay", "--rules", RULES, "--events", events, "--out", out, *more]
 
 
-def check_kills(suite, tocsin, events, directory, whole):
-    """Killed at random moments, started again, until it comes to its end."""
+def check_kills(suite, tocsin, events, directory, whole, seconds):
+    """Killed at random moments of the `seconds` that one go takes, started again, until it comes to its end."""
     out, store = os.path.join(directory, "killed"), os.path.join(directory, "store")
     chance = random.Random(SEED)
     command = replay(tocsin, events, out, "--store", store, "--checkpoint-every", "3000", "--batch", "64")
     kills = 0
     while kills < KILLS:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            time.sleep(chance.uniform(0.03, 0.5))
+            time.sleep(chance.uniform(0.1, 0.6) * seconds)
             if process.poll() is not None:
                 break
             process.send_signal(signal.SIGKILL)
             process.communicate()
             kills += 1
+    print(f"killed {kills} times, seed {SEED}")
+    suite.check("there was something to kill", kills > 0)
     code, said = run(*command)
     suite.check(f"after {kills} kills (seed {SEED}) the replay comes to its end", code == 0, said)
     differs = same(whole, out)
@@ -79,7 +81,9 @@ def main():
         suite.check("the generator makes a stream", code == 0, said)
         events = os.path.join(directory, "events.ndjson")
         whole = os.path.join(directory, "whole")
+        began = time.monotonic()
         code, said = run(*replay(options.tocsin, events, whole))
+        seconds = time.monotonic() - began
         suite.check("replay ends with exit code 0", code == 0, said)
         suite.check("there is something to compare", os.path.getsize(os.path.join(whole, "alerts.ndjson")) > 0)
         for shards, batch in (("7", "512"), ("1", "1"), ("7", "1")):
@@ -88,7 +92,7 @@ def main():
             suite.check(f"--shards {shards} --batch {batch} ends with exit code 0", code == 0, said)
             differs = same(whole, out)
             suite.check(f"--shards {shards} --batch {batch}: the same bytes", differs == "", differs)
-        check_kills(suite, options.tocsin, events, directory, whole)
+        check_kills(suite, options.tocsin, events, directory, whole, seconds)
     print(f"{suite.passed} passed, {suite.failed} failed")
     return 0 if suite.failed == 0 else 1
 

@@ -86,8 +86,9 @@ TEST_CASE("what failed is said with its place and what happened instead") {
 }
 
 TEST_CASE("each expectation can fail") {
-  const char* wrong[] = {"expect no rule big",         "expect rule big with 2 events", "expect decision allow",
-                         "expect alerts 0",            "expect rule quiet",             "expect alerts 2"};
+  const char* wrong[] = {"expect no rule big",    "expect rule big with 2 events",
+                         "expect decision allow", "expect alerts 0",
+                         "expect rule quiet",     "expect alerts 2"};
   for (const char* expectation : wrong) {
     CAPTURE(expectation);
     const TestReport report =

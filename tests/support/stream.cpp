@@ -61,9 +61,7 @@ bool Stream::give(const std::string& name, const std::vector<std::string>& entri
           break;
         }
         case event::TypeKind::text:
-        case event::TypeKind::entity:
-          item.values.push_back(event::Value::of_text(texts_.emplace_back(entry)));
-          break;
+        case event::TypeKind::entity: item.values.push_back(event::Value::of_text(texts_.emplace_back(entry))); break;
         case event::TypeKind::integer:
         case event::TypeKind::decimal: {
           const std::optional<Decimal> number = parse_decimal(entry);
@@ -97,7 +95,8 @@ void Stream::flush() {
   lines_.clear();
   for (engine::OutRecord& record : out.records) {
     replay::Json json = *replay::parse_json(record.bytes);
-    output_.lines.push_back(std::string(engine::out_stream_names[static_cast<std::size_t>(record.stream)]) + " " + record.bytes);
+    output_.lines.push_back(std::string(engine::out_stream_names[static_cast<std::size_t>(record.stream)]) + " " +
+                            record.bytes);
     switch (record.stream) {
       case engine::OutStream::hits: output_.hits.push_back(std::move(json)); break;
       case engine::OutStream::alerts: output_.alerts.push_back(std::move(json)); break;

@@ -21,7 +21,8 @@ struct Output {
 
 class Stream {
  public:
-  Stream(std::shared_ptr<const engine::Ruleset> ruleset, engine::EngineOptions options = complete(), std::size_t batch = 1);
+  Stream(std::shared_ptr<const engine::Ruleset> ruleset, engine::EngineOptions options = complete(),
+         std::size_t batch = 1);
 
   /// Lateness 0, one shard, and a history that counts as complete.
   static engine::EngineOptions complete();
