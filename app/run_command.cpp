@@ -224,7 +224,8 @@ int run_command(const std::string& config_path, bool print_only) {
     say(Level::error, "stopped", "the rules have errors and nothing runs yet; `tocsin check` shows the same messages");
     return exit_findings;
   }
-  if (!rules.messages.empty() && rules.ruleset) say(Level::warning, "rules", rules.messages);
+  if (!rules.messages.empty() && rules.ruleset)
+    say(Level::warning, "rules", "the rule files have warnings:\n" + rules.messages);
 
   const std::vector<daemon::FeedPartition> known =
       stored.value() ? stored.value()->partitions : std::vector<daemon::FeedPartition>{};

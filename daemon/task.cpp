@@ -346,7 +346,7 @@ Status Task::adopt(RulesLoaded rules) {
     reload_failed(rules.messages);
     return {};
   }
-  if (!rules.messages.empty()) say(Level::warning, "rules", rules.messages);
+  if (!rules.messages.empty()) say(Level::warning, "rules", "the rule files have warnings:\n" + rules.messages);
   if (same_rules(*rules.ruleset, *engine_->ruleset())) {
     ++numbers_.reload.ok;
     numbers_.reload.last_error.clear();

@@ -29,7 +29,7 @@ std::string and_joined(const std::vector<std::string>& names) {
 }
 
 std::string number_word(std::size_t n) {
-  static constexpr std::string_view words[] = {"no",  "one", "two",   "three", "four", "five",
+  static constexpr std::string_view words[] = {"no",  "one",   "two",   "three", "four", "five",
                                                "six", "seven", "eight", "nine",  "ten"};
   return n < std::size(words) ? std::string(words[n]) : std::to_string(n);
 }
@@ -116,7 +116,8 @@ std::optional<Duration> Checker::positive_duration(const ast::Text& text, Code c
   // Longer than this nobody keeps events, and far from the ends of time no sum of moments overflows.
   constexpr Duration longest = Duration::days(3660);
   if (!duration || duration->us <= 0) {
-    error(code, text.span, what + " must be longer than nothing").hints.push_back("write for example `10m`, `24h` or `7d`");
+    error(code, text.span, what + " must be longer than nothing")
+        .hints.push_back("write for example `10m`, `24h` or `7d`");
     return std::nullopt;
   }
   if (*duration > longest) {

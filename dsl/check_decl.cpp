@@ -12,8 +12,8 @@ constexpr std::size_t events_max = 10'000;
 constexpr std::size_t fields_max = 2'000;
 constexpr std::size_t enum_values_max = 255;
 
-constexpr std::string_view type_names[] = {"string", "bool", "int", "decimal", "enum", "time", "duration",
-                                           "ip",     "geo",  "money", "cidr",  "set",  "text"};
+constexpr std::string_view type_names[] = {"string", "bool", "int",   "decimal", "enum", "time", "duration",
+                                           "ip",     "geo",  "money", "cidr",    "set",  "text"};
 
 std::size_t node_count(const Expr& e) {
   std::size_t n = 1;
@@ -76,10 +76,12 @@ std::string_view kind_words(NameKind kind) {
 void Checker::declare(NameKind kind, const ast::Name& name, std::size_t index) {
   const auto [at, fresh] = names_.try_emplace(name.text, NameEntry{kind, name.span, index});
   if (fresh) return;
-  Diagnostic& d = error(Code::duplicate_name, name.span,
-                        quoted(name.text) + " is declared twice: it is already " + std::string(kind_words(at->second.kind)));
+  Diagnostic& d =
+      error(Code::duplicate_name, name.span,
+            quoted(name.text) + " is declared twice: it is already " + std::string(kind_words(at->second.kind)));
   d.labels.push_back({at->second.span, "first here"});
-  d.hints.push_back("all entities, events, streams, features, params, rules, policies and samples share one set of names");
+  d.hints.push_back(
+      "all entities, events, streams, features, params, rules, policies and samples share one set of names");
 }
 
 const NameEntry* Checker::find_name(std::string_view name) const {
@@ -102,10 +104,12 @@ void Checker::collect() {
       switch (decl.kind) {
         case Kind::entity:
           for (const ast::Name& name : decl.entity->names) {
-            const bool is_type = std::find(std::begin(type_names), std::end(type_names), name.text) != std::end(type_names);
+            const bool is_type =
+                std::find(std::begin(type_names), std::end(type_names), name.text) != std::end(type_names);
             // An address is a value and a kind of key at once; the other types are not keys.
             if (is_type && name.text != "ip") {
-              error(Code::duplicate_name, name.span, quoted(name.text) + " is a type of values and cannot be an entity");
+              error(Code::duplicate_name, name.span,
+                    quoted(name.text) + " is a type of values and cannot be an entity");
               continue;
             }
             if (find_name(name.text) == nullptr) book_.schema.entities.push_back(name.text);
@@ -115,7 +119,8 @@ void Checker::collect() {
         case Kind::event: declare(NameKind::event, decl.event->name, 0); break;
         case Kind::table:
           declare(NameKind::table, decl.table->name, 0);
-          not_built(decl.table->name.span, "`table`", "tables come later; what a rule needs can be a field of the event for now");
+          not_built(decl.table->name.span, "`table`",
+                    "tables come later; what a rule needs can be a field of the event for now");
           break;
         case Kind::param:
           declare(NameKind::param, decl.param->name, params_.size());
@@ -123,7 +128,8 @@ void Checker::collect() {
           break;
         case Kind::switch_:
           declare(NameKind::switch_, decl.switch_->name, 0);
-          not_built(decl.switch_->name.span, "`switch`", "switches come later; `mode shadow` takes a rule out of decisions");
+          not_built(decl.switch_->name.span, "`switch`",
+                    "switches come later; `mode shadow` takes a rule out of decisions");
           break;
         case Kind::stream:
           declare(NameKind::stream, decl.stream->name, streams_.size());
@@ -186,7 +192,8 @@ std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list)
     return std::nullopt;
   }
   if (name == "set") {
-    error(Code::not_built, ref.span, "a field that is a set is not built yet").hints.push_back("`set<…>` stands in `list @name : set<…>`");
+    error(Code::not_built, ref.span, "a field that is a set is not built yet")
+        .hints.push_back("`set<…>` stands in `list @name : set<…>`");
     return std::nullopt;
   }
   if (name == "money") {
@@ -217,7 +224,8 @@ std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list)
     }
     Type type = type_of(TypeKind::enumeration);
     auto& enums = book_.schema.enums;
-    const auto at = std::find_if(enums.begin(), enums.end(), [&](const event::EnumDef& e) { return e.values == def.values; });
+    const auto at =
+        std::find_if(enums.begin(), enums.end(), [&](const event::EnumDef& e) { return e.values == def.values; });
     if (at == enums.end() && enums.size() >= events_max) {
       error(Code::unknown_type, ref.span, "more than 10,000 different `enum` types");
       return std::nullopt;
@@ -235,8 +243,10 @@ std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list)
   candidates.insert(candidates.end(), book_.schema.entities.begin(), book_.schema.entities.end());
   Diagnostic& d = error(Code::unknown_type, ref.name.span, "there is no type or entity " + quoted(name));
   d.under = did_you_mean(name, candidates);
-  d.hints.push_back("types are string, bool, int, decimal, enum(…), time, duration, ip, geo, money, money<USD> and entities;\n"
-                    "`entity " + name + "` declares a kind of key");
+  d.hints.push_back(
+      "types are string, bool, int, decimal, enum(…), time, duration, ip, geo, money, money<USD> and entities;\n"
+      "`entity " +
+      name + "` declares a kind of key");
   return std::nullopt;
 }
 
@@ -255,7 +265,8 @@ void Checker::declare_event(const ast::EventDecl& decl) {
   for (const ast::Field& field : decl.fields) {
     const auto [first, fresh] = seen.try_emplace(field.name.text, field.name.span);
     if (!fresh) {
-      error(Code::duplicate_name, field.name.span, "event " + quoted(type.name) + " has two fields " + quoted(field.name.text))
+      error(Code::duplicate_name, field.name.span,
+            "event " + quoted(type.name) + " has two fields " + quoted(field.name.text))
           .labels.push_back({first->second, "first here"});
       continue;
     }
@@ -270,12 +281,15 @@ void Checker::declare_event(const ast::EventDecl& decl) {
     def.name = field.name.text;
     def.type = resolved.value_or(fallback);
     def.optional = field.optional;
-    if (field.mask) def.mask = field.mask->text;
+    if (field.mask) {
+      not_built(field.mask->span, "`mask`", "values go out as they came; leave the word out, or leave the field out of texts");
+    }
     const auto index = static_cast<FieldIndex>(type.fields.size());
     const auto once = [&](std::optional<Span>& place, FieldIndex& where, TypeKind kind, std::string_view word,
                           std::string_view wanted) {
       if (place) {
-        error(Code::bad_event_declaration, field.name.span, "event " + quoted(type.name) + " has two `" + std::string(word) + "` fields")
+        error(Code::bad_event_declaration, field.name.span,
+              "event " + quoted(type.name) + " has two `" + std::string(word) + "` fields")
             .labels.push_back({*place, "the first"});
         return;
       }
@@ -287,7 +301,8 @@ void Checker::declare_event(const ast::EventDecl& decl) {
             .under = "write `" + std::string(wanted) + "`";
       }
       if (field.optional) {
-        error(Code::bad_event_declaration, field.name.span, "the `" + std::string(word) + "` field of an event cannot be optional")
+        error(Code::bad_event_declaration, field.name.span,
+              "the `" + std::string(word) + "` field of an event cannot be optional")
             .hints.push_back("without it nobody could say which event this is, or when");
       }
     };
@@ -337,7 +352,8 @@ void Checker::declare_derived() {
       }
       event::EventType& type = book_.schema.events[*event];
       if (const auto first = type.find(field.name.text)) {
-        error(Code::duplicate_name, field.name.span, "event " + quoted(type.name) + " already has a field " + quoted(field.name.text))
+        error(Code::duplicate_name, field.name.span,
+              "event " + quoted(type.name) + " already has a field " + quoted(field.name.text))
             .labels.push_back({field_spans_[*event][*first], "first here"});
         continue;
       }
@@ -428,7 +444,8 @@ void Checker::add_written_entry(List& list, const ast::Expr& entry) {
     error(Code::bad_list_entry, entry.span, "a network stands in quotes, as in \"10.0.0.0/8\"");
     return;
   }
-  if (const auto value = check_constant(entry, list.element, "an entry of `@" + list.name + "`")) list.entries.push_back(value->value);
+  if (const auto value = check_constant(entry, list.element, "an entry of `@" + list.name + "`"))
+    list.entries.push_back(value->value);
 }
 
 void Checker::declare_list(const ast::ListDecl& decl) {
@@ -440,7 +457,8 @@ void Checker::declare_list(const ast::ListDecl& decl) {
   }
   poison_lists_.insert(decl.name.text);
   if (decl.type.name.text != "set" || decl.type.argument.empty()) {
-    error(Code::unknown_type, decl.type.span, "a list is a `set<…>`").hints.push_back("for example `list @" + decl.name.text + " : set<user>`");
+    error(Code::unknown_type, decl.type.span, "a list is a `set<…>`")
+        .hints.push_back("for example `list @" + decl.name.text + " : set<user>`");
     return;
   }
   ast::TypeRef element;
@@ -461,7 +479,8 @@ void Checker::declare_list(const ast::ListDecl& decl) {
     case TypeKind::duration:
     case TypeKind::geo:
     case TypeKind::money:
-      not_built(decl.type.argument_span, "a list of " + quoted(decl.type.argument), "lists hold strings, entities, addresses, networks, numbers and times");
+      not_built(decl.type.argument_span, "a list of " + quoted(decl.type.argument),
+                "lists hold strings, entities, addresses, networks, numbers and times");
       return;
   }
   List list;
@@ -508,7 +527,8 @@ void Checker::read_list_file(List& list, const ast::ListDecl& decl) {
     // The span is the same for every line of the file, so the lines are gathered in one message.
     constexpr std::size_t shown_max = 5;
     if (++bad == 1) {
-      Diagnostic& d = error(Code::bad_list_entry, decl.file->span, path + ":" + std::to_string(number) + ": " + problem);
+      Diagnostic& d =
+          error(Code::bad_list_entry, decl.file->span, path + ":" + std::to_string(number) + ": " + problem);
       d.hints.push_back("one entry a line; `#` begins a comment");
     } else if (bad <= shown_max && !diagnostics_.all().empty()) {
       bad_lines_.push_back(path + ":" + std::to_string(number) + ": " + problem);
@@ -561,7 +581,8 @@ const std::vector<Alternative>* Checker::stream_of(std::size_t index, Span use) 
     }
     for (Alternative& one : *found) {
       // An event belongs to a union once for each role, however many of its parts it satisfies.
-      const auto same = std::find_if(all.begin(), all.end(), [&](const Alternative& a) { return a.event == one.event && a.via == one.via; });
+      const auto same = std::find_if(all.begin(), all.end(),
+                                     [&](const Alternative& a) { return a.event == one.event && a.via == one.via; });
       if (same == all.end()) {
         all.push_back(std::move(one));
       } else if (same->where && one.where) {
@@ -581,7 +602,8 @@ const std::vector<Alternative>* Checker::stream_of(std::size_t index, Span use) 
   }
   for (const Alternative& one : all) {
     if (ok && one.where && node_count(*one.where) > expression_nodes_max) {
-      error(Code::chain_too_long, info.decl->name.span, "stream " + quoted(name) + " is too large once its parts are written out");
+      error(Code::chain_too_long, info.decl->name.span,
+            "stream " + quoted(name) + " is too large once its parts are written out");
       ok = false;
     }
   }
@@ -699,11 +721,14 @@ const Typed& Checker::param_of(std::size_t index, Span use) {
 
 // ---------------------------------------------------------------- sources
 
-std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::EventName& name, const std::optional<ast::Name>& via,
-                                                                const std::optional<ast::Expr>& where, const Scope* outer) {
+std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::EventName& name,
+                                                                const std::optional<ast::Name>& via,
+                                                                const std::optional<ast::Expr>& where,
+                                                                const Scope* outer) {
   if (name.is_hit) {
     if (hit_circles_.contains(name.name.text)) return std::nullopt;  // said as a circle
-    not_built(name.name.span, "a hit as an event", "write the conditions of " + quoted(name.name.text) + " again, or put them in a `stream`");
+    not_built(name.name.span, "a hit as an event",
+              "write the conditions of " + quoted(name.name.text) + " again, or put them in a `stream`");
     return std::nullopt;
   }
   std::vector<Alternative> found;
@@ -731,7 +756,8 @@ std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::Event
       if (field->poison) return std::nullopt;
       const Type& type = field_def(one.event, field->field).type;
       if (type.kind != TypeKind::entity && type.kind != TypeKind::ip) {
-        error(Code::type_mismatch, via->span, quoted(via->text) + " is " + type_words(type) + ", so it is no role of an entity")
+        error(Code::type_mismatch, via->span,
+              quoted(via->text) + " is " + type_words(type) + ", so it is no role of an entity")
             .hints.push_back("`via` names a field that holds an entity, such as the sender of a transfer");
         return std::nullopt;
       }
@@ -742,7 +768,8 @@ std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::Event
   return found;
 }
 
-bool Checker::add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name, const Scope* outer) {
+bool Checker::add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name,
+                             const Scope* outer) {
   // Checked for each event type of a union by itself: the same name may be a field of another type in each.
   for (Alternative& one : alternatives) {
     Subject subject;
@@ -770,7 +797,9 @@ bool Checker::add_membership(std::vector<Alternative>& alternatives, const ast::
   return true;
 }
 
-const event::FieldDef& Checker::field_def(EventTypeId event, FieldIndex field) const { return book_.schema.events[event].fields[field]; }
+const event::FieldDef& Checker::field_def(EventTypeId event, FieldIndex field) const {
+  return book_.schema.events[event].fields[field];
+}
 
 std::optional<Checker::Found> Checker::find_field(EventTypeId event, std::string_view name, Span use) {
   const auto index = book_.schema.events[event].find(name);
@@ -805,12 +834,14 @@ bool Checker::is_kind(const Type& type, std::string_view kind) const {
   return type.kind == TypeKind::entity && book_.schema.entities[type.entity] == kind;
 }
 
-std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const ast::Name& key, Span place, bool at_source) {
+std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const ast::Name& key, Span place,
+                                               bool at_source) {
   const event::EventType& type = book_.schema.events[subject.event];
   if (!book_.schema.find_entity(key.text)) {
     const auto found = find_field(subject.event, key.text, key.span);
     if (found) return found->poison ? std::nullopt : std::optional(found->field);
-    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place, "event " + quoted(type.name) + " has no field " + quoted(key.text) + " to go by");
+    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place,
+                          "event " + quoted(type.name) + " has no field " + quoted(key.text) + " to go by");
     auto names = field_names(subject.event);
     names.insert(names.end(), book_.schema.entities.begin(), book_.schema.entities.end());
     d.under = at_source ? did_you_mean(key.text, names) : "";
@@ -828,13 +859,15 @@ std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const
   }
   if (fields.size() == 1) return fields[0];
   if (fields.empty()) {
-    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place, "event " + quoted(type.name) + " has no " + key.text + " field");
+    Diagnostic& d = error(Code::no_key_field, at_source ? key.span : place,
+                          "event " + quoted(type.name) + " has no " + key.text + " field");
     d.notes.push_back("fields of " + type.name + ": " + joined(field_names(subject.event)));
     if (!at_source) d.notes.push_back("what stands here is kept per " + key.text);
     return std::nullopt;
   }
-  Diagnostic& d = error(Code::ambiguous_key, place,
-                        quoted(type.name) + " has " + number_word(fields.size()) + " " + key.text + " fields, " + and_joined(names));
+  Diagnostic& d = error(
+      Code::ambiguous_key, place,
+      quoted(type.name) + " has " + number_word(fields.size()) + " " + key.text + " fields, " + and_joined(names));
   if (key.span != place) d.labels.push_back({key.span, "which one?"});
   std::vector<std::string> ways;
   for (const std::string& name : names) {
@@ -844,7 +877,8 @@ std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const
   return std::nullopt;
 }
 
-bool Checker::resolve_keys(std::vector<Alternative>& alternatives, const std::vector<ast::Key>& keys, std::vector<KeyPart>& parts, Span place) {
+bool Checker::resolve_keys(std::vector<Alternative>& alternatives, const std::vector<ast::Key>& keys,
+                           std::vector<KeyPart>& parts, Span place) {
   const bool first_source = parts.empty();
   const auto fail = [&] {
     // Half a key would be taken for the whole by the next source.
@@ -867,8 +901,8 @@ bool Checker::resolve_keys(std::vector<Alternative>& alternatives, const std::ve
         parts.push_back({keys[k].name.text, type});
       } else if (parts[k].type != type) {
         error(Code::type_mismatch, keys[k].span,
-              quoted(keys[k].name.text) + " is " + type_words(parts[k].type) + " in one event and " + type_words(type) + " in " +
-                  quoted(book_.schema.events[one.event].name));
+              quoted(keys[k].name.text) + " is " + type_words(parts[k].type) + " in one event and " + type_words(type) +
+                  " in " + quoted(book_.schema.events[one.event].name));
         return fail();
       }
       one.key.push_back(*field);

@@ -8,10 +8,11 @@ namespace {
 using ast::ExprKind;
 
 // In the language and not built: said by name, so that nobody looks for the typing mistake.
-constexpr std::string_view functions_to_come[] = {"distance_km", "ip_flag", "subnet", "stddev", "variance", "percentile", "median",
-                                                  "entropy",     "rate",    "cv",     "gaps",   "stdev",    "set"};
-constexpr std::string_view functions_known[] = {"abs", "hours_between", "count", "some",  "sum", "avg", "min",
-                                                "max", "distinct",      "first", "last"};
+constexpr std::string_view functions_to_come[] = {"distance_km", "ip_flag", "subnet",  "stddev", "variance",
+                                                  "percentile",  "median",  "entropy", "rate",   "cv",
+                                                  "gaps",        "stdev",   "set"};
+constexpr std::string_view functions_known[] = {"abs", "hours_between", "count",    "some",  "sum", "avg",
+                                                "min", "max",           "distinct", "first", "last"};
 
 template <std::size_t N>
 bool contains(const std::string_view (&words)[N], std::string_view word) {
@@ -120,7 +121,8 @@ std::string Checker::type_words(const Type& type) const {
     case TypeKind::ip: return "an address";
     case TypeKind::cidr: return "a network";
     case TypeKind::geo: return "a place";
-    case TypeKind::money: return type.currency.code == 0 ? "money of unknown currency" : "money in " + to_text(type.currency);
+    case TypeKind::money:
+      return type.currency.code == 0 ? "money of unknown currency" : "money in " + to_text(type.currency);
     case TypeKind::entity: {
       const std::string& name = book_.schema.entities[type.entity];
       const bool vowel = std::string_view("aeio").find(name[0]) != std::string_view::npos;
@@ -148,7 +150,8 @@ std::optional<event::Network> Checker::network_literal(const ast::Expr& literal)
   if (network) return network;
   Diagnostic* d = nullptr;
   const std::size_t slash = literal.text.find('/');
-  const auto address = slash == std::string::npos ? std::nullopt : event::parse_ip(std::string_view(literal.text).substr(0, slash));
+  const auto address =
+      slash == std::string::npos ? std::nullopt : event::parse_ip(std::string_view(literal.text).substr(0, slash));
   if (!address) {
     d = &error(Code::bad_network, literal.span, "\"" + literal.text + "\" is not a network");
     d->hints.push_back("for example \"10.0.0.0/8\" or \"2001:db8::/32\"");
@@ -160,7 +163,8 @@ std::optional<event::Network> Checker::network_literal(const ast::Expr& literal)
   prefix.end = prefix.begin + static_cast<std::uint32_t>(literal.text.size() - slash);
   const bool v4 = literal.text.find(':') == std::string::npos;
   const std::string digits = literal.text.substr(slash + 1);
-  const bool number = !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos;
+  const bool number =
+      !digits.empty() && digits.size() <= 3 && digits.find_first_not_of("0123456789") == std::string::npos;
   d = &error(Code::bad_network, prefix, "\"" + literal.text + "\" is not a network");
   if (number && std::stoi(digits) <= (v4 ? 32 : 128)) {
     d->under = "the address goes on behind the first " + digits + " bits";
@@ -178,8 +182,10 @@ Typed Checker::check_whole(const ast::Expr& e, Scope& s, std::optional<event::En
   Typed t = check_expr(e, s, wanted);
   if (t.poison) return t;
   if (t.list && !s.text_placeholder) {
-    error(Code::compare_group, e.span, quoted(source_text(e.span)) + " is the list of all values of a group, not one value")
-        .hints.push_back("take one: `g.first.field`, `g.last.field`; or all: `max(g.field)`, `distinct(g.field)`, `count(g)`");
+    error(Code::compare_group, e.span,
+          quoted(source_text(e.span)) + " is the list of all values of a group, not one value")
+        .hints.push_back(
+            "take one: `g.first.field`, `g.last.field`; or all: `max(g.field)`, `distinct(g.field)`, `count(g)`");
     return {};
   }
   return t;
@@ -189,7 +195,8 @@ std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s, bool 
   Typed t = check_whole(e, s);
   if (t.poison) return std::nullopt;
   if (t.expr.type.kind != TypeKind::boolean) {
-    error(Code::not_a_condition, e.span, quoted(source_text(e.span)) + " is " + type_words(t.expr.type) + ", not a condition")
+    error(Code::not_a_condition, e.span,
+          quoted(source_text(e.span)) + " is " + type_words(t.expr.type) + ", not a condition")
         .hints.push_back("compare it, as in `" + source_text(e.span) + " == …`, or ask whether it `is missing`");
     return std::nullopt;
   }
@@ -234,7 +241,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
     return {};
   }
   if (++nodes_ > expression_nodes_max) {
-    error(Code::chain_too_long, s.feature.empty() ? e.span : s.use, "this is too large once its features are written out");
+    error(Code::chain_too_long, s.feature.empty() ? e.span : s.use,
+          "this is too large once its features are written out");
     return {};
   }
   switch (e.kind) {
@@ -282,7 +290,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
         Typed t = check_expr(child, s);
         if (!t.poison && (t.list || t.expr.type.kind != TypeKind::boolean)) {
           error(Code::not_a_condition, child.span,
-                quoted(source_text(child.span)) + " is " + (t.list ? "a list of values" : type_words(t.expr.type)) + ", not a condition")
+                quoted(source_text(child.span)) + " is " + (t.list ? "a list of values" : type_words(t.expr.type)) +
+                    ", not a condition")
               .hints.push_back("`and`, `or` and `not` join conditions, such as comparisons");
           t.poison = true;
         }
@@ -297,7 +306,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       Typed t = check_expr(e.children[0], s);
       if (t.poison) return {};
       if (t.list) {
-        error(Code::compare_group, e.children[0].span, "a group is never missing").hints.push_back("ask for one value: `g.first.field is missing`");
+        error(Code::compare_group, e.children[0].span, "a group is never missing")
+            .hints.push_back("ask for one value: `g.first.field is missing`");
         return {};
       }
       std::vector<Expr> args;
@@ -316,7 +326,9 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       for (const auto& [side, at] : {std::pair(&l, &e.children[0]), std::pair(&r, &e.children[1])}) {
         const TypeKind kind = side->expr.type.kind;
         if (!side->list && (kind == TypeKind::text || kind == TypeKind::entity)) continue;
-        error(Code::type_mismatch, at->span, quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
+        error(
+            Code::type_mismatch, at->span,
+            quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
         return {};
       }
       const Op op = e.text == "contains" ? Op::contains : e.text == "starts with" ? Op::starts_with : Op::ends_with;
@@ -334,7 +346,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       if (t.poison) return {};
       const TypeKind kind = t.expr.type.kind;
       if (t.list || (!is_number(t.expr.type) && kind != TypeKind::money && kind != TypeKind::duration)) {
-        error(Code::type_mismatch, e.span, "`-` cannot turn round " + (t.list ? std::string("a list") : type_words(t.expr.type)));
+        error(Code::type_mismatch, e.span,
+              "`-` cannot turn round " + (t.list ? std::string("a list") : type_words(t.expr.type)));
         return {};
       }
       const Type type = t.expr.type;
@@ -388,7 +401,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       }
       if (!tags_.contains(e.text)) {
         const std::vector<std::string> tags(tags_.begin(), tags_.end());
-        error(Code::unknown_name, e.text_span, "no rule has the tag " + quoted(e.text)).under = did_you_mean(e.text, tags);
+        error(Code::unknown_name, e.text_span, "no rule has the tag " + quoted(e.text)).under =
+            did_you_mean(e.text, tags);
         return {};
       }
       Expr out = make(Op::any_rule_tagged, type_of(TypeKind::boolean), e.span);
@@ -458,7 +472,8 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
       error(Code::compare_group, e.span, quoted(name) + " is a group of events")
           .hints.push_back("`count(" + name + ")` counts it, `" + name + ".last.field` is a value of its last event");
     } else {
-      error(Code::type_mismatch, e.span, quoted(name) + " is an event, not a value").hints.push_back("say which of its fields: `" + name + ".field`");
+      error(Code::type_mismatch, e.span, quoted(name) + " is an event, not a value")
+          .hints.push_back("say which of its fields: `" + name + ".field`");
     }
     return {};
   }
@@ -471,7 +486,8 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
         Expr out = make(Op::field, part.type, e.span);
         for (const Alternative& one : *s.key_source) {
           const FieldRef ref{one.event, one.key[i]};
-          const auto same = std::find_if(out.fields.begin(), out.fields.end(), [&](const FieldRef& f) { return f.event == one.event; });
+          const auto same = std::find_if(out.fields.begin(), out.fields.end(),
+                                         [&](const FieldRef& f) { return f.event == one.event; });
           if (same == out.fields.end()) {
             out.fields.push_back(ref);
           } else if (!(*same == ref)) {
@@ -488,13 +504,15 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
   }
   const NameEntry* entry = find_name(name);
   if (s.subject != nullptr && s.subject->fields_visible) {
-    const bool is_field = std::any_of(s.subject->types.begin(), s.subject->types.end(),
-                                      [&](const SubjectType& type) { return book_.schema.events[type.event].find(name).has_value(); });
+    const bool is_field = std::any_of(s.subject->types.begin(), s.subject->types.end(), [&](const SubjectType& type) {
+      return book_.schema.events[type.event].find(name).has_value();
+    });
     if (is_field) {
       const bool hides = entry != nullptr && (entry->kind == NameKind::feature || entry->kind == NameKind::param);
       if (hides && s.where != Where::policy) {
-        Diagnostic& d = error(Code::shadowed_name, e.span,
-                              quoted(name) + " is a field here and also " + (entry->kind == NameKind::feature ? "a feature" : "a param"));
+        Diagnostic& d = error(
+            Code::shadowed_name, e.span,
+            quoted(name) + " is a field here and also " + (entry->kind == NameKind::feature ? "a feature" : "a param"));
         d.labels.push_back({entry->span, "declared here"});
         d.hints.push_back("give one of the two another name");
         return {};
@@ -509,7 +527,8 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
     out.expr.span = e.span;
     return out;
   }
-  if (entry != nullptr && (entry->kind == NameKind::switch_ || entry->kind == NameKind::table)) return {};  // refused where declared
+  if (entry != nullptr && (entry->kind == NameKind::switch_ || entry->kind == NameKind::table))
+    return {};  // refused where declared
   return unknown_name(e, s, wanted);
 }
 
@@ -526,16 +545,21 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
   if (wanted) {
     const auto& values = book_.schema.enums[*wanted].values;
     const bool named = !wanted_by_.empty();
-    Diagnostic& d = error(Code::unknown_enum_value, e.span, named ? quoted(wanted_by_) + " is never " + quoted(name) : quoted(name) + " is none of the values there are");
+    Diagnostic& d = error(
+        Code::unknown_enum_value, e.span,
+        named ? quoted(wanted_by_) + " is never " + quoted(name) : quoted(name) + " is none of the values there are");
     d.under = did_you_mean(name, values);
     d.notes.push_back("values" + (named ? " of " + wanted_by_ : std::string()) + ": " + joined(values));
     return {};
   }
   for (const Scope* outer = s.outer; outer != nullptr; outer = outer->outer) {
-    const bool let = outer->lets != nullptr && std::any_of(outer->lets->begin(), outer->lets->end(), [&](const Let& l) { return l.name == name; });
-    const bool key = outer->keys != nullptr && std::any_of(outer->keys->begin(), outer->keys->end(), [&](const KeyPart& k) { return k.name == name; });
+    const bool let = outer->lets != nullptr && std::any_of(outer->lets->begin(), outer->lets->end(),
+                                                           [&](const Let& l) { return l.name == name; });
+    const bool key = outer->keys != nullptr && std::any_of(outer->keys->begin(), outer->keys->end(),
+                                                           [&](const KeyPart& k) { return k.name == name; });
     if (!let && !key && find_alias(name, *outer) == nullptr) continue;
-    Diagnostic& d = error(Code::alias_in_aggregate, e.span, "inside an aggregate only the event counted is seen, not " + quoted(name));
+    Diagnostic& d = error(Code::alias_in_aggregate, e.span,
+                          "inside an aggregate only the event counted is seen, not " + quoted(name));
     d.hints.push_back("what ties it to the rule is its key: `per …`");
     return {};
   }
@@ -583,9 +607,10 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
 Typed Checker::unknown_alias(const ast::Expr& e, Scope& s) {
   const std::string& name = e.text;
   if (const Alias* alias = find_alias(name, s)) {
-    Diagnostic& d = error(Code::later_alias, e.span,
-                          alias->sibling ? "parts in any order cannot see each other, and " + quoted(name) + " is another part"
-                                         : "this step cannot see " + quoted(name) + ", which comes later");
+    Diagnostic& d =
+        error(Code::later_alias, e.span,
+              alias->sibling ? "parts in any order cannot see each other, and " + quoted(name) + " is another part"
+                             : "this step cannot see " + quoted(name) + ", which comes later");
     d.labels.push_back({alias->span, alias->sibling ? "it is this part" : "it is here"});
     d.hints.push_back("put the condition into the `where` of the later step, or into `when`");
     return {};
@@ -594,7 +619,8 @@ Typed Checker::unknown_alias(const ast::Expr& e, Scope& s) {
   for (const Alias& alias : s.aliases) candidates.push_back(alias.name);
   for (const Scope* outer = s.outer; outer != nullptr; outer = outer->outer) {
     if (find_alias(name, *outer) == nullptr) continue;
-    Diagnostic& d = error(Code::alias_in_aggregate, e.span, "inside an aggregate only the event counted is seen, not " + quoted(name));
+    Diagnostic& d = error(Code::alias_in_aggregate, e.span,
+                          "inside an aggregate only the event counted is seen, not " + quoted(name));
     d.hints.push_back("what ties it to the rule is its key: `per …`");
     return {};
   }
@@ -609,7 +635,8 @@ Typed Checker::unknown_alias(const ast::Expr& e, Scope& s) {
   return {};
 }
 
-std::optional<std::vector<FieldRef>> Checker::field_refs(const std::vector<EventTypeId>& events, const ast::Name& name, Type& type, const Scope& s) {
+std::optional<std::vector<FieldRef>> Checker::field_refs(const std::vector<EventTypeId>& events, const ast::Name& name,
+                                                         Type& type, const Scope& s) {
   std::vector<FieldRef> refs;
   for (const EventTypeId event : events) {
     const bool known = std::any_of(refs.begin(), refs.end(), [&](const FieldRef& ref) { return ref.event == event; });
@@ -630,8 +657,8 @@ std::optional<std::vector<FieldRef>> Checker::field_refs(const std::vector<Event
         type.currency = {};
       } else {
         error(Code::type_mismatch, name.span,
-              quoted(name.text) + " is " + type_words(type) + " in " + quoted(book_.schema.events[refs[0].event].name) + " and " +
-                  type_words(own) + " in " + quoted(book_.schema.events[event].name));
+              quoted(name.text) + " is " + type_words(type) + " in " + quoted(book_.schema.events[refs[0].event].name) +
+                  " and " + type_words(own) + " in " + quoted(book_.schema.events[event].name));
         return std::nullopt;
       }
     }
@@ -670,14 +697,17 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
   if (of.kind == ExprKind::call) {
     const NameEntry* entry = find_name(of.text);
     if (entry != nullptr && entry->kind == NameKind::table) return {};  // refused where declared
-    not_built(e.span, "looking up " + quoted(of.text + "(…)." + e.text), "tables come later; what a rule needs can be a field of the event for now");
+    not_built(e.span, "looking up " + quoted(of.text + "(…)." + e.text),
+              "tables come later; what a rule needs can be a field of the event for now");
     return {};
   }
-  if (of.kind == ExprKind::member && of.children[0].kind == ExprKind::name && (of.text == "first" || of.text == "last")) {
+  if (of.kind == ExprKind::member && of.children[0].kind == ExprKind::name &&
+      (of.text == "first" || of.text == "last")) {
     const Alias* alias = find_alias(of.children[0].text, s);
     if (alias == nullptr || !alias->visible) return unknown_alias(of.children[0], s);
     if (alias->kind != AliasKind::group) {
-      error(Code::type_mismatch, of.span, quoted(alias->name) + " is one event, not a group").hints.push_back("write `" + alias->name + "." + e.text + "`");
+      error(Code::type_mismatch, of.span, quoted(alias->name) + " is one event, not a group")
+          .hints.push_back("write `" + alias->name + "." + e.text + "`");
       return {};
     }
     Typed t = field_of_alias(*alias, name, s, of.text == "first" ? Op::group_first : Op::group_last);
@@ -715,7 +745,8 @@ bool Checker::adopt(Typed& literal, const Type& type, Span span) {
     case TypeKind::time: {
       const auto time = parse_timestamp(text);
       if (!time) {
-        error(Code::bad_literal, span, "\"" + text + "\" is not a time").hints.push_back("for example \"2026-01-05T10:00:00Z\" or \"2026-01-05\"");
+        error(Code::bad_literal, span, "\"" + text + "\" is not a time")
+            .hints.push_back("for example \"2026-01-05T10:00:00Z\" or \"2026-01-05\"");
         return false;
       }
       literal.expr.value = Value::of_time(*time);
@@ -725,7 +756,8 @@ bool Checker::adopt(Typed& literal, const Type& type, Span span) {
       const auto ip = event::parse_ip(text);
       if (!ip) {
         Diagnostic& d = error(Code::bad_literal, span, "\"" + text + "\" is not an address");
-        if (text.find('/') != std::string::npos) d.hints.push_back("a network stands in a list: `ip in [\"" + text + "\"]`");
+        if (text.find('/') != std::string::npos)
+          d.hints.push_back("a network stands in a list: `ip in [\"" + text + "\"]`");
         return false;
       }
       literal.expr.value = *ip;
@@ -755,9 +787,10 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
     const std::size_t dot = text.find('.');
     const std::string alias = text.substr(0, dot);
     const std::string field = dot == std::string::npos ? "" : text.substr(dot + 1);
-    Diagnostic& d = error(Code::compare_group, at->span, quoted(text) + " is the list of all values of a group and cannot be compared");
-    d.hints.push_back("`x in " + text + "` asks whether it is one of them, `some(" + text + " == …)` whether one is so;\n`" + alias + ".last." + field +
-                      "` is the last one");
+    Diagnostic& d = error(Code::compare_group, at->span,
+                          quoted(text) + " is the list of all values of a group and cannot be compared");
+    d.hints.push_back("`x in " + text + "` asks whether it is one of them, `some(" + text +
+                      " == …)` whether one is so;\n`" + alias + ".last." + field + "` is the last one");
     return false;
   }
   if (left.text_literal && !right.text_literal && !adopt(left, right.expr.type, l.span)) return false;
@@ -768,7 +801,8 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
   if (a.kind == TypeKind::money && b.kind == TypeKind::money) {
     if (a.currency.code != 0 && a.currency == b.currency) return true;
     if (a.currency.code != 0 && b.currency.code != 0) {
-      Diagnostic& d = error(Code::currency_mismatch, l.span, "cannot " + doing + " " + type_words(a) + " with " + type_words(b));
+      Diagnostic& d =
+          error(Code::currency_mismatch, l.span, "cannot " + doing + " " + type_words(a) + " with " + type_words(b));
       d.labels.push_back({r.span, ""});
       d.hints.push_back("convert one: `" + source_text(l.span) + " as " + to_text(b.currency) + "`");
       return false;
@@ -778,39 +812,49 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
     const ast::Expr& other = left_unknown ? r : l;
     const Typed& unknown_side = left_unknown ? left : right;
     const Typed& other_side = left_unknown ? right : left;
-    const std::string currency = other_side.expr.type.currency.code != 0 ? to_text(other_side.expr.type.currency) : "USD";
+    const std::string currency =
+        other_side.expr.type.currency.code != 0 ? to_text(other_side.expr.type.currency) : "USD";
     Diagnostic& d = error(Code::money_currency_unknown, unknown.span,
                           "cannot " + doing + " money of unknown currency with " + described(other_side, other));
     d.labels.push_back({other.span, ""});
-    std::string hint = "`" + source_text(unknown.span) + " as " + currency + "` converts with the rate table as of the event's time";
+    std::string hint =
+        "`" + source_text(unknown.span) + " as " + currency + "` converts with the rate table as of the event's time";
     if (!unknown_side.expr.fields.empty()) {
       const FieldRef ref = unknown_side.expr.fields[0];
       const Span place = field_spans_[ref.event][ref.field];
       const SourceFile& file = sources_[place.file];
-      hint += ";\nor declare `" + field_def(ref.event, ref.field).name + " : money<" + currency + ">` in " + base_name(file.path()) + ":" +
-              std::to_string(file.place_of(place.begin).line) + " if it is always " + (currency == "USD" ? "dollars" : currency);
+      hint += ";\nor declare `" + field_def(ref.event, ref.field).name + " : money<" + currency + ">` in " +
+              base_name(file.path()) + ":" + std::to_string(file.place_of(place.begin).line) + " if it is always " +
+              (currency == "USD" ? "dollars" : currency);
     }
     d.hints.push_back(hint);
     return false;
   }
   if (a.kind == b.kind) {
     if (a.kind == TypeKind::entity && a.entity != b.entity) {
-      Diagnostic& d = error(Code::type_mismatch, l.span, "cannot " + doing + " " + type_words(a) + " with " + type_words(b));
+      Diagnostic& d =
+          error(Code::type_mismatch, l.span, "cannot " + doing + " " + type_words(a) + " with " + type_words(b));
       d.labels.push_back({r.span, ""});
       d.notes.push_back("they are different kinds of entity, so they are never the same");
       return false;
     }
     if (a.kind != TypeKind::enumeration || a.enumeration == b.enumeration) return true;
   }
-  const bool text_and_entity = (a.kind == TypeKind::text && b.kind == TypeKind::entity) || (a.kind == TypeKind::entity && b.kind == TypeKind::text);
+  const bool text_and_entity = (a.kind == TypeKind::text && b.kind == TypeKind::entity) ||
+                               (a.kind == TypeKind::entity && b.kind == TypeKind::text);
   if (text_and_entity) return true;
-  Diagnostic& d = error(Code::type_mismatch, l.span, "cannot " + doing + " " + described(left, l) + " with " + described(right, r));
+  Diagnostic& d =
+      error(Code::type_mismatch, l.span, "cannot " + doing + " " + described(left, l) + " with " + described(right, r));
   d.labels.push_back({r.span, ""});
-  const auto kinds = [&](TypeKind x, TypeKind y) { return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x); };
+  const auto kinds = [&](TypeKind x, TypeKind y) {
+    return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
+  };
   if (a.kind == TypeKind::money && is_number(b)) {
-    d.hints.push_back("write the currency: `" + source_text(r.span) + " " + (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
+    d.hints.push_back("write the currency: `" + source_text(r.span) + " " +
+                      (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
   } else if (b.kind == TypeKind::money && is_number(a)) {
-    d.hints.push_back("write the currency: `" + source_text(l.span) + " " + (b.currency.code != 0 ? to_text(b.currency) : "USD") + "`");
+    d.hints.push_back("write the currency: `" + source_text(l.span) + " " +
+                      (b.currency.code != 0 ? to_text(b.currency) : "USD") + "`");
   } else if ((a.kind == TypeKind::duration && is_number(b)) || (b.kind == TypeKind::duration && is_number(a))) {
     d.hints.push_back("a duration has a unit: `10m`, `24h`, `7d`");
   } else if (kinds(TypeKind::enumeration, TypeKind::text)) {
@@ -823,7 +867,8 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
 
 std::pair<Typed, Typed> Checker::check_sides(const ast::Expr& l, const ast::Expr& r, Scope& s) {
   const auto enum_of = [](const Typed& t) {
-    return !t.poison && t.expr.type.kind == TypeKind::enumeration ? std::optional(t.expr.type.enumeration) : std::nullopt;
+    return !t.poison && t.expr.type.kind == TypeKind::enumeration ? std::optional(t.expr.type.enumeration)
+                                                                  : std::nullopt;
   };
   const auto left_first = [&] {
     Typed left = check_expr(l, s);
@@ -862,7 +907,8 @@ Typed Checker::check_compare(const ast::Expr& e, Scope& s) {
   const bool equality = *op == Op::equal || *op == Op::not_equal;
   if (!equality && !(is_ordered(left.expr.type) && is_ordered(right.expr.type))) {
     const Type& type = is_ordered(left.expr.type) ? right.expr.type : left.expr.type;
-    error(Code::type_mismatch, e.span, quoted(e.text) + " needs an order, and " + type_words(type) + " has none").hints.push_back("`==`, `!=` and `in` are there for it");
+    error(Code::type_mismatch, e.span, quoted(e.text) + " needs an order, and " + type_words(type) + " has none")
+        .hints.push_back("`==`, `!=` and `in` are there for it");
     return {};
   }
   std::vector<Expr> args;
@@ -912,8 +958,9 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
       }
     }
     if (!element.poison) {
-      error(Code::type_mismatch, l.span, quoted(source_text(l.span)) + " is " + type_words(left.expr.type) + ", and `@" + e.list + "` is a list of " +
-                                             book_.schema.type_text(list.element));
+      error(Code::type_mismatch, l.span,
+            quoted(source_text(l.span)) + " is " + type_words(left.expr.type) + ", and `@" + e.list +
+                "` is a list of " + book_.schema.type_text(list.element));
       return {};
     }
     std::vector<Expr> args;
@@ -949,8 +996,10 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
     Typed group = check_expr(r, s);
     if (group.poison) return {};
     if (!group.list) {
-      Diagnostic& d = error(Code::type_mismatch, r.span, "`in` looks into a list, a range or a group, and this is " + type_words(group.expr.type));
-      d.hints.push_back("`==` compares with one value; `in [a, b]`, `in 1 .. 5`, `in @list`, `in g.field` look into many");
+      Diagnostic& d = error(Code::type_mismatch, r.span,
+                            "`in` looks into a list, a range or a group, and this is " + type_words(group.expr.type));
+      d.hints.push_back(
+          "`==` compares with one value; `in [a, b]`, `in 1 .. 5`, `in @list`, `in g.field` look into many");
       return {};
     }
     if (left.list) {
@@ -971,7 +1020,8 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
   std::vector<Expr> elements;
   bool ok = true;
   for (const ast::Expr& element : r.children) {
-    if (left.expr.type.kind == TypeKind::ip && element.kind == ExprKind::string && element.text.find('/') != std::string::npos) {
+    if (left.expr.type.kind == TypeKind::ip && element.kind == ExprKind::string &&
+        element.text.find('/') != std::string::npos) {
       if (const auto network = network_literal(element)) {
         out.networks.push_back(*network);
       } else {
@@ -1004,7 +1054,9 @@ void Checker::fold(Expr& e) const {
   for (const Expr& arg : e.args) {
     if (arg.op != Op::constant) return;
   }
-  const auto amount = [](const Value& v) { return v.kind == event::Kind::duration ? Decimal::from_integer(v.duration().us) : v.number(); };
+  const auto amount = [](const Value& v) {
+    return v.kind == event::Kind::duration ? Decimal::from_integer(v.duration().us) : v.number();
+  };
   std::optional<Decimal> result;
   if (e.op == Op::negate) {
     result = negate(amount(e.args[0].value));
@@ -1031,7 +1083,9 @@ void Checker::fold(Expr& e) const {
     case TypeKind::duration: {
       const Int128 us = result->units / Decimal::one;
       // A duration that is no whole number of microseconds is left to be rounded where all are.
-      if (result->units % Decimal::one != 0 || us > std::numeric_limits<std::int64_t>::max() || us < std::numeric_limits<std::int64_t>::min()) return;
+      if (result->units % Decimal::one != 0 || us > std::numeric_limits<std::int64_t>::max() ||
+          us < std::numeric_limits<std::int64_t>::min())
+        return;
       value = Value::of_duration({static_cast<std::int64_t>(us)});
       break;
     }
@@ -1053,9 +1107,11 @@ Typed Checker::check_arithmetic(const ast::Expr& e, Scope& s) {
       const std::string_view text = sources_[child.span.file].text();
       std::size_t at = child.span.begin;
       while (at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\n')) --at;
-      const bool parentheses = (at > 0 && text[at - 1] == '(') || (child.span.begin < text.size() && text[child.span.begin] == '(');
+      const bool parentheses =
+          (at > 0 && text[at - 1] == '(') || (child.span.begin < text.size() && text[child.span.begin] == '(');
       if (!parentheses) {
-        warning(Code::coalesce_without_parentheses, child.span, "`??` binds tighter than `/`: the default is of the divisor")
+        warning(Code::coalesce_without_parentheses, child.span,
+                "`??` binds tighter than `/`: the default is of the divisor")
             .hints.push_back("write `(" + source_text(so_far) + " / " + source_text(child.children[0].span) + ") ?? " +
                              source_text(child.children[1].span) + "`, or put `(…)` around the divisor");
       }
@@ -1075,12 +1131,15 @@ Typed Checker::check_arithmetic(const ast::Expr& e, Scope& s) {
 Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_span, Span span) {
   for (const Typed* side : {&left, &right}) {
     if (!side->list) continue;
-    error(Code::compare_group, side->expr.span, quoted(source_text(side->expr.span)) + " is the list of all values of a group and cannot be calculated with")
+    error(Code::compare_group, side->expr.span,
+          quoted(source_text(side->expr.span)) + " is the list of all values of a group and cannot be calculated with")
         .hints.push_back("`sum(…)`, `max(…)` and the like make one number of it");
     return {};
   }
-  if (left.text_literal && right.expr.type.kind == TypeKind::time && !adopt(left, right.expr.type, left.expr.span)) return {};
-  if (right.text_literal && left.expr.type.kind == TypeKind::time && !adopt(right, left.expr.type, right.expr.span)) return {};
+  if (left.text_literal && right.expr.type.kind == TypeKind::time && !adopt(left, right.expr.type, left.expr.span))
+    return {};
+  if (right.text_literal && left.expr.type.kind == TypeKind::time && !adopt(right, left.expr.type, right.expr.span))
+    return {};
   const Type a = left.expr.type;
   const Type b = right.expr.type;
   const auto is = [](const Type& t, TypeKind kind) { return t.kind == kind; };
@@ -1091,12 +1150,15 @@ Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_s
   if (both_money && (plus_minus || op == "/")) {
     if (a.currency.code == 0 || b.currency.code == 0) {
       const Typed& unknown = a.currency.code == 0 ? left : right;
-      Diagnostic& d = error(Code::money_currency_unknown, unknown.expr.span, "cannot calculate with money of unknown currency and other money");
-      d.hints.push_back("`" + source_text(unknown.expr.span) + " as USD` converts with the rate table as of the event's time");
+      Diagnostic& d = error(Code::money_currency_unknown, unknown.expr.span,
+                            "cannot calculate with money of unknown currency and other money");
+      d.hints.push_back("`" + source_text(unknown.expr.span) +
+                        " as USD` converts with the rate table as of the event's time");
       return {};
     }
     if (a.currency != b.currency) {
-      Diagnostic& d = error(Code::currency_mismatch, left.expr.span, "cannot calculate with " + type_words(a) + " and " + type_words(b));
+      Diagnostic& d = error(Code::currency_mismatch, left.expr.span,
+                            "cannot calculate with " + type_words(a) + " and " + type_words(b));
       d.labels.push_back({right.expr.span, ""});
       d.hints.push_back("convert one with `as " + to_text(b.currency) + "`");
       return {};
@@ -1119,17 +1181,20 @@ Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_s
     if (is_number(b) && (is(a, TypeKind::money) || is(a, TypeKind::duration))) result = a;
   } else if (op == "/") {
     operation = Op::divide;
-    if (both_numbers || both_money || (is(a, TypeKind::duration) && is(b, TypeKind::duration))) result = type_of(TypeKind::decimal);
+    if (both_numbers || both_money || (is(a, TypeKind::duration) && is(b, TypeKind::duration)))
+      result = type_of(TypeKind::decimal);
     if (is_number(b) && (is(a, TypeKind::money) || is(a, TypeKind::duration))) result = a;
   } else {
     operation = Op::remainder;
     if (both_numbers) result = both_int ? a : type_of(TypeKind::decimal);
   }
   if (!result) {
-    Diagnostic& d = error(Code::type_mismatch, op_span, quoted(op) + " does not go between " + type_words(a) + " and " + type_words(b));
+    Diagnostic& d = error(Code::type_mismatch, op_span,
+                          quoted(op) + " does not go between " + type_words(a) + " and " + type_words(b));
     if (is(a, TypeKind::time) && is_number(b)) d.hints.push_back("say the unit: `- 10m`, `+ 24h`");
     if (plus_minus && is(a, TypeKind::money) && is_number(b)) {
-      d.hints.push_back("write the currency: `" + source_text(right.expr.span) + " " + (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
+      d.hints.push_back("write the currency: `" + source_text(right.expr.span) + " " +
+                        (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
     }
     return {};
   }
@@ -1168,8 +1233,9 @@ Typed Checker::check_money_as(const ast::Expr& e, Scope& s) {
   }
   if (t.poison) return {};
   if (t.list || t.expr.type.kind != TypeKind::money) {
-    Diagnostic& d = error(Code::type_mismatch, e.children[0].span,
-                          "`as " + e.text + "` converts money, and this is " + (t.list ? "a list" : type_words(t.expr.type)));
+    Diagnostic& d =
+        error(Code::type_mismatch, e.children[0].span,
+              "`as " + e.text + "` converts money, and this is " + (t.list ? "a list" : type_words(t.expr.type)));
     if (!t.list && is_number(t.expr.type)) d.hints.push_back("declare the field as `money` or `money<" + e.text + ">`");
     if (t.list) d.hints.push_back("convert inside: `sum(" + source_text(e.children[0].span) + " as " + e.text + ")`");
     return {};
@@ -1197,8 +1263,10 @@ const Alias* Checker::group_in(const ast::Expr& e, const Scope& s) const {
 }
 
 bool Checker::names_unknown_alias(const ast::Expr& e, const Scope& s) const {
-  if (e.kind == ExprKind::member && e.children[0].kind == ExprKind::name) return find_alias(e.children[0].text, s) == nullptr;
-  return std::any_of(e.children.begin(), e.children.end(), [&](const ast::Expr& child) { return names_unknown_alias(child, s); });
+  if (e.kind == ExprKind::member && e.children[0].kind == ExprKind::name)
+    return find_alias(e.children[0].text, s) == nullptr;
+  return std::any_of(e.children.begin(), e.children.end(),
+                     [&](const ast::Expr& child) { return names_unknown_alias(child, s); });
 }
 
 Typed Checker::check_call(const ast::Expr& e, Scope& s) {
@@ -1206,7 +1274,8 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
   if (name == "abs" || name == "hours_between") {
     const std::size_t wanted = name == "abs" ? 1 : 2;
     if (e.children.size() != wanted) {
-      error(Code::wrong_arguments, e.span, quoted(name) + " takes " + number_word(wanted) + (wanted == 1 ? " number" : " times"))
+      error(Code::wrong_arguments, e.span,
+            quoted(name) + " takes " + number_word(wanted) + (wanted == 1 ? " number" : " times"))
           .hints.push_back(name == "abs" ? "`abs(a - b)`" : "`hours_between(a.at, b.at)`");
       return {};
     }
@@ -1221,7 +1290,8 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
       const bool right = !t.list && (name == "abs" ? is_number(t.expr.type) : t.expr.type.kind == TypeKind::time);
       if (!t.poison && !right) {
         error(Code::wrong_arguments, child.span,
-              quoted(name) + " takes " + (name == "abs" ? "a number" : "times") + ", and this is " + (t.list ? "a list" : type_words(t.expr.type)));
+              quoted(name) + " takes " + (name == "abs" ? "a number" : "times") + ", and this is " +
+                  (t.list ? "a list" : type_words(t.expr.type)));
         t.poison = true;
       }
       ok = ok && !t.poison;
@@ -1235,7 +1305,8 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
   const NameEntry* entry = find_name(name);
   if (entry != nullptr && entry->kind == NameKind::table) return {};
   if (contains(functions_to_come, name)) {
-    not_built(e.text_span, "the function " + quoted(name), "there are " + joined({std::begin(functions_known), std::end(functions_known)}));
+    not_built(e.text_span, "the function " + quoted(name),
+              "there are " + joined({std::begin(functions_known), std::end(functions_known)}));
     return {};
   }
   Diagnostic& d = error(Code::unknown_function, e.text_span, "there is no function " + quoted(name));
@@ -1244,16 +1315,19 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
   return {};
 }
 
-std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span) {
+std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Type& argument, Span function_span,
+                                            Span span) {
   const auto refuse = [&](const std::string& what) -> std::optional<Type> {
-    error(Code::aggregate_argument, span, quoted(source_text(function_span)) + " is of " + what + ", and this is " + type_words(argument));
+    error(Code::aggregate_argument, span,
+          quoted(source_text(function_span)) + " is of " + what + ", and this is " + type_words(argument));
     return std::nullopt;
   };
   const bool measured = is_number(argument) || argument.kind == TypeKind::money || argument.kind == TypeKind::duration;
   const bool adds = function == AggregateFunction::sum || function == AggregateFunction::avg;
   const bool extreme = function == AggregateFunction::min || function == AggregateFunction::max;
   if ((adds || extreme) && argument.kind == TypeKind::money && argument.currency.code == 0) {
-    error(Code::money_currency_unknown, span, "cannot take the " + source_text(function_span) + " of money of unknown currency")
+    error(Code::money_currency_unknown, span,
+          "cannot take the " + source_text(function_span) + " of money of unknown currency")
         .hints.push_back("`" + source_text(span) + " as USD` converts each amount with the rate of its own event");
     return std::nullopt;
   }
@@ -1266,7 +1340,8 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
       return is_number(argument) ? type_of(TypeKind::decimal) : argument;
     case AggregateFunction::min:
     case AggregateFunction::max:
-      if (!measured && argument.kind != TypeKind::time && argument.kind != TypeKind::enumeration) return refuse("values with an order");
+      if (!measured && argument.kind != TypeKind::time && argument.kind != TypeKind::enumeration)
+        return refuse("values with an order");
       return argument;
     case AggregateFunction::first:
     case AggregateFunction::last: return argument;
@@ -1277,7 +1352,11 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
 Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
   const std::string& name = e.text;
   if (e.children.size() != 1) {
-    error(Code::wrong_arguments, e.span, quoted(name) + " takes one thing: " + (name == "some" ? "a condition over a group" : name == "count" ? "a group" : "a field of a group"));
+    error(Code::wrong_arguments, e.span,
+          quoted(name) + " takes one thing: " +
+              (name == "some"    ? "a condition over a group"
+               : name == "count" ? "a group"
+                                 : "a field of a group"));
     return {};
   }
   const ast::Expr& of = e.children[0];
@@ -1290,7 +1369,9 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
     }
     if (alias != nullptr && !alias->visible) return unknown_alias(of, s);
     Diagnostic& d = error(Code::wrong_arguments, of.span, "`count(…)` counts the events of a group");
-    d.hints.push_back("a group is a step with `at least`, `exactly` or `n to m`;\nevents of a window are counted by `count from … per … in last …`");
+    d.hints.push_back(
+        "a group is a step with `at least`, `exactly` or `n to m`;\nevents of a window are counted by `count from … "
+        "per … in last …`");
     return {};
   }
   const Alias* group = group_in(of, s);
@@ -1302,9 +1383,10 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
       return {};
     }
     Diagnostic& d = error(Code::wrong_arguments, of.span, quoted(name) + " needs a field of a group here");
-    d.hints.push_back(name == "some" ? "`some(g.status == approved)`, where `g` is a step with a count"
-                                     : "`" + name + "(g.field)`, where `g` is a step with a count;\nof a window it is `" + name +
-                                           "(field) from … per … in last …`");
+    d.hints.push_back(name == "some"
+                          ? "`some(g.status == approved)`, where `g` is a step with a count"
+                          : "`" + name + "(g.field)`, where `g` is a step with a count;\nof a window it is `" + name +
+                                "(field) from … per … in last …`");
     return {};
   }
   const PlaceId place = group->place;
@@ -1343,7 +1425,8 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
 Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
   const ast::FeatureDecl& decl = *features_[index].decl;
   if (s.where == Where::constant) {
-    error(Code::type_mismatch, span, "a constant is wanted here, and " + quoted(decl.name.text) + " is computed from events");
+    error(Code::type_mismatch, span,
+          "a constant is wanted here, and " + quoted(decl.name.text) + " is computed from events");
     return {};
   }
   if (s.where == Where::policy) {
@@ -1385,11 +1468,13 @@ std::optional<Expr> Checker::key_at_use(const ast::Key& key, const KeyPart& part
     const Type& own = field_def(type.event, *field).type;
     if (own != part.type) {
       error(Code::type_mismatch, span,
-            "this is kept per " + key.name.text + ", " + type_words(part.type) + ", and in " + quoted(book_.schema.events[type.event].name) + " " +
-                quoted(field_def(type.event, *field).name) + " is " + type_words(own));
+            "this is kept per " + key.name.text + ", " + type_words(part.type) + ", and in " +
+                quoted(book_.schema.events[type.event].name) + " " + quoted(field_def(type.event, *field).name) +
+                " is " + type_words(own));
       return std::nullopt;
     }
-    const auto same = std::find_if(out.fields.begin(), out.fields.end(), [&](const FieldRef& ref) { return ref.event == type.event; });
+    const auto same = std::find_if(out.fields.begin(), out.fields.end(),
+                                   [&](const FieldRef& ref) { return ref.event == type.event; });
     if (same == out.fields.end()) {
       out.fields.push_back({type.event, *field});
     } else if (same->field != *field) {
@@ -1416,7 +1501,8 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
     if (contains(functions_to_come, a.function.text)) {
       not_built(a.function.span, "the aggregate " + quoted(a.function.text), "there are " + joined(names));
     } else {
-      Diagnostic& d = error(Code::unknown_function, a.function.span, "there is no aggregate " + quoted(a.function.text));
+      Diagnostic& d =
+          error(Code::unknown_function, a.function.span, "there is no aggregate " + quoted(a.function.text));
       d.under = did_you_mean(a.function.text, names);
       d.notes.push_back("aggregates: " + joined(names));
     }
@@ -1431,7 +1517,8 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
     case ast::WindowKind::before: {
       if (a.window.unsaid) {
         error(Code::window_unsaid, a.window.span, "this window does not say whether the current event counts")
-            .hints.push_back("`in last " + a.window.length.text + "` counts it, `in " + a.window.length.text + " before` does not");
+            .hints.push_back("`in last " + a.window.length.text + "` counts it, `in " + a.window.length.text +
+                             " before` does not");
         ok = false;
         break;
       }
@@ -1442,7 +1529,8 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
       break;
     }
     case ast::WindowKind::gap:
-      not_built(a.window.span, "a window `ending … before`", "`in " + a.window.length.text + " before` reaches up to the event");
+      not_built(a.window.span, "a window `ending … before`",
+                "`in " + a.window.length.text + " before` reaches up to the event");
       ok = false;
       break;
     case ast::WindowKind::calendar:
@@ -1498,8 +1586,8 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
         const bool numbers = is_number(out.value_type) && is_number(argument.expr.type);
         if (!numbers) {
           error(Code::aggregate_argument, a.arguments[0].span,
-                "this is " + type_words(out.value_type) + " in one event and " + type_words(argument.expr.type) + " in " +
-                    quoted(book_.schema.events[one.event].name));
+                "this is " + type_words(out.value_type) + " in one event and " + type_words(argument.expr.type) +
+                    " in " + quoted(book_.schema.events[one.event].name));
           ok = false;
           break;
         }
@@ -1524,9 +1612,11 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
     if (key.text_literal && !adopt(key, wanted, key.expr.span)) return {};
     const auto textual = [](const Type& t) { return t.kind == TypeKind::text || t.kind == TypeKind::entity; };
     const bool both_entities = given.kind == TypeKind::entity && wanted.kind == TypeKind::entity;
-    const bool fits = key.expr.type == wanted || (textual(given) && textual(wanted) && !both_entities) || (is_number(given) && is_number(wanted));
+    const bool fits = key.expr.type == wanted || (textual(given) && textual(wanted) && !both_entities) ||
+                      (is_number(given) && is_number(wanted));
     if (!fits) {
-      error(Code::type_mismatch, key.expr.span, quoted(s.feature) + " is kept per " + out.keys[0].name + ", and this is " + type_words(given));
+      error(Code::type_mismatch, key.expr.span,
+            quoted(s.feature) + " is kept per " + out.keys[0].name + ", and this is " + type_words(given));
       return {};
     }
     read.args.push_back(std::move(key.expr));
@@ -1562,7 +1652,8 @@ const event::FieldDef* Checker::optional_field_of(const ast::Expr& e, const Scop
   return nullptr;
 }
 
-void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Scope& s, bool negative, const std::set<std::string>& guarded) {
+void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Scope& s, bool negative,
+                            const std::set<std::string>& guarded) {
   switch (e.kind) {
     case ExprKind::not_: warn_optional(whole, e.children[0], s, !negative, guarded); return;
     case ExprKind::and_:
@@ -1572,7 +1663,8 @@ void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Sc
     default: break;
   }
   // Who writes `==` or `<` means a value that is there; who writes `!=` or `not` often thinks of the missing one as different.
-  const bool surprising = (e.kind == ExprKind::compare && ((e.text == "!=") != negative)) || (e.kind == ExprKind::in && e.negated != negative);
+  const bool surprising = (e.kind == ExprKind::compare && ((e.text == "!=") != negative)) ||
+                          (e.kind == ExprKind::in && e.negated != negative);
   if (!surprising) return;
   const std::size_t sides = e.kind == ExprKind::compare ? 2 : 1;
   for (std::size_t i = 0; i < sides; ++i) {
@@ -1583,8 +1675,10 @@ void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Sc
     if (field == nullptr) continue;
     const bool rule = s.where == Where::on_rule || s.where == Where::step || s.where == Where::after;
     Diagnostic& d = warning(Code::optional_field_silent, side.span,
-                            quoted(field->name) + " is optional: when it is missing " + (rule ? "this rule stays silent" : "this is not true"));
-    d.hints.push_back("`" + text + " is missing or …` if that should " + (rule ? "fire" : "hold") + "; `# accept W0520` at the end of the line if not");
+                            quoted(field->name) + " is optional: when it is missing " +
+                                (rule ? "this rule stays silent" : "this is not true"));
+    d.hints.push_back("`" + text + " is missing or …` if that should " + (rule ? "fire" : "hold") +
+                      "; `# accept W0520` at the end of the line if not");
   }
 }
 
@@ -1598,14 +1692,19 @@ void Checker::warn_never(const Expr& condition, Span span, bool is_when) {
   };
   std::map<std::string, Bounds> bounds;
   for (const Expr& part : condition.args) {
-    const bool compares = part.op == Op::equal || part.op == Op::less || part.op == Op::less_equal || part.op == Op::greater || part.op == Op::greater_equal;
+    const bool compares = part.op == Op::equal || part.op == Op::less || part.op == Op::less_equal ||
+                          part.op == Op::greater || part.op == Op::greater_equal;
     if (!compares) continue;
     const bool right = part.args[1].op == Op::constant;
     if (right == (part.args[0].op == Op::constant)) continue;
     const Value& value = part.args[right ? 1 : 0].value;
     Op op = part.op;
     if (!right) {
-      op = op == Op::less ? Op::greater : op == Op::less_equal ? Op::greater_equal : op == Op::greater ? Op::less : op == Op::greater_equal ? Op::less_equal : op;
+      op = op == Op::less            ? Op::greater
+           : op == Op::less_equal    ? Op::greater_equal
+           : op == Op::greater       ? Op::less
+           : op == Op::greater_equal ? Op::less_equal
+                                     : op;
     }
     Bounds& b = bounds[meaning(part.args[right ? 0 : 1], book_)];
     const auto raise = [&](bool open) {

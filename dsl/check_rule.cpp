@@ -124,14 +124,16 @@ bool Checker::alias_hides(const ast::Name& name, const std::vector<EventTypeId>&
     }
   }
   const NameEntry* entry = find_name(name.text);
-  if (entry != nullptr && entry->kind == NameKind::feature) return refuse("the feature " + quoted(name.text), entry->span);
+  if (entry != nullptr && entry->kind == NameKind::feature)
+    return refuse("the feature " + quoted(name.text), entry->span);
   if (entry != nullptr && entry->kind == NameKind::param) return refuse("the param " + quoted(name.text), entry->span);
   return false;
 }
 
 // ---------------------------------------------------------------- sequences
 
-bool Checker::step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via, const ast::RuleDecl& decl, Rule& rule) {
+bool Checker::step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
+                          const ast::RuleDecl& decl, Rule& rule) {
   auto alternatives = resolve_source(name, via, std::nullopt, nullptr);
   test.source.name = name.name.text;
   if (!alternatives) return false;
@@ -140,7 +142,8 @@ bool Checker::step_source(EventTest& test, const ast::EventName& name, const std
   return true;
 }
 
-bool Checker::step_where(EventTest& test, const std::optional<ast::Expr>& where, const std::optional<ast::Name>& alias, const std::vector<Alias>& others, const Rule& rule) {
+bool Checker::step_where(EventTest& test, const std::optional<ast::Expr>& where, const std::optional<ast::Name>& alias,
+                         const std::vector<Alias>& others, const Rule& rule) {
   if (!where) return true;
   Subject subject;
   subject.name = test.source.name;
@@ -150,7 +153,8 @@ bool Checker::step_where(EventTest& test, const std::optional<ast::Expr>& where,
   scope.subject = &subject;
   scope.keys = &rule.keys;
   scope.key_source = &test.source.alternatives;
-  if (alias) scope.aliases.push_back({alias->text, alias->span, AliasKind::own, 0, true, false, events_of(test.source)});
+  if (alias)
+    scope.aliases.push_back({alias->text, alias->span, AliasKind::own, 0, true, false, events_of(test.source)});
   for (const Alias& other : others) {
     if (!alias || other.name != alias->text) scope.aliases.push_back(other);
   }
@@ -168,7 +172,8 @@ void Checker::warn_unbounded(const Rule& rule, Span span) {
   for (std::size_t i = 0; i < s.steps.size(); ++i) {
     const Step& step = s.steps[i];
     if (step.kind == StepKind::all_of || step.kind == StepKind::any_of) {
-      const bool bounded = std::all_of(step.parts.begin(), step.parts.end(), [](const EventTest& part) { return part.within.has_value(); });
+      const bool bounded = std::all_of(step.parts.begin(), step.parts.end(),
+                                       [](const EventTest& part) { return part.within.has_value(); });
       if (!bounded) ++gaps_open;
     } else if (i > 0 && !step.within) {
       ++gaps_open;
@@ -180,8 +185,8 @@ void Checker::warn_unbounded(const Rule& rule, Span span) {
       .hints.push_back("`sequence within 24h { … }` says how far its first and last event may lie apart");
 }
 
-bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl, std::vector<Alias>& aliases,
-                             Subject& completing) {
+bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl,
+                             std::vector<Alias>& aliases, Subject& completing) {
   Sequence sequence;
   bool ok = true;
   if (written.within) {
@@ -230,7 +235,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     if (!from.alias) return;
     for (const Named& other : named) {
       if (other.alias.name != name) continue;
-      error(Code::duplicate_name, from.alias->span, "two steps are called " + quoted(name)).labels.push_back({other.alias.span, "the first"});
+      error(Code::duplicate_name, from.alias->span, "two steps are called " + quoted(name))
+          .labels.push_back({other.alias.span, "the first"});
       ok = false;
       return;
     }
@@ -239,7 +245,10 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       ok = false;
       return;
     }
-    named.push_back({{name, from.alias->span, group ? AliasKind::group : AliasKind::single, test.place, true, false, events}, step, &test});
+    named.push_back(
+        {{name, from.alias->span, group ? AliasKind::group : AliasKind::single, test.place, true, false, events},
+         step,
+         &test});
   };
   const auto too_many = [&](std::uint64_t n, Span at) {
     if (n <= step_count_max) return false;
@@ -256,15 +265,17 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       absence.before_step = static_cast<std::uint32_t>(index);
       if (step.wait && !first && !final) {
         error(Code::middle_no_with_for, step.wait->span, "a `no` between two steps takes no `for`")
-            .hints.push_back("it looks from the one step to the other; leave out `for " + step.wait->text + "`, or put `within " +
-                             step.wait->text + "` on the next step");
+            .hints.push_back("it looks from the one step to the other; leave out `for " + step.wait->text +
+                             "`, or put `within " + step.wait->text + "` on the next step");
         ok = false;
       } else if (!step.wait && final) {
-        error(Code::final_no_without_for, word_no(step.span), "a final `no` needs a duration, or it can never be decided")
+        error(Code::final_no_without_for, word_no(step.span),
+              "a final `no` needs a duration, or it can never be decided")
             .hints.push_back("add `for 12h`; the rule then fires when 12 hours of event time have passed without one");
         ok = false;
       } else if (!step.wait && first) {
-        error(Code::first_no_without_for, word_no(step.span), "a first `no` needs a duration, or nobody knows how far to look back")
+        error(Code::first_no_without_for, word_no(step.span),
+              "a first `no` needs a duration, or nobody knows how far to look back")
             .hints.push_back("add `for 12h`; then there was none in the 12 hours before the next step");
         ok = false;
       } else if (step.wait) {
@@ -287,10 +298,13 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     Step out;
     const bool first = index == 0;
     if (first && step.link != ast::StepLink::then) {
-      error(Code::link_on_first, step.link_span.value_or(step.span), "the first step has none before it, so it takes no `first` or `next`");
+      error(Code::link_on_first, step.link_span.value_or(step.span),
+            "the first step has none before it, so it takes no `first` or `next`");
       ok = false;
     }
-    out.link = step.link == ast::StepLink::first ? Link::first : step.link == ast::StepLink::next ? Link::next : Link::then;
+    out.link = step.link == ast::StepLink::first  ? Link::first
+               : step.link == ast::StepLink::next ? Link::next
+                                                  : Link::then;
     if (step.within && first) {
       error(Code::within_on_first, step.within->span, "the first step has none before it, so it takes no `within`")
           .hints.push_back("of the whole sequence it is `sequence within " + step.within->text + " { … }`");
@@ -305,7 +319,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
         case ast::CountKind::optional:
           out.optional = true;
           if (&step == last_positive) {
-            error(Code::optional_last, step.count_span, "the last step cannot be optional: nobody would know when the match is complete")
+            error(Code::optional_last, step.count_span,
+                  "the last step cannot be optional: nobody would know when the match is complete")
                 .hints.push_back("leave `optional` away, or the step");
             ok = false;
           }
@@ -320,7 +335,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
                 .hints.push_back("`optional` says that a step may be empty, `no` that it must be");
             ok = false;
           } else if (step.count == ast::CountKind::between && step.high < step.low) {
-            error(Code::bad_count, step.count_span, std::to_string(step.low) + " to " + std::to_string(step.high) + " is never so")
+            error(Code::bad_count, step.count_span,
+                  std::to_string(step.low) + " to " + std::to_string(step.high) + " is never so")
                 .hints.push_back("the smaller number stands first");
             ok = false;
           } else if (too_many(std::max(step.low, high), step.count_span)) {
@@ -349,7 +365,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     out.min = static_cast<std::uint32_t>(step.parts.size());
     if (step.kind == ast::StepKind::any_of) {
       if (step.low == 0 || step.low > step.parts.size()) {
-        error(Code::bad_count, step.count_span.end > step.count_span.begin ? step.count_span : step.span, "`any " + std::to_string(step.low) + " of` " + number_word(step.parts.size()) + " parts is never so");
+        error(Code::bad_count, step.count_span.end > step.count_span.begin ? step.count_span : step.span,
+              "`any " + std::to_string(step.low) + " of` " + number_word(step.parts.size()) + " parts is never so");
         ok = false;
       } else {
         out.min = static_cast<std::uint32_t>(step.low);
@@ -363,7 +380,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       EventTest& test = sequence.steps.back().parts[p];
       const bool counted = part.count != ast::CountKind::one && part.count != ast::CountKind::optional;
       if (part.kind != ast::StepKind::positive || counted || part.consecutive) {
-        error(Code::count_in_parts, counted ? part.count_span : part.span, "a part in any order is one event, without a count or `consecutive`")
+        error(Code::count_in_parts, counted ? part.count_span : part.span,
+              "a part in any order is one event, without a count or `consecutive`")
             .hints.push_back("put the count into a step of its own");
         ok = false;
         continue;
@@ -395,7 +413,9 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     sequence.until.emplace();
     EventTest& test = *sequence.until;
     test.alias = written.until->alias ? written.until->alias->text : written.until->event.name.text;
-    if (!step_source(test, written.until->event, std::nullopt, decl, rule) || !step_where(test, written.until->where, written.until->alias, {}, rule)) ok = false;
+    if (!step_source(test, written.until->event, std::nullopt, decl, rule) ||
+        !step_where(test, written.until->where, written.until->alias, {}, rule))
+      ok = false;
   }
   for (const Named& one : named) aliases.push_back(one.alias);
   for (const EventTest& part : sequence.steps.back().parts) add_types(completing, part.source);
@@ -423,7 +443,9 @@ void Checker::check_because(const ast::Clause& clause, Scope& s, Rule& rule) {
     if (!literal.empty()) rule.because.push_back({std::move(literal), std::nullopt});
     literal.clear();
   };
-  const auto place = [&](std::size_t from, std::size_t to) { return Span{span.file, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}; };
+  const auto place = [&](std::size_t from, std::size_t to) {
+    return Span{span.file, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)};
+  };
   while (at < stop) {
     const char c = text[at];
     if (c == '\\' && at + 1 < stop) {
@@ -433,7 +455,8 @@ void Checker::check_because(const ast::Clause& clause, Scope& s, Rule& rule) {
       continue;
     }
     if (c == '}') {
-      error(Code::text_placeholder, place(at, at + 1), "a `}` without its `{`").hints.push_back("write `\\}` if the character is meant");
+      error(Code::text_placeholder, place(at, at + 1), "a `}` without its `{`")
+          .hints.push_back("write `\\}` if the character is meant");
       return;
     }
     if (c != '{') {
@@ -443,12 +466,14 @@ void Checker::check_because(const ast::Clause& clause, Scope& s, Rule& rule) {
     }
     const std::size_t close = text.substr(0, stop).find('}', at);
     if (close == std::string_view::npos) {
-      error(Code::text_placeholder, place(at, at + 1), "this `{` is not closed").hints.push_back("a value stands between `{` and `}`; write `\\{` if the character is meant");
+      error(Code::text_placeholder, place(at, at + 1), "this `{` is not closed")
+          .hints.push_back("a value stands between `{` and `}`; write `\\{` if the character is meant");
       return;
     }
     const std::string_view inside = text.substr(at + 1, close - at - 1);
     if (inside.find_first_not_of(" \t") == std::string_view::npos) {
-      error(Code::text_placeholder, place(at, close + 1), "nothing stands between `{` and `}`").hints.push_back("name a value, as in `{user}`");
+      error(Code::text_placeholder, place(at, close + 1), "nothing stands between `{` and `}`")
+          .hints.push_back("name a value, as in `{user}`");
       return;
     }
     const auto e = parse_expression(inside, place(at + 1, close), diagnostics_);
@@ -477,7 +502,8 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
       ok = false;
       continue;
     }
-    const auto part = std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == key.name.text; });
+    const auto part =
+        std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == key.name.text; });
     if (part != rule.keys.end()) {
       Expr value = make(Op::rule_key, part->type, key.span);
       value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
@@ -517,7 +543,8 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   for (const ast::Clause& clause : decl.clauses) {
     const auto [first, fresh] = seen.try_emplace(clause.kind, clause.word);
     if (!fresh && !may_repeat(clause.kind)) {
-      Diagnostic& d = error(Code::duplicate_clause, clause.word, "a rule has one `" + std::string(word_of(clause.kind)) + "`");
+      Diagnostic& d =
+          error(Code::duplicate_clause, clause.word, "a rule has one `" + std::string(word_of(clause.kind)) + "`");
       d.labels.push_back({first->second, "the first"});
       if (clause.kind == ClauseKind::when) d.hints.push_back("join the conditions with `and`");
       continue;
@@ -527,7 +554,8 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::owner: rule.owner = clause.text.text; break;
       case ClauseKind::runbook: rule.runbook = clause.text.text; break;
       case ClauseKind::severity:
-        for (const AlertSeverity severity : {AlertSeverity::info, AlertSeverity::low, AlertSeverity::medium, AlertSeverity::high, AlertSeverity::critical}) {
+        for (const AlertSeverity severity : {AlertSeverity::info, AlertSeverity::low, AlertSeverity::medium,
+                                             AlertSeverity::high, AlertSeverity::critical}) {
           if (to_text(severity) == clause.text.text) rule.severity = severity;
         }
         break;
@@ -537,26 +565,39 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         }
         break;
       case ClauseKind::mode:
-        if (clause.text.text == "off") not_built(clause.text.span, "`mode off`", "`mode shadow` takes the rule out of decisions and alerts");
+        if (clause.text.text == "off")
+          not_built(clause.text.span, "`mode off`", "`mode shadow` takes the rule out of decisions and alerts");
         rule.shadow = clause.text.text == "shadow";
         break;
       case ClauseKind::rule_switch: {
         const NameEntry* entry = find_name(clause.name.text);
         const bool declared = entry != nullptr && entry->kind == NameKind::switch_;
-        if (!declared) not_built(clause.span, "`switch` in a rule", "switches come later; `mode shadow` takes the rule out of decisions");
+        if (!declared)
+          not_built(clause.span, "`switch` in a rule",
+                    "switches come later; `mode shadow` takes the rule out of decisions");
         break;
       }
       case ClauseKind::rollout: not_built(clause.span, "`rollout`", "`mode shadow` tries a rule without effect"); break;
-      case ClauseKind::label: not_built(clause.span, "`label`", "labels come later; `decide` and `score` are there"); break;
-      case ClauseKind::add: not_built(clause.span, "`add … to`", "lists come from the rule files and from files beside them for now"); break;
-      case ClauseKind::suppressed: not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule"); break;
-      case ClauseKind::resolve: not_built(clause.span, "`resolve on`", "`alert once per` limits the alerts of one rule"); break;
+      case ClauseKind::label:
+        not_built(clause.span, "`label`", "labels come later; `decide` and `score` are there");
+        break;
+      case ClauseKind::add:
+        not_built(clause.span, "`add … to`", "lists come from the rule files and from files beside them for now");
+        break;
+      case ClauseKind::suppressed:
+        not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule");
+        break;
+      case ClauseKind::resolve:
+        not_built(clause.span, "`resolve on`", "`alert once per` limits the alerts of one rule");
+        break;
       case ClauseKind::sequence:
       case ClauseKind::pick:
       case ClauseKind::after_match:
         if (!decl.per_key) {
-          error(Code::clause_not_here, clause.word, "`" + std::string(word_of(clause.kind)) + "` stands in a rule `per` a key only")
-              .hints.push_back("a rule `on` an event looks at one event; write `rule " + decl.name.text + " per user { sequence { … } }`");
+          error(Code::clause_not_here, clause.word,
+                "`" + std::string(word_of(clause.kind)) + "` stands in a rule `per` a key only")
+              .hints.push_back("a rule `on` an event looks at one event; write `rule " + decl.name.text +
+                               " per user { sequence { … } }`");
         }
         if (clause.kind == ClauseKind::sequence) sequence = &clause;
         break;
@@ -608,9 +649,11 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
 
   for (const ast::Clause& clause : decl.clauses) {
     if (clause.kind != ClauseKind::let) continue;
-    const auto same = std::find_if(rule.lets.begin(), rule.lets.end(), [&](const Let& let) { return let.name == clause.name.text; });
+    const auto same =
+        std::find_if(rule.lets.begin(), rule.lets.end(), [&](const Let& let) { return let.name == clause.name.text; });
     if (same != rule.lets.end() || find_alias(clause.name.text, s) != nullptr) {
-      error(Code::duplicate_name, clause.name.span, quoted(clause.name.text) + " is already the name of something in this rule");
+      error(Code::duplicate_name, clause.name.span,
+            quoted(clause.name.text) + " is already the name of something in this rule");
       continue;
     }
     std::vector<EventTypeId> visible;
@@ -627,14 +670,16 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         break;
       case ClauseKind::except: {
         for (const Except& other : rule.excepts) {
-          if (other.name == clause.name.text) error(Code::duplicate_name, clause.name.span, "two exceptions are called " + quoted(other.name));
+          if (other.name == clause.name.text)
+            error(Code::duplicate_name, clause.name.span, "two exceptions are called " + quoted(other.name));
         }
         Except except;
         except.name = clause.name.text;
         if (clause.until) {
           except.until = parse_timestamp(clause.until->text);
           if (!except.until) {
-            error(Code::bad_date, clause.until->span, "\"" + clause.until->text + "\" is not a date").hints.push_back("for example \"2027-01-31\" or \"2027-01-31T12:00:00Z\"");
+            error(Code::bad_date, clause.until->span, "\"" + clause.until->text + "\" is not a date")
+                .hints.push_back("for example \"2027-01-31\" or \"2027-01-31T12:00:00Z\"");
           }
         }
         auto when = check_condition(*clause.value, s);
@@ -653,9 +698,10 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
           if (clause.otherwise) decide.otherwise = action_of(clause.otherwise->text).value_or(Action::allow);
         }
         const bool decides = decide.action != Action::page || decide.otherwise != Action::page;
-        const bool by_time = rule.sequence && std::any_of(rule.sequence->absences.begin(), rule.sequence->absences.end(), [&](const Absence& a) {
-                               return a.before_step == rule.sequence->steps.size();
-                             });
+        const bool by_time = rule.sequence && std::any_of(rule.sequence->absences.begin(),
+                                                          rule.sequence->absences.end(), [&](const Absence& a) {
+                                                            return a.before_step == rule.sequence->steps.size();
+                                                          });
         if (decides && !by_time && !rule.shadow) {
           for (const SubjectType& type : subject.types) decided_.try_emplace(type.event, clause.word);
         }
@@ -666,7 +712,8 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         Typed score = check_whole(*clause.value, s);
         if (score.poison) break;
         if (!is_number(score.expr.type)) {
-          error(Code::type_mismatch, clause.value->span, "a score is a number, and this is " + type_words(score.expr.type));
+          error(Code::type_mismatch, clause.value->span,
+                "a score is a number, and this is " + type_words(score.expr.type));
           break;
         }
         rule.score = std::move(score.expr);
@@ -696,8 +743,11 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         if (rule.sequence) {
           const std::string& pick = clause.text.text;
           if (pick == "every") {
-            warning(Code::pick_every, clause.text.span, "`pick every` reports each choice of events as a match of its own")
-                .hints.push_back("`pick nearest` reports one for each event that completes the sequence; of `every` at most 100 are");
+            warning(Code::pick_every, clause.text.span,
+                    "`pick every` reports each choice of events as a match of its own")
+                .hints.push_back(
+                    "`pick nearest` reports one for each event that completes the sequence; of `every` at most 100 "
+                    "are");
           }
           rule.sequence->pick = pick == "earliest" ? Pick::earliest : pick == "every" ? Pick::every : Pick::nearest;
         }
@@ -722,7 +772,8 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
             }
           }
           if (!found) {
-            Diagnostic& d = error(Code::unknown_step, clause.name.span, "no step is called " + quoted(clause.name.text));
+            Diagnostic& d =
+                error(Code::unknown_step, clause.name.span, "no step is called " + quoted(clause.name.text));
             d.under = did_you_mean(clause.name.text, names);
             d.notes.push_back("steps: " + joined(names));
           }
@@ -790,7 +841,8 @@ void Checker::check_circles() {
     for (std::string at = back->first; at != rule; at = from[at]) chain.insert(chain.begin(), at);
     chain.insert(chain.begin(), rule);
     for (const std::string& name : chain) hit_circles_.insert(name);
-    error(Code::circle_of_rules, first[0].second, "rules wait for each other's hits in a circle").notes.push_back(joined(chain, " ← "));
+    error(Code::circle_of_rules, first[0].second, "rules wait for each other's hits in a circle")
+        .notes.push_back(joined(chain, " ← "));
   }
 }
 
@@ -809,18 +861,21 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
   for (const EventTypeId event : events_of(policy.on)) {
     const auto [first, fresh] = policies_.try_emplace(event, decl.name.text, decl.name.span);
     if (fresh) continue;
-    error(Code::bad_policy, decl.on.name.span, quoted(book_.schema.events[event].name) + " already has a policy, " + quoted(first->second.first))
+    error(Code::bad_policy, decl.on.name.span,
+          quoted(book_.schema.events[event].name) + " already has a policy, " + quoted(first->second.first))
         .labels.push_back({first->second.second, "the first"});
   }
   policy.sum = decl.combine.text != "max";
   if (decl.cap) {
     policy.cap = parse_decimal(decl.cap->text);
-    if (!policy.cap || policy.cap->units <= 0) error(Code::bad_policy, decl.cap->span, "the score's `max` is a number above 0");
+    if (!policy.cap || policy.cap->units <= 0)
+      error(Code::bad_policy, decl.cap->span, "the score's `max` is a number above 0");
   }
   const auto action = [&](const ast::Text& text) {
     const Action found = action_of(text.text).value_or(Action::allow);
     if (found == Action::page) {
-      error(Code::bad_policy, text.span, "`page` alerts somebody and is no decision").hints.push_back("`decide page` stands in a rule");
+      error(Code::bad_policy, text.span, "`page` alerts somebody and is no decision")
+          .hints.push_back("`decide page` stands in a rule");
     }
     return found;
   };
@@ -832,7 +887,8 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
     PolicyLine out;
     out.action = action(line.action);
     if (otherwise != nullptr) {
-      error(Code::bad_policy, line.span, "no event comes to this line: `otherwise` above takes them all").labels.push_back({otherwise->span, ""});
+      error(Code::bad_policy, line.span, "no event comes to this line: `otherwise` above takes them all")
+          .labels.push_back({otherwise->span, ""});
       break;
     }
     if (!line.when) {
@@ -868,8 +924,10 @@ void Checker::check_decided() {
   for (const auto& [event, span] : decided_) {
     if (policies_.contains(event)) continue;
     const std::string& name = book_.schema.events[event].name;
-    warning(Code::default_policy, span, "no policy decides " + quoted(name) + ": the strictest action of its rules that fired is taken")
-        .hints.push_back("`policy " + name + "s on " + name + " { score sum block when any rule decides block allow otherwise }`");
+    warning(Code::default_policy, span,
+            "no policy decides " + quoted(name) + ": the strictest action of its rules that fired is taken")
+        .hints.push_back("`policy " + name + "s on " + name +
+                         " { score sum block when any rule decides block allow otherwise }`");
   }
 }
 

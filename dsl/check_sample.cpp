@@ -11,13 +11,15 @@ std::optional<Value> Checker::object_value(const ast::Expr& e, const event::Fiel
     return value ? std::optional(value->value) : std::nullopt;
   }
   const auto refuse = [&]() -> std::optional<Value> {
-    error(Code::type_mismatch, e.span, quoted(field.name) + " is a place").hints.push_back("write latitude and longitude: `[52.5, 13.4]`");
+    error(Code::type_mismatch, e.span, quoted(field.name) + " is a place")
+        .hints.push_back("write latitude and longitude: `[52.5, 13.4]`");
     return std::nullopt;
   };
   if (e.kind != ast::ExprKind::list || e.children.size() != 2) return refuse();
   std::int64_t degrees[2] = {0, 0};
   for (std::size_t i = 0; i < 2; ++i) {
-    const auto number = check_constant(e.children[i], type_of(TypeKind::decimal), i == 0 ? "a latitude" : "a longitude");
+    const auto number =
+        check_constant(e.children[i], type_of(TypeKind::decimal), i == 0 ? "a latitude" : "a longitude");
     if (!number) return std::nullopt;
     const Int128 units = number->value.number().units;
     const Int128 most = static_cast<Int128>(i == 0 ? 90 : 180) * Decimal::one;
@@ -27,7 +29,8 @@ std::optional<Value> Checker::object_value(const ast::Expr& e, const event::Fiel
   return Value::of_geo(degrees[0], degrees[1]);
 }
 
-bool Checker::fill_object(const ast::Object& object, EventTypeId event, std::vector<Value>& values, bool& key_given, bool& time_given) {
+bool Checker::fill_object(const ast::Object& object, EventTypeId event, std::vector<Value>& values, bool& key_given,
+                          bool& time_given) {
   bool ok = true;
   std::set<std::string> seen;
   for (const ast::Pair& pair : object.pairs) {
@@ -43,7 +46,8 @@ bool Checker::fill_object(const ast::Object& object, EventTypeId event, std::vec
       continue;
     }
     if (field_def(event, *index).derived) {
-      error(Code::bad_test, pair.name.span, quoted(pair.name.text) + " is computed from other fields and cannot be given");
+      error(Code::bad_test, pair.name.span,
+            quoted(pair.name.text) + " is computed from other fields and cannot be given");
       ok = false;
       continue;
     }
@@ -110,7 +114,8 @@ bool Checker::event_or_sample(const ast::EventName& name, SampleInfo& out) {
   }
   Diagnostic& d = error(Code::unknown_event, name.name.span, "there is no event or sample " + quoted(name.name.text));
   d.under = did_you_mean(name.name.text, names_of({NameKind::event, NameKind::sample}));
-  if (entry != nullptr && entry->kind == NameKind::stream) d.notes.push_back("a stream is a filter; send the event it is made of");
+  if (entry != nullptr && entry->kind == NameKind::stream)
+    d.notes.push_back("a stream is a filter; send the event it is made of");
   return false;
 }
 
@@ -131,11 +136,13 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         out.kind = TestStep::Kind::at;
         const auto time = parse_timestamp(step.text.text);
         if (!time) {
-          error(Code::bad_test, step.text.span, "\"" + step.text.text + "\" is not a time").hints.push_back("for example \"2026-01-05T10:00:00Z\"");
+          error(Code::bad_test, step.text.span, "\"" + step.text.text + "\" is not a time")
+              .hints.push_back("for example \"2026-01-05T10:00:00Z\"");
           continue;
         }
         if (clock && *time < *clock) {
-          error(Code::bad_test, step.text.span, "the time of a test does not go back").notes.push_back("it is already " + to_text(*clock));
+          error(Code::bad_test, step.text.span, "the time of a test does not go back")
+              .notes.push_back("it is already " + to_text(*clock));
           continue;
         }
         clock = time;
@@ -163,9 +170,7 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         out.networks = std::move(given.networks);
         break;
       }
-      case ast::TestStepKind::given_table:
-        not_built(step.span, "`given table`", "tables come later");
-        continue;
+      case ast::TestStepKind::given_table: not_built(step.span, "`given table`", "tables come later"); continue;
       case ast::TestStepKind::given_label:
         not_built(step.span, "`given … has label`", "labels come later; `given @list has …` is there");
         continue;
@@ -221,7 +226,8 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
       }
       case ast::TestStepKind::expect_no_rule:
       case ast::TestStepKind::expect_rule: {
-        out.kind = step.kind == ast::TestStepKind::expect_rule ? TestStep::Kind::expect_rule : TestStep::Kind::expect_no_rule;
+        out.kind =
+            step.kind == ast::TestStepKind::expect_rule ? TestStep::Kind::expect_rule : TestStep::Kind::expect_no_rule;
         const NameEntry* entry = find_name(step.name.text);
         if (entry == nullptr || entry->kind != NameKind::rule) {
           error(Code::unknown_name, step.name.span, "there is no rule " + quoted(step.name.text)).under =
@@ -239,7 +245,8 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         for (std::size_t i = 0; i < event::action_count; ++i) {
           if (to_text(static_cast<Action>(i)) == step.text.text) out.action = static_cast<Action>(i);
         }
-        if (out.action == Action::page) error(Code::bad_test, step.text.span, "`page` is no decision, it alerts somebody");
+        if (out.action == Action::page)
+          error(Code::bad_test, step.text.span, "`page` is no decision, it alerts somebody");
         break;
       }
       case ast::TestStepKind::expect_alerts:

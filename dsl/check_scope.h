@@ -35,7 +35,7 @@ struct SubjectType {
 };
 struct Subject {
   std::vector<SubjectType> types;
-  std::string name;  // of the stream or event, for messages
+  std::string name;            // of the stream or event, for messages
   bool fields_visible = true;  // bare names may mean its fields
 };
 
@@ -62,17 +62,18 @@ enum class Where { constant, definition, counted, on_rule, step, after, policy }
 
 struct Scope {
   Where where = Where::constant;
-  const Subject* subject = nullptr;  // none: constants, and definitions of features, which are read at their place of use
+  const Subject* subject =
+      nullptr;  // none: constants, and definitions of features, which are read at their place of use
   std::vector<Alias> aliases;
   const std::vector<Let>* lets = nullptr;
-  const std::vector<KeyPart>* keys = nullptr;           // of a rule `per`
-  const std::vector<Alternative>* key_source = nullptr;  // in a step: where the rule's keys stand in its own event
+  const std::vector<KeyPart>* keys = nullptr;              // of a rule `per`
+  const std::vector<Alternative>* key_source = nullptr;    // in a step: where the rule's keys stand in its own event
   const std::vector<std::string>* step_streams = nullptr;  // names of the sequence's streams, for messages
-  const Scope* outer = nullptr;      // of an aggregate: the scope it stands in
-  std::optional<PlaceId> member_of;  // inside some(…) and group functions
-  const Typed* of_key = nullptr;     // inside `feature of x`
-  std::string feature;               // inside a feature read at its place of use
-  Span use;                          // that place
+  const Scope* outer = nullptr;                            // of an aggregate: the scope it stands in
+  std::optional<PlaceId> member_of;                        // inside some(…) and group functions
+  const Typed* of_key = nullptr;                           // inside `feature of x`
+  std::string feature;                                     // inside a feature read at its place of use
+  Span use;                                                // that place
   bool text_placeholder = false;
 };
 
@@ -157,7 +158,8 @@ class Checker {
   void circle(const std::string& what, Span use);
 
   /// The alternatives of a source without keys; nothing (and a message) when it does not resolve.
-  std::optional<std::vector<Alternative>> resolve_source(const ast::EventName& name, const std::optional<ast::Name>& via,
+  std::optional<std::vector<Alternative>> resolve_source(const ast::EventName& name,
+                                                         const std::optional<ast::Name>& via,
                                                          const std::optional<ast::Expr>& where, const Scope* outer);
   bool add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name,
                       const Scope* outer);
@@ -200,8 +202,8 @@ class Checker {
   std::optional<Expr> key_at_use(const ast::Key& key, const KeyPart& part, Span span, Scope& s);
   Typed field_of_subject(const Subject& subject, const ast::Name& name, Scope& s);
   Typed field_of_alias(const Alias& alias, const ast::Name& name, Scope& s, Op op);
-  std::optional<std::vector<FieldRef>> field_refs(const std::vector<EventTypeId>& events, const ast::Name& name, Type& type,
-                                                  const Scope& s);
+  std::optional<std::vector<FieldRef>> field_refs(const std::vector<EventTypeId>& events, const ast::Name& name,
+                                                  Type& type, const Scope& s);
   std::pair<Typed, Typed> check_sides(const ast::Expr& l, const ast::Expr& r, Scope& s);
   /// Whether the two may be compared; literals are brought to the other side's type. One message when not.
   bool fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr& r, const std::string& doing);
@@ -259,13 +261,13 @@ class Checker {
   std::map<std::string, Span, std::less<>> list_spans_;
   std::set<std::string, std::less<>> poison_lists_;
   std::set<std::pair<std::string, std::string>> failed_fields_;  // event and field whose type is unknown
-  std::set<std::string, std::less<>> hit_circles_;  // rules that need their own hits
-  std::set<std::string, std::less<>> poison_lets_;  // of the rule at hand: did not type
+  std::set<std::string, std::less<>> hit_circles_;               // rules that need their own hits
+  std::set<std::string, std::less<>> poison_lets_;               // of the rule at hand: did not type
   std::vector<std::string> bad_lines_;
-  bool deferred_ = false;  // a feature names a field: its types are known only where it is used
-  std::string wanted_by_;  // what an enumeration's value is compared with, as written; for its message
+  bool deferred_ = false;                 // a feature names a field: its types are known only where it is used
+  std::string wanted_by_;                 // what an enumeration's value is compared with, as written; for its message
   bool default_policies_unsure_ = false;  // a policy did not resolve: which events it decides is unknown
-  int level_ = 0;          // of check_expr within itself, definitions included
+  int level_ = 0;                         // of check_expr within itself, definitions included
   std::vector<std::vector<Span>> field_spans_;  // per event type and field
   std::vector<StreamInfo> streams_;
   std::vector<DerivedInfo> derived_;

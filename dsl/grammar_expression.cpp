@@ -29,6 +29,13 @@ struct Tail {
   std::vector<std::string> operators;
   std::vector<Span> spans;
   std::vector<Expr> operands;
+
+  /// Without the operator whose operand did not read, if the chain ended in one: from here on they are pairs. The mistake
+  /// itself is reported where the reading ended.
+  void keep_pairs() {
+    operators.resize(operands.size());
+    spans.resize(operands.size());
+  }
 };
 
 /// Puts `value` under a new node of this kind, as its first child.
@@ -59,6 +66,7 @@ constexpr auto add_operand_to_tail = [](auto& context) {
 
 constexpr auto fold_arithmetic = [](auto& context) {
   Tail& tail = x3::_attr(context);
+  tail.keep_pairs();
   Expr& value = x3::_val(context);
   wrap(value, ExprKind::arithmetic);
   value.text_span = tail.spans.front();
@@ -113,6 +121,7 @@ void report_mixed(Reader& reader, const Expr& first, const Tail& tail) {
 
 constexpr auto fold_chain = [](auto& context) {
   Tail& tail = x3::_attr(context);
+  tail.keep_pairs();
   Expr& value = x3::_val(context);
   const bool mixed = std::find(tail.operators.begin(), tail.operators.end(), tail.operators[0] == "and" ? "or" : "and") !=
                      tail.operators.end();
@@ -151,6 +160,7 @@ void report_chained(Reader& reader, const Expr& first, const Tail& tail) {
 
 constexpr auto fold_compare = [](auto& context) {
   Tail& tail = x3::_attr(context);
+  tail.keep_pairs();
   Expr& value = x3::_val(context);
   if (tail.operators.size() > 1) report_chained(reader_of(context), value, tail);
   wrap(value, ExprKind::compare);

@@ -9,7 +9,7 @@ namespace {
 
 /// Names that the text declares at the beginning of a line but no parsed declaration has: their declaration has a mistake.
 std::set<std::string> lost_names(const SourceSet& sources, const std::vector<ast::File>& files) {
-  constexpr std::string_view words[] = {"entity", "event",  "table", "list",   "param",  "switch",
+  constexpr std::string_view words[] = {"entity", "event", "table",   "list", "param",  "switch",
                                         "stream", "field", "feature", "rule", "policy", "sample"};
   const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
   std::set<std::string> names;
@@ -61,12 +61,16 @@ std::set<std::string> lost_names(const SourceSet& sources, const std::vector<ast
 }
 
 /// Whether the place is in a declaration that itself has a mistake in its writing: of it only parts were read.
-bool in_half_read(const Diagnostic& d, const std::vector<Diagnostic>& written_wrong, const std::vector<ast::File>& files) {
+bool in_half_read(const Diagnostic& d, const std::vector<Diagnostic>& written_wrong,
+                  const std::vector<ast::File>& files) {
   for (const ast::File& file : files) {
     for (const ast::Decl& decl : file.declarations) {
-      const auto within = [&](Span at) { return at.file == decl.span.file && at.begin >= decl.span.begin && at.begin <= decl.span.end; };
+      const auto within = [&](Span at) {
+        return at.file == decl.span.file && at.begin >= decl.span.begin && at.begin <= decl.span.end;
+      };
       if (!within(d.span)) continue;
-      if (std::any_of(written_wrong.begin(), written_wrong.end(), [&](const Diagnostic& w) { return within(w.span); })) return true;
+      if (std::any_of(written_wrong.begin(), written_wrong.end(), [&](const Diagnostic& w) { return within(w.span); }))
+        return true;
     }
   }
   return false;
@@ -74,8 +78,8 @@ bool in_half_read(const Diagnostic& d, const std::vector<Diagnostic>& written_wr
 
 /// Whether a message only says that something is missing whose declaration did not parse.
 bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_read) {
-  const bool of_absence = d.code == Code::unknown_name || d.code == Code::missing_clause || d.code == Code::unknown_step ||
-                          d.code == Code::bad_event_declaration;
+  const bool of_absence = d.code == Code::unknown_name || d.code == Code::missing_clause ||
+                          d.code == Code::unknown_step || d.code == Code::bad_event_declaration;
   if (half_read && of_absence) return true;
   switch (d.code) {
     case Code::unknown_name:
@@ -85,7 +89,8 @@ bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_r
     case Code::unknown_list:
     case Code::unknown_enum_value:
       return std::any_of(lost.begin(), lost.end(), [&](const std::string& name) {
-        return d.message.find("`" + name + "`") != std::string::npos || d.message.find("@" + name + "`") != std::string::npos;
+        return d.message.find("`" + name + "`") != std::string::npos ||
+               d.message.find("@" + name + "`") != std::string::npos;
       });
     case Code::no_key_field: return !lost.empty();
     default: return false;

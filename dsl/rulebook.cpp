@@ -126,7 +126,8 @@ class Printer {
       case Op::group_first:
       case Op::group_last:
       case Op::group_values:
-      case Op::member_field: return "(" + std::string(word(e.op)) + " #" + std::to_string(e.index) + " " + fields(e) + ")";
+      case Op::member_field:
+        return "(" + std::string(word(e.op)) + " #" + std::to_string(e.index) + " " + fields(e) + ")";
       default: break;
     }
     std::string out = "(" + std::string(word(e.op));
@@ -177,7 +178,8 @@ class Printer {
 
   std::string keys(const std::vector<KeyPart>& parts) {
     std::string out;
-    for (const KeyPart& part : parts) out += (out.empty() ? "" : ", ") + part.name + ":" + book_.schema.type_text(part.type);
+    for (const KeyPart& part : parts)
+      out += (out.empty() ? "" : ", ") + part.name + ":" + book_.schema.type_text(part.type);
     return out;
   }
 
@@ -194,7 +196,8 @@ class Printer {
     std::string out = "  sequence";
     if (s.within) out += " within " + std::to_string(s.within->us) + "us";
     out += " pick " + std::string(word(s.pick)) + " after " + std::string(word(s.after));
-    if (s.after == AfterMatch::skip_to_first || s.after == AfterMatch::skip_to_last) out += " #" + std::to_string(s.after_place);
+    if (s.after == AfterMatch::skip_to_first || s.after == AfterMatch::skip_to_last)
+      out += " #" + std::to_string(s.after_place);
     out += "\n";
     for (std::size_t i = 0; i <= s.steps.size(); ++i) {
       for (const Absence& absence : s.absences) {
@@ -371,7 +374,8 @@ std::string dump(const Rulebook& book) {
     if (policy.cap) out += " max " + to_text(*policy.cap);
     out += "\n";
     for (const PolicyLine& line : policy.lines) {
-      out += "  " + std::string(to_text(line.action)) + (line.when ? " when " + print.expr(*line.when) : " otherwise") + "\n";
+      out += "  " + std::string(to_text(line.action)) + (line.when ? " when " + print.expr(*line.when) : " otherwise") +
+             "\n";
     }
     if (policy.limit) {
       out += "  limit " + std::string(to_text(policy.limit->action)) + " to " + to_text(policy.limit->share) + " per " +

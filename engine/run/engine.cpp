@@ -312,17 +312,15 @@ state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
 
 void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before) {
   if (key.timer == KeyState::no_timer || key.timer >= before.us) return;
-  const std::optional<std::vector<Value>> values = state::decode_key(bytes);
-  TOCSIN_CHECK(values.has_value());
   const KeySpace& space = ruleset->keyspaces[keyspace];
   for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
     const auto deadline = nfa::next_deadline(key.runs[slot]);
     if (!deadline || *deadline >= before) continue;
     const PatternPlan& pattern = ruleset->patterns[space.programs[slot]];
-    MatchHost host(*this, pattern, key, *values);
-    std::vector<nfa::Match> matches;
+    MatchHost host(*this, pattern, key, bytes);
+    matches.clear();
     nfa::advance(pattern.program, key.runs[slot], before, host, matches);
-    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, *values, matches[i], i, host);
+    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   }
   touch(keyspace, key);
 }
@@ -350,10 +348,8 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
   fire_deadlines(keyspace, key, bytes, e.event.late ? e.watermark : e.event.time);
   const KeySpace& space = ruleset->keyspaces[keyspace];
   if (key.runs.empty()) key.runs.resize(space.programs.size());
-  std::optional<std::vector<Value>> values;
   const std::uint64_t position = key.log.end();
   bool kept = false;
-  std::vector<nfa::Match> matches;
   for (const Route::Entry& entry : route.patterns) {
     const PatternPlan& pattern = ruleset->patterns[entry.pattern];
     nfa::PredicateBits masked;
@@ -363,14 +359,13 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
       for (std::size_t w = 0; w < masked.words().size() && w < entry.allowed.size(); ++w) masked.words()[w] &= entry.allowed[w];
       bits = &masked;
     }
-    if (!values) values = state::decode_key(bytes);
-    MatchHost host(*this, pattern, key, *values);
+    MatchHost host(*this, pattern, key, bytes);
     host.set_current(&e, position);
     host.set_moment({e.event.time, e.release});
     matches.clear();
     nfa::Runs& runs = key.runs[pattern.slot];
     nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, bits, {}}, host, matches);
-    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, *values, matches[i], i, host);
+    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
     kept = kept || keeps(runs, position);
   }
   if (kept) {

@@ -103,6 +103,7 @@ struct Engine::State final : UnknownSink {
   std::vector<WatermarkMove> moves;
   std::vector<PlacedHit> hits;
   std::vector<std::uint64_t> scratch;
+  std::vector<nfa::Match> matches;
   std::string key_scratch;
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
 
@@ -139,8 +140,7 @@ struct Engine::State final : UnknownSink {
 
   // evidence.cpp
   void hit_of_event(BatchEvent& e, std::uint32_t batch_index, const OnRule& rule);
-  void hit_of_match(const PatternPlan& pattern, std::span<const event::Value> key_values, const nfa::Match& match,
-                    std::uint32_t sequence, MatchHost& host);
+  void hit_of_match(const PatternPlan& pattern, const nfa::Match& match, std::uint32_t sequence, MatchHost& host);
   bool finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context);
 
   // persist.cpp
@@ -156,10 +156,12 @@ struct Engine::State final : UnknownSink {
 /// Answers late reads and guards of one key, as of one moment.
 class MatchHost final : public nfa::Host, public AggregateReader {
  public:
-  MatchHost(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::span<const event::Value> key_values)
-      : engine_(engine), pattern_(pattern), key_(key), key_values_(key_values) {
+  /// `bytes` are the key's; they are taken apart only when somebody asks.
+  MatchHost(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes)
+      : engine_(engine), pattern_(pattern), key_(key), bytes_(bytes) {
     runs_bytes = engine.options.program_bytes_max;
   }
+  std::span<const event::Value> key_values();
 
   /// The event being stepped, not in the log yet.
   void set_current(const BatchEvent* e, std::uint64_t position) {
@@ -181,7 +183,8 @@ class MatchHost final : public nfa::Host, public AggregateReader {
   Engine::State& engine_;
   const PatternPlan& pattern_;
   KeyState& key_;
-  std::span<const event::Value> key_values_;
+  std::string_view bytes_;
+  std::vector<event::Value> key_values_;
   const BatchEvent* current_ = nullptr;
   std::uint64_t current_position_ = 0;
   state::Moment moment_;

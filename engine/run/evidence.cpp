@@ -5,6 +5,7 @@
 #include "alerts/identity.h"
 #include "engine/run/engine_state.h"
 #include "event/pack.h"
+#include "state/key.h"
 
 namespace tocsin::engine {
 
@@ -48,6 +49,15 @@ alerts::BoundEvent bound_event(const std::string& alias, const event::Event& e, 
 
 // ---------------------------------------------------------------- the matcher's questions
 
+std::span<const Value> MatchHost::key_values() {
+  if (key_values_.empty()) {
+    std::optional<std::vector<Value>> values = state::decode_key(bytes_);
+    TOCSIN_CHECK(values.has_value());
+    key_values_ = std::move(*values);
+  }
+  return key_values_;
+}
+
 const event::Event* MatchHost::event_at(std::uint64_t position) {
   if (current_ != nullptr && position == current_position_) return &current_->event;
   const auto known = unpacked_.find(position);
@@ -84,7 +94,7 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   Context context;
   context.subject = candidate;
   context.places = places;
-  context.rule_key = key_values_;
+  context.rule_key = key_values();
   context.lists = engine_.lists;
   context.reader = this;
   moment_ = {binding.candidate.time, binding.candidate.order};
@@ -100,7 +110,7 @@ bool MatchHost::accept(const nfa::Match& match) {
   Context context;
   context.subject = last;
   context.places = places;
-  context.rule_key = key_values_;
+  context.rule_key = key_values();
   context.lists = engine_.lists;
   context.reader = this;
   moment_ = moment_of(match);
@@ -181,8 +191,9 @@ void Engine::State::hit_of_event(BatchEvent& e, std::uint32_t batch_index, const
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }
 
-void Engine::State::hit_of_match(const PatternPlan& pattern, std::span<const Value> key_values, const nfa::Match& match,
-                                 std::uint32_t sequence, MatchHost& host) {
+void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& match, std::uint32_t sequence,
+                                 MatchHost& host) {
+  const std::span<const Value> key_values = host.key_values();
   const RulePlan& rule = ruleset->rules[pattern.rule];
   const RuleVariant& variant = rule.variants.front();
   const KeySpace& space = ruleset->keyspaces[pattern.keyspace];

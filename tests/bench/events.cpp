@@ -34,8 +34,8 @@ void put_number(std::string& out, std::uint64_t value) {
 std::string_view event_declarations() {
   return R"(entity user, device
 event payment {
-  key  payment_id : string
-  time created_at : time
+  key  id : string
+  time at : time
   user     : user
   device   : device
   ip       : ip
@@ -45,7 +45,7 @@ event payment {
   result   : enum(approved, declined, reviewed, reversed)
   amount   : money<USD>
   risk     : int
-  age_days : int
+  age : int
 }
 )";
 }
@@ -65,9 +65,9 @@ void Events::write(std::string& out) {
   const std::uint64_t b = random();
   const bool next = turn_ == Turn::in_turn || made_ < users_;
   const std::uint64_t user = next ? made_ % users_ * scattering % users_ : (a >> 8U) % users_;
-  out += R"({"type":"payment","payment_id":"pay-)";
+  out += R"({"type":"payment","id":"pay-)";
   put_digits(out, made_, 12);
-  out += R"(","created_at":"2026-01-)";
+  out += R"(","at":"2026-01-)";
   const std::uint64_t seconds = made_ / 1000;
   put_digits(out, 5 + seconds / 86400, 2);
   out += 'T';
@@ -102,7 +102,7 @@ void Events::write(std::string& out) {
   put_digits(out, (b >> 40U & 0xffU) % 100, 2);
   out += R"(,"risk":)";
   put_number(out, (b >> 32U & 0xffffU) % 1000);
-  out += R"(,"age_days":)";
+  out += R"(,"age":)";
   put_number(out, (a >> 32U & 0xffffU) % 3650);
   out += '}';
   ++made_;

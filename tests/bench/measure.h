@@ -39,13 +39,33 @@ class Fastest {
   double count_ = 0;
 };
 
+/// Of the whole run: how fast simdjson alone is depends on where its buffers happen to lie, by half, so that every benchmark adds its
+/// rounds to the same yardstick, and a few parsers with buffers of their own have begun it.
+inline Fastest& yardstick() {
+  static Fastest fastest = [] {
+    Fastest begun;
+    for (int parsers = 0; parsers < 8; ++parsers) {
+      Bare bare;
+      Events events(1'000'000);
+      for (int round = 0; round < 4; ++round) {
+        const auto lines = events.next(4096 + 1024 * static_cast<std::size_t>(parsers));
+        const double begin = thread_seconds();
+        benchmark::DoNotOptimize(bare.decode(lines));
+        begun.add(thread_seconds() - begin, static_cast<double>(lines.size()));
+      }
+    }
+    return begun;
+  }();
+  return fastest;
+}
+
 /// Runs the rounds of a benchmark over events. `take(lines)` handles them and returns the seconds it took; what it does not want
 /// to be measured it leaves out.
 template <typename Take>
 void measure(benchmark::State& state, Events& events, std::size_t events_per_round, Take&& take) {
   Bare bare;
   Fastest ours;
-  Fastest yardstick;
+  Fastest& bare_decoding = yardstick();
   double bytes = 0;
   for (auto _ : state) {
     const auto lines = events.next(events_per_round);
@@ -53,16 +73,16 @@ void measure(benchmark::State& state, Events& events, std::size_t events_per_rou
     bytes = static_cast<double>(lines.back().data() + lines.back().size() + 1 - lines.front().data()) / count;
     const double begin = thread_seconds();
     benchmark::DoNotOptimize(bare.decode(lines));
-    yardstick.add(thread_seconds() - begin, count);
+    bare_decoding.add(thread_seconds() - begin, count);
     const double seconds = take(lines);
     ours.add(seconds, count);
     state.SetIterationTime(seconds);
   }
   state.counters["events/s"] = 1 / ours.best();
-  state.counters["of_bare"] = yardstick.best() / ours.best();
+  state.counters["of_bare"] = bare_decoding.best() / ours.best();
   state.counters["ns"] = ours.best() * 1e9;
   state.counters["ns_mean"] = ours.mean() * 1e9;
-  state.counters["bare_ns"] = yardstick.best() * 1e9;
+  state.counters["bare_ns"] = bare_decoding.best() * 1e9;
   state.counters["bytes"] = bytes;
 }
 

@@ -47,7 +47,7 @@ std::string common_condition(std::uint64_t field, Random& random) {
     case 2: return random.below(2) == 0 ? "result == declined" : "result != approved";
     case 3: return (random.below(2) == 0 ? "amount >= " : "amount < ") + std::to_string(100 * (1 + random.below(28))) + " USD";
     case 4: return (random.below(2) == 0 ? "risk >= " : "risk < ") + std::to_string(20 * (1 + random.below(48)));
-    default: return (random.below(2) == 0 ? "age_days < " : "age_days >= ") + std::to_string(30 * (1 + random.below(120)));
+    default: return (random.below(2) == 0 ? "age < " : "age >= ") + std::to_string(30 * (1 + random.below(120)));
   }
 }
 

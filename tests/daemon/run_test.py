@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""`tocsin run` from outside, without Kafka: files and standard input, configuration, pages, signals. Ends with `N passed, M failed`."""
+"""`tocsin run` from outside, without Kafka: files and standard input, configuration, pages, signals.
+
+Ends with `N passed, M failed`.
+"""
 
 import argparse
 import json
@@ -73,7 +76,15 @@ def wait_for(what, condition, seconds=30):
 
 
 def pay(number, amount):
-    return json.dumps({"type": "pay", "id": f"p{number}", "at": f"2026-01-05T10:{number // 60:02}:{number % 60:02}Z", "user": "ann", "amount": amount})
+    return json.dumps(
+        {
+            "type": "pay",
+            "id": f"p{number}",
+            "at": f"2026-01-05T10:{number // 60:02}:{number % 60:02}Z",
+            "user": "ann",
+            "amount": amount,
+        }
+    )
 
 
 class World:
@@ -90,12 +101,21 @@ class World:
         return self.path(name)
 
     def run(self, config, stdin=b"", environment=None, arguments=()):
-        done = subprocess.run([self.tocsin, "run", "--config", config, *arguments], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=60, check=False, env={**os.environ, **(environment or {})})
+        done = subprocess.run(
+            [self.tocsin, "run", "--config", config, *arguments],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
     def files_config(self, name, rules, events, more=""):
-        return self.write(name + ".yaml", f"""rules: [{rules}]
+        return self.write(
+            name + ".yaml",
+            f"""rules: [{rules}]
 source:
   kind: files
   paths: [{events}]
@@ -108,27 +128,50 @@ checkpoint:
   interval: 20ms
   events: 700
 http: off
-{more}""")
+{more}""",
+        )
 
 
 def test_files_and_kills(world):
     """files in, files out: after kills the bytes are those of one replay"""
     sample = world.path("sample")
-    subprocess.run([sys.executable, os.path.join(ROOT, "samples", "generate.py"), "--users", "600", "--hours", "204", "--out", sample], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            sys.executable,
+            os.path.join(ROOT, "samples", "generate.py"),
+            "--users",
+            "600",
+            "--hours",
+            "204",
+            "--out",
+            sample,
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     with open(os.path.join(sample, "events.ndjson"), encoding="utf-8") as lines:
         some = lines.read().splitlines()[:20000]
     some.insert(100, "{ poison")
     events = world.write("events.ndjson", "".join(line + "\n" for line in some))
     replayed = world.path("replayed")
-    done = subprocess.run([world.tocsin, "replay", "--rules", RULES, "--events", events, "--out", replayed], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=120, check=False)
+    done = subprocess.run(
+        [world.tocsin, "replay", "--rules", RULES, "--events", events, "--out", replayed],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
     check(done.returncode == 0, done.stdout.decode("utf-8", "replace"))
     config = world.files_config("kills", RULES, events)
     chance = random.Random(SEED)
     killed = 0
     for _ in range(KILLS):
-        process = subprocess.Popen([world.tocsin, "run", "--config", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [world.tocsin, "run", "--config", config],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         time.sleep(0.05 + chance.random() * 0.8)
         killed += 1 if process.poll() is None else 0
         process.kill()
@@ -137,15 +180,44 @@ def test_files_and_kills(world):
     check(code == 0, f"exit code {code}: {text}")
     check(killed > 0, "nothing was killed: the runs are too short for this test")
     for stream in STREAMS:
-        with open(os.path.join(replayed, stream + ".ndjson"), "rb") as a, open(os.path.join(world.path("kills_out"), stream + ".ndjson"), "rb") as b:
+        with open(os.path.join(replayed, stream + ".ndjson"), "rb") as a, open(
+            os.path.join(world.path("kills_out"), stream + ".ndjson"), "rb"
+        ) as b:
             check(a.read() == b.read(), f"{stream}.ndjson differs from the replay's")
     code, _, text = world.run(config)
     check(code == 0, f"a second run over the same files: {code}: {text}")
 
 
+def test_two_files(world):
+    """two files are merged as replay merges them"""
+    with open(os.path.join(world.path("sample"), "events.ndjson"), encoding="utf-8") as lines:
+        some = lines.read().splitlines()[:4000]
+    os.makedirs(world.path("two"))
+    world.write("two/a.ndjson", "".join(line + "\n" for line in some[0::2]))
+    world.write("two/b.ndjson", "".join(line + "\n" for line in some[1::2][:1500]))
+    done = subprocess.run(
+        [world.tocsin, "replay", "--rules", RULES, "--events", world.path("two"), "--out", world.path("two_replayed")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
+    check(done.returncode == 0, done.stdout.decode("utf-8", "replace"))
+    code, _, text = world.run(world.files_config("two", RULES, world.path("two")))
+    check(code == 0, f"exit code {code}: {text}")
+    for stream in STREAMS:
+        with open(world.path(f"two_replayed/{stream}.ndjson"), "rb") as a, open(
+            world.path(f"two_out/{stream}.ndjson"), "rb"
+        ) as b:
+            check(a.read() == b.read(), f"{stream}.ndjson differs from the replay's")
+
+
 def test_stdin(world):
     """standard input to standard output; it says that it cannot be resumed"""
-    config = world.write("stdin.yaml", f"rules: [{world.rules}]\nsource: {{kind: stdin}}\nsink: {{kind: stdout, streams: [alerts, dead letters]}}\nhttp: off\n")
+    config = world.write(
+        "stdin.yaml",
+        f"rules: [{world.rules}]\nsource: {{kind: stdin}}\nsink: {{kind: stdout, streams: [alerts, dead letters]}}\nhttp: off\n",
+    )
     code, out, text = world.run(config, (pay(1, 500) + "\nnonsense\n" + pay(2, 5) + "\n").encode())
     check(code == 0, f"exit code {code}: {text}")
     records = [json.loads(line) for line in out.splitlines()]
@@ -156,10 +228,15 @@ def test_stdin(world):
 def test_pages_and_reload(world):
     """pages answer, SIGHUP reloads, a bad file keeps the rules, SIGTERM ends with 0"""
     port = free_port()
-    config = world.write("pages.yaml", f"rules: [pages.risk]\nsource: {{kind: stdin}}\nsink: {{kind: stdout}}\nhttp: {{listen: '127.0.0.1:{port}'}}\nlog: {{format: json}}\n")
+    config = world.write(
+        "pages.yaml",
+        f"rules: [pages.risk]\nsource: {{kind: stdin}}\nsink: {{kind: stdout}}\nhttp: {{listen: '127.0.0.1:{port}'}}\nlog: {{format: json}}\n",
+    )
     rules = world.write("pages.risk", RULE_TEXT)
     with open(world.path("pages.log"), "wb") as log:
-        process = subprocess.Popen([world.tocsin, "run", "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        process = subprocess.Popen(
+            [world.tocsin, "run", "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
     try:
         wait_for("/readyz", lambda: get(port, "/readyz")[0] == 200)
         check(get(port, "/livez")[0] == 200, "/livez")
@@ -168,7 +245,12 @@ def test_pages_and_reload(world):
         process.stdin.flush()
         wait_for("the event in /metrics", lambda: "tocsin_events_total 1" in get(port, "/metrics")[1])
         metrics = get(port, "/metrics")[1]
-        for line in ['tocsin_hits_total{rule="big"} 1', 'tocsin_alerts_total{rule="big"} 1', 'tocsin_dead_letters_total{reason="not_json"} 0', "tocsin_ruleset_info{digest="]:
+        for line in [
+            'tocsin_hits_total{rule="big"} 1',
+            'tocsin_alerts_total{rule="big"} 1',
+            'tocsin_dead_letters_total{reason="not_json"} 0',
+            "tocsin_ruleset_info{digest=",
+        ]:
             check(line in metrics, f"no `{line}` in\n{metrics}")
         digest = json.loads(get(port, "/status")[1])["ruleset"]
         world.write("pages.risk", RULE_TEXT.replace("amount > 100", "amout > 100"))
@@ -203,12 +285,18 @@ def test_refusals(world):
     code, _, text = world.run(world.files_config("nofile", world.rules, world.path("not_there.ndjson")))
     check(code == 3 and "not_there.ndjson" in text, f"missing events: {code}: {text}")
     world.write("in_the_way", "a file")
-    config = world.write("blocked.yaml", f"rules: [{world.rules}]\nsource: {{kind: files, paths: [few.ndjson]}}\nsink: {{kind: files, directory: in_the_way/out}}\n"
-                                         "state: {directory: blocked_state}\nhttp: off\n")
+    config = world.write(
+        "blocked.yaml",
+        f"rules: [{world.rules}]\nsource: {{kind: files, paths: [few.ndjson]}}\nsink: {{kind: files, directory: in_the_way/out}}\n"
+        "state: {directory: blocked_state}\nhttp: off\n",
+    )
     code, _, text = world.run(config)
     check(code == 3 and "in_the_way" in text, f"unwritable output: {code}: {text}")
-    config = world.write("blocked2.yaml", f"rules: [{world.rules}]\nsource: {{kind: files, paths: [few.ndjson]}}\nsink: {{kind: files, directory: out2}}\n"
-                                          "state: {directory: in_the_way/state}\nhttp: off\n")
+    config = world.write(
+        "blocked2.yaml",
+        f"rules: [{world.rules}]\nsource: {{kind: files, paths: [few.ndjson]}}\nsink: {{kind: files, directory: out2}}\n"
+        "state: {directory: in_the_way/state}\nhttp: off\n",
+    )
     code, _, text = world.run(config)
     check(code == 3 and "in_the_way" in text, f"unwritable state: {code}: {text}")
     code, _, text = world.run(world.path("no_config.yaml"))
@@ -221,7 +309,9 @@ def test_refusals(world):
 
 def test_configuration(world):
     """mistakes in the configuration come all at once, with lines and near names; the environment is put in; secrets stay hidden"""
-    config = world.write("wrong.yaml", """rules: [x]
+    config = world.write(
+        "wrong.yaml",
+        """rules: [x]
 source:
   kind: kafka
   topics: [a]
@@ -232,16 +322,29 @@ sink:
   kind: flies
 checkpoint: {interval: -1s, events: many}
 htpp: off
-""")
+""",
+    )
     code, _, text = world.run(config)
     check(code == 2, f"exit code {code}: {text}")
-    for part in [":5: ", "TOCSIN_TEST_NOWHERE", ":6: unknown key `latenes`", "did you mean `lateness`", ":7: `source.idle after` must be a duration",
-                 ":9: `sink.kind` must be one of", ":10: `checkpoint.interval`", "`checkpoint.events` must be a whole number", ":11: unknown key `htpp`", "did you mean `http`"]:
+    for part in [
+        ":5: ",
+        "TOCSIN_TEST_NOWHERE",
+        ":6: unknown key `latenes`",
+        "did you mean `lateness`",
+        ":7: `source.idle after` must be a duration",
+        ":9: `sink.kind` must be one of",
+        ":10: `checkpoint.interval`",
+        "`checkpoint.events` must be a whole number",
+        ":11: unknown key `htpp`",
+        "did you mean `http`",
+    ]:
         check(part in text, f"no `{part}` in\n{text}")
     code, _, text = world.run(world.write("noyaml.yaml", "a: [1\nb: }"))
     check(code == 2 and "YAML" in text, f"no YAML: {code}: {text}")
     secret = "topsecret"
-    config = world.write("secret.yaml", f"""rules: [r]
+    config = world.write(
+        "secret.yaml",
+        f"""rules: [r]
 source:
   kind: kafka
   brokers: ${{TOCSIN_TEST_BROKERS:-b:9092}}
@@ -250,11 +353,19 @@ source:
   kafka: {{sasl.password: '${{TOCSIN_TEST_SECRET}}', client.id: me, ssl.key.pem: {secret}}}
 sink: {{kind: kafka, topics: {{hits: off, alerts: a, decisions: d, dead letters: l}}, kafka: {{ssl.key.password: {secret}}}}}
 state: {{directory: s}}
-""")
+""",
+    )
     code, out, text = world.run(config, environment={"TOCSIN_TEST_SECRET": secret}, arguments=["--print-config"])
     check(code == 0, f"exit code {code}: {text}")
     check(secret not in out + text, "a secret was printed")
-    for part in ["brokers: b:9092", "client.id: me", "lateness: 1h30m", "interval: 10s", "listen: 127.0.0.1:8087", "hits: off"]:
+    for part in [
+        "brokers: b:9092",
+        "client.id: me",
+        "lateness: 1h30m",
+        "interval: 10s",
+        "listen: 127.0.0.1:8087",
+        "hits: off",
+    ]:
         check(part in out, f"no `{part}` in\n{out}")
     again = world.write("again.yaml", out)
     code, second, text = world.run(again, arguments=["--print-config"])
@@ -264,7 +375,7 @@ state: {{directory: s}}
         check(code == 0, f"samples/{name}: {code}: {text}")
 
 
-TESTS = [test_configuration, test_stdin, test_pages_and_reload, test_refusals, test_files_and_kills]
+TESTS = [test_configuration, test_stdin, test_pages_and_reload, test_refusals, test_files_and_kills, test_two_files]
 
 
 def main():

@@ -48,7 +48,8 @@ Checked check_rules(const std::string& text) { return check_text(world + text); 
 /// The codes of all messages, in the order of the text.
 std::string codes(const Checked& checked) {
   std::string out;
-  for (const Diagnostic& d : checked.diagnostics.all()) out += (out.empty() ? "" : " ") + std::string(letter_of(d.code));
+  for (const Diagnostic& d : checked.diagnostics.all())
+    out += (out.empty() ? "" : " ") + std::string(letter_of(d.code));
   return out;
 }
 
@@ -74,7 +75,9 @@ std::string when_of(const std::string& rules) {
 
 std::string when_on_a(const std::string& condition) { return when_of("rule r on a { when " + condition + " }"); }
 std::string refused_on_a(const std::string& condition) { return codes_of("rule r on a { when " + condition + " }"); }
-std::string refused_on_pay(const std::string& condition) { return codes_of("rule r on pay { when " + condition + " }"); }
+std::string refused_on_pay(const std::string& condition) {
+  return codes_of("rule r on pay { when " + condition + " }");
+}
 
 std::filesystem::path shared_folder() {
   const char* named = std::getenv("TOCSIN_SHARED");
@@ -117,7 +120,8 @@ TEST_CASE("the shipped pack checks without an error") {
   REQUIRE(loaded.value().book);
   const Rulebook& book = *loaded.value().book;
   CHECK(book.rules.size() > 5);
-  CHECK(std::is_sorted(book.rules.begin(), book.rules.end(), [](const Rule& a, const Rule& b) { return a.name < b.name; }));
+  CHECK(std::is_sorted(book.rules.begin(), book.rules.end(),
+                       [](const Rule& a, const Rule& b) { return a.name < b.name; }));
   // The print is a function of the text alone.
   const auto again = load({std::string(TOCSIN_SOURCE_DIR) + "/rules"});
   CHECK(dump(book) == dump(*again.value().book));
@@ -140,12 +144,13 @@ TEST_CASE("of the day-one rules, what is built checks and the rest is refused by
   }
   std::set<std::string> accepted;
   for (const ast::Decl& decl : loaded.value().files[0].declarations) {
-    const bool bad = std::any_of(wrong.begin(), wrong.end(), [&](Span s) { return s.begin >= decl.span.begin && s.begin < decl.span.end; });
+    const bool bad = std::any_of(wrong.begin(), wrong.end(),
+                                 [&](Span s) { return s.begin >= decl.span.begin && s.begin < decl.span.end; });
     if (decl.rule && !bad) accepted.insert(decl.rule->name.text);
   }
-  for (const char* name : {"r02_test_then_cash_out", "r03_cards_per_device", "r05_credential_stuffing", "r06_guessed_password",
-                           "r11_structuring", "r14_promo_abuse", "r15_referral_farm", "r16_refund_abuse", "r20_scraper", "r21_sim_swap",
-                           "r22b_jump", "r24b_flapping"}) {
+  for (const char* name : {"r02_test_then_cash_out", "r03_cards_per_device", "r05_credential_stuffing",
+                           "r06_guessed_password", "r11_structuring", "r14_promo_abuse", "r15_referral_farm",
+                           "r16_refund_abuse", "r20_scraper", "r21_sim_swap", "r22b_jump", "r24b_flapping"}) {
     CAPTURE(name);
     CHECK(accepted.contains(name));
   }
@@ -158,8 +163,9 @@ TEST_CASE("worked cases: what must not load does not, what is built does") {
     return;
   }
   const std::map<std::string, std::string> refused{
-      {"circle-of-hits-refused", "E0423"},      {"last-no-without-for-refused", "E0415"}, {"later-alias-refused", "E0419"},
-      {"middle-no-for-refused", "E0413"},       {"optional-last-refused", "E0416"},       {"two-fields-of-one-kind-refused", "E0312"},
+      {"circle-of-hits-refused", "E0423"}, {"last-no-without-for-refused", "E0415"},
+      {"later-alias-refused", "E0419"},    {"middle-no-for-refused", "E0413"},
+      {"optional-last-refused", "E0416"},  {"two-fields-of-one-kind-refused", "E0312"},
   };
   std::size_t seen = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -192,8 +198,10 @@ TEST_CASE("V4: opposite an enumeration a name is one of its values, else it is l
   CHECK(when_on_a("kind in [good, bad]") == "(in a.kind:enum(good, bad) \"good\" \"bad\")");
   CHECK(when_on_a("(kind ?? good) == bad") == "(== (?? a.kind:enum(good, bad) \"good\") \"bad\")");
   CHECK(when_of("rule r on a { when last(kind) from a per user in last 1h == bad }").ends_with("\"bad\")"));
-  CHECK(when_of("rule r per user { sequence within 1h { at least 2 a as g } when some(g.kind == bad) and g.last.kind == good }") ==
-        "(and (some #0 (== (member #0 a.kind:enum(good, bad)) \"bad\")) (== (last #0 a.kind:enum(good, bad)) \"good\"))");
+  CHECK(
+      when_of("rule r per user { sequence within 1h { at least 2 a as g } when some(g.kind == bad) and g.last.kind == "
+              "good }") ==
+      "(and (some #0 (== (member #0 a.kind:enum(good, bad)) \"bad\")) (== (last #0 a.kind:enum(good, bad)) \"good\"))");
   // A field named like a value: the value wins.
   CHECK(check_text("entity user\nevent e { key id : string  time at : time  user : user  what : enum(user, dev) }\n"
                    "rule r on e { when what == user }")
@@ -217,10 +225,14 @@ TEST_CASE("V4: let, alias, key, field, feature, param; a name that hides another
 
 TEST_CASE("one mistake makes one message, however often its result is used") {
   CHECK(codes_of("feature f = count from nowhere per user in last 1h rule r on a { when f > 1 and f < 5 }") == "E0202");
-  CHECK(codes_of("stream s = a where vv > 1 rule r on s { let n = count from s per user in last 1h when n > 1 }") == "E0201");
+  CHECK(codes_of("stream s = a where vv > 1 rule r on s { let n = count from s per user in last 1h when n > 1 }") ==
+        "E0201");
   CHECK(codes_of("rule r on a { let x = vv + 1  let y = x * 2  when y > x score y because \"{x}\" }") == "E0201");
-  CHECK(codes_of("event c { key id : string  time at : time  w : nothing } rule r on c { when w > 1 and w == \"x\" }") == "E0206");
-  CHECK(codes_of("rule r per user { sequence within 1h { nothing as x then b as y where y.v > x.v } when x.v > 1 }") == "E0202");
+  CHECK(
+      codes_of("event c { key id : string  time at : time  w : nothing } rule r on c { when w > 1 and w == \"x\" }") ==
+      "E0206");
+  CHECK(codes_of("rule r per user { sequence within 1h { nothing as x then b as y where y.v > x.v } when x.v > 1 }") ==
+        "E0202");
 }
 
 // ---------------------------------------------------------------- types
@@ -233,7 +245,8 @@ TEST_CASE("what may be compared") {
   CHECK(when_on_a("ip in [\"10.0.0.0/8\", \"10.0.0.1\"]") == "(in a.ip:ip \"10.0.0.1\" 0:281470849515520/104)");
   CHECK(when_on_a("n in 1 ..< 5") == "(in-range ..< a.n:int 1 5)");
   CHECK(when_on_a("n not in [1, 2] # accept W0520\n") == "(not (in a.n:int 1 2))");
-  CHECK(when_on_a("s contains \"x\" and s starts with \"y\"") == "(and (contains a.s:string \"x\") (starts-with a.s:string \"y\"))");
+  CHECK(when_on_a("s contains \"x\" and s starts with \"y\"") ==
+        "(and (contains a.s:string \"x\") (starts-with a.s:string \"y\"))");
   CHECK(when_on_a("ok and s is not missing") == "(and a.ok:bool (not (is-missing a.s:string)))");
   CHECK(refused_on_a("user == dev") == "E0211");
   CHECK(refused_on_a("wait > 5") == "E0211");
@@ -249,10 +262,12 @@ TEST_CASE("what may be calculated, and what it gives") {
   CHECK(when_on_a("v / 3 * 3 == 0.999999999") == "(== (* (/ a.v:decimal 3) 3) 0.999999999)");
   CHECK(when_on_a("at - at < 10m") == "(< (- a.at:time a.at:time) 600000000us)");
   CHECK(when_on_a("at - 1h < at + wait") == "(< (- a.at:time 3600000000us) (+ a.at:time a.wait:duration))");
-  CHECK(when_on_a("wait * 2 < 1h and wait / 1h > 2") == "(and (< (* a.wait:duration 2) 3600000000us) (> (/ a.wait:duration 3600000000us) 2))");
+  CHECK(when_on_a("wait * 2 < 1h and wait / 1h > 2") ==
+        "(and (< (* a.wait:duration 2) 3600000000us) (> (/ a.wait:duration 3600000000us) 2))");
   CHECK(when_on_a("v > -2 * 3 + 1") == "(> a.v:decimal -5)");
   CHECK(when_on_a("v > 60%") == "(> a.v:decimal 0.6)");
-  CHECK(when_on_a("abs(v) > 1 and hours_between(at, at) < 2") == "(and (> (call abs a.v:decimal) 1) (< (call hours_between a.at:time a.at:time) 2))");
+  CHECK(when_on_a("abs(v) > 1 and hours_between(at, at) < 2") ==
+        "(and (> (call abs a.v:decimal) 1) (< (call hours_between a.at:time a.at:time) 2))");
   CHECK(refused_on_a("v + wait > 1") == "E0211");
   CHECK(refused_on_a("at + at > at") == "E0211");
   CHECK(refused_on_a("at - 5 < at") == "E0211");
@@ -262,8 +277,12 @@ TEST_CASE("what may be calculated, and what it gives") {
 }
 
 TEST_CASE("money has a currency before it meets other money") {
-  CHECK(when_of("rule r on pay { when amount as USD > 5 USD and fee > 1 USD }").starts_with("(and (> (as USD pay.amount:money) "));
-  CHECK(book_of("rule r on pay { when 90% * fee < 5 USD and fee / 2 < 1 USD and fee / 2 USD > 1 and amount * 2 is missing }").rules.size() == 1);
+  CHECK(when_of("rule r on pay { when amount as USD > 5 USD and fee > 1 USD }")
+            .starts_with("(and (> (as USD pay.amount:money) "));
+  CHECK(
+      book_of(
+          "rule r on pay { when 90% * fee < 5 USD and fee / 2 < 1 USD and fee / 2 USD > 1 and amount * 2 is missing }")
+          .rules.size() == 1);
   CHECK(refused_on_pay("amount > 5 USD") == "E0225");
   CHECK(refused_on_pay("amount > amount") == "E0225");
   CHECK(refused_on_pay("fee > 5 EUR") == "E0226");
@@ -278,17 +297,23 @@ TEST_CASE("money has a currency before it meets other money") {
 
 TEST_CASE("W4: which field `per K` means") {
   CHECK(codes_of("rule r on pay { when count from pay per account in last 1h > 1 }") == "E0312");
-  CHECK(codes_of("feature f = count from pay via payee per account in last 1h rule r on pay { when f > 1 }") == "E0312");
+  CHECK(codes_of("feature f = count from pay via payee per account in last 1h rule r on pay { when f > 1 }") ==
+        "E0312");
   CHECK(codes_of("rule r on pay { when count from pay per device in last 1h > 1 }") == "E0301");
   const std::string inflow = "feature f = sum(amount as USD) from pay via payee per account in last 1h ";
-  CHECK(when_of(inflow + "rule r on pay via payer { when f > 1 USD }").find("pay.payer:account) {") != std::string::npos);
-  CHECK(when_of(inflow + "stream out = pay via payer rule r on out { when f > 1 USD }").find("pay.payer:account) {") != std::string::npos);
-  CHECK(when_of(inflow + "stream out = pay via payer rule r on out via payee { when f > 1 USD }").find("pay.payee:account) {") != std::string::npos);
+  CHECK(when_of(inflow + "rule r on pay via payer { when f > 1 USD }").find("pay.payer:account) {") !=
+        std::string::npos);
+  CHECK(when_of(inflow + "stream out = pay via payer rule r on out { when f > 1 USD }").find("pay.payer:account) {") !=
+        std::string::npos);
+  CHECK(when_of(inflow + "stream out = pay via payer rule r on out via payee { when f > 1 USD }")
+            .find("pay.payee:account) {") != std::string::npos);
   // A field that is no entity is found by its name, a derived one too, and never by its kind.
   CHECK(when_of("rule r on a { when count from a per kind in last 1h > 1 }").find("by a.kind") != std::string::npos);
   const std::string derived = "field friend on b = last(user) from a per dev in last 1h ";
-  CHECK(when_of(derived + "rule r on b { when count from b per user in last 1h > 1 }").find("by b.user:user}") != std::string::npos);
-  CHECK(when_of(derived + "rule r on b { when count from b per friend in last 1h > 1 }").find("by b.friend:user=") != std::string::npos);
+  CHECK(when_of(derived + "rule r on b { when count from b per user in last 1h > 1 }").find("by b.user:user}") !=
+        std::string::npos);
+  CHECK(when_of(derived + "rule r on b { when count from b per friend in last 1h > 1 }").find("by b.friend:user=") !=
+        std::string::npos);
   // One role each: written apart, since one event would have two keys.
   CHECK(codes_of(inflow + "stream both = pay via payer, pay via payee rule r on both { when f > 1 USD }") == "E0901");
 }
@@ -297,13 +322,17 @@ TEST_CASE("a feature is read with the keys of the event that asks") {
   const std::string seen = "feature seen = count from a per user in 1h before ";
   CHECK(when_of(seen + "rule r on b { when seen > 1 }").ends_with("before 3600000000us b.user:user) 1)"));
   CHECK(when_of(seen + "rule r on b { when seen of s > 1 }").ends_with("before 3600000000us b.s:string) 1)"));
-  CHECK(when_of(seen + "rule r per user { sequence within 1h { a as p then b } when seen > 1 }").ends_with("before 3600000000us b.user:user) 1)"));
+  CHECK(when_of(seen + "rule r per user { sequence within 1h { a as p then b } when seen > 1 }")
+            .ends_with("before 3600000000us b.user:user) 1)"));
   const Rulebook book = book_of(seen + "rule r per user { sequence within 1h { a as p where seen == 0 then b } }");
-  CHECK(meaning(*book.rules[0].sequence->steps[0].parts[0].where, book).ends_with("before 3600000000us a.user:user) 0)"));
+  CHECK(
+      meaning(*book.rules[0].sequence->steps[0].parts[0].where, book).ends_with("before 3600000000us a.user:user) 0)"));
   CHECK(codes_of(seen + "rule r on b { when seen of dev > 1 }") == "E0211");
-  CHECK(codes_of("feature pair = count from a per user, dev in last 1h rule r on b { when pair of user > 1 }") == "E0316");
+  CHECK(codes_of("feature pair = count from a per user, dev in last 1h rule r on b { when pair of user > 1 }") ==
+        "E0316");
   // Fields of a feature's own are those of the event that asks.
-  CHECK(when_of("feature part = v / (max(v) from a per user in last 1d) rule r on b { when part > 1 }").starts_with("(> (/ b.v:decimal (aggregate max"));
+  CHECK(when_of("feature part = v / (max(v) from a per user in last 1d) rule r on b { when part > 1 }")
+            .starts_with("(> (/ b.v:decimal (aggregate max"));
   CHECK(codes_of("feature part = v / n rule r on b { when part > 1 }") == "E0201");
 }
 
@@ -317,11 +346,14 @@ TEST_CASE("equal definitions are one aggregate, whatever their names") {
 TEST_CASE("inside an aggregate only the event counted is seen") {
   CHECK(codes_of("rule r on a as x { when count from b where v == x.v per user in last 1h > 1 }") == "E0315");
   CHECK(codes_of("rule r on a { let w = 1 when count from b where v == w per user in last 1h > 1 }") == "E0315");
-  CHECK(codes_of("feature seen = count from a per user in 1h before rule r on a { when count from b where seen > 1 per user in last 1h > 1 }").empty());
+  CHECK(codes_of("feature seen = count from a per user in 1h before rule r on a { when count from b where seen > 1 per "
+                 "user in last 1h > 1 }")
+            .empty());
 }
 
 TEST_CASE("streams are flattened to what an event must be") {
-  const Rulebook book = book_of("stream s = a where v > 1, b  stream t = s where s == \"k\"  rule r on t { when v < 5 }");
+  const Rulebook book =
+      book_of("stream s = a where v > 1, b  stream t = s where s == \"k\"  rule r on t { when v < 5 }");
   CHECK(meaning(*book.rules[0].on, book) ==
         "{a where (and (> a.v:decimal 1) (== a.s:string \"k\")) | b where (== b.s:string \"k\")}");
   // The same event in two parts of a union belongs once.
@@ -330,9 +362,11 @@ TEST_CASE("streams are flattened to what an event must be") {
 }
 
 TEST_CASE("definitions may stand in any order, but not in a circle") {
-  CHECK(book_of("rule r on late { when f > 1 } feature f = count from late per user in last 1h stream late = early where x\n"
-                "stream early = a where v > 1 field x on a = v > w param w = 3")
-            .derived.size() == 1);
+  CHECK(
+      book_of(
+          "rule r on late { when f > 1 } feature f = count from late per user in last 1h stream late = early where x\n"
+          "stream early = a where v > 1 field x on a = v > w param w = 3")
+          .derived.size() == 1);
   CHECK(codes_of("stream s = t stream t = s") == "E0214");
   CHECK(codes_of("field f on a = g field g on a = f") == "E0214");
   CHECK(codes_of("stream s = a where f > 1 field f on a = count from s per user in last 1h") == "E0214");
@@ -405,7 +439,9 @@ TEST_CASE("a second step of one stream is told apart by number") {
 }
 
 TEST_CASE("refused before load") {
-  const auto sequence = [](const std::string& steps) { return codes_of("rule r per user { sequence within 1h { " + steps + " } }"); };
+  const auto sequence = [](const std::string& steps) {
+    return codes_of("rule r per user { sequence within 1h { " + steps + " } }");
+  };
   CHECK(sequence("a then no b") == "E0415");
   CHECK(sequence("no b then a") == "E0414");
   CHECK(sequence("a then no b for 5m then a") == "E0413");
@@ -450,7 +486,8 @@ TEST_CASE("texts are cut into words and values") {
 }
 
 TEST_CASE("alert once goes by the rule's keys, else by fields of the event") {
-  const Rulebook book = book_of("rule r per user { sequence within 1h { a then b as q } alert once per 10m by user, dev show q.v, q.v, user }");
+  const Rulebook book = book_of(
+      "rule r per user { sequence within 1h { a then b as q } alert once per 10m by user, dev show q.v, q.v, user }");
   const Rule& rule = book.rules[0];
   REQUIRE(rule.alert_once);
   CHECK(rule.alert_once->per == Duration::minutes(10));
@@ -465,7 +502,8 @@ TEST_CASE("alert once goes by the rule's keys, else by fields of the event") {
 TEST_CASE("policies see the score and the rules, and decide an event once") {
   const Rulebook book = book_of(
       "rule r on a { tags t decide block }\n"
-      "policy p on a { score sum max 100 block when any rule decides block or score >= 90 review when any rule tagged t fires and v > 1\n"
+      "policy p on a { score sum max 100 block when any rule decides block or score >= 90 review when any rule tagged "
+      "t fires and v > 1\n"
       "                allow otherwise limit block to 2% per 10m else review on error review }");
   REQUIRE(book.policies.size() == 1);
   const Policy& policy = book.policies[0];
@@ -510,8 +548,10 @@ TEST_CASE("samples build on samples, and what a test writes wins") {
 }
 
 TEST_CASE("lists hold what their type says, from the text and from files") {
-  const Rulebook book = book_of("list @n : set<cidr> = [\"10.0.0.0/8\"] list @m : set<ip> = [\"10.0.0.1\", \"10.1.0.0/16\"] list @u : set<user> = [\"u1\"]\n"
-                                "rule r on a { when ip in @n or ip in @m or user in @u }");
+  const Rulebook book = book_of(
+      "list @n : set<cidr> = [\"10.0.0.0/8\"] list @m : set<ip> = [\"10.0.0.1\", \"10.1.0.0/16\"] list @u : set<user> "
+      "= [\"u1\"]\n"
+      "rule r on a { when ip in @n or ip in @m or user in @u }");
   CHECK(book.lists[0].networks.size() == 1);
   CHECK(book.lists[1].networks.size() == 1);
   CHECK(book.lists[1].entries.size() == 1);
@@ -527,7 +567,8 @@ TEST_CASE("lists hold what their type says, from the text and from files") {
   REQUIRE(good.ok());
   REQUIRE(good.value().book);
   CHECK(good.value().book->lists[0].networks.size() == 2);
-  std::ofstream(folder / "rules.risk") << "list @b : set<cidr> from \"lists/bad.txt\"\nlist @c : set<cidr> from \"lists/none.txt\"\n";
+  std::ofstream(folder / "rules.risk")
+      << "list @b : set<cidr> from \"lists/bad.txt\"\nlist @c : set<cidr> from \"lists/none.txt\"\n";
   const auto bad = load({folder.string()});
   REQUIRE(bad.ok());
   CHECK(!bad.value().book);
@@ -545,10 +586,13 @@ TEST_CASE("the meaning of a rule leaves out what only people read") {
     const Rulebook book = book_of(rules);
     return meaning(book.rules[0], book);
   };
-  const std::string plain = meaning_of("rule r per user { sequence within 1h { a as p then b as q where q.s == p.s } when p.v > 1 }");
-  CHECK(plain == meaning_of("rule r per user { title \"T\" severity high tags x owner \"o\" because \"{user}\"\n"
-                            "sequence within 60m { a as first_one then b where s == first_one.s } when first_one.v > 1 }"));
-  CHECK(plain != meaning_of("rule r per user { sequence within 1h { a as p then b as q where q.s == p.s } when p.v > 2 }"));
+  const std::string plain =
+      meaning_of("rule r per user { sequence within 1h { a as p then b as q where q.s == p.s } when p.v > 1 }");
+  CHECK(plain ==
+        meaning_of("rule r per user { title \"T\" severity high tags x owner \"o\" because \"{user}\"\n"
+                   "sequence within 60m { a as first_one then b where s == first_one.s } when first_one.v > 1 }"));
+  CHECK(plain !=
+        meaning_of("rule r per user { sequence within 1h { a as p then b as q where q.s == p.s } when p.v > 2 }"));
   const std::string list = "rule r on a { when user in @u }";
   CHECK(meaning_of("list @u : set<user> = [\"u1\"] " + list) != meaning_of("list @u : set<user> = [\"u2\"] " + list));
   const std::string field = " rule r on a { when f > 1 }";
@@ -560,8 +604,10 @@ TEST_CASE("the meaning of a rule leaves out what only people read") {
 TEST_CASE("one run says all, and not twice: what a mistake of writing took away is not called unknown") {
   const auto folder = std::filesystem::temp_directory_path() / "tocsin_check_all_test";
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "a.risk") << world << "stream lost = a where v > 1 and or\nrule r on a { when user == dev and nobody > 3 }\n";
-  std::ofstream(folder / "b.risk") << "rule s on lost { when v > 3 }\nrule t on b { when v = 3 let w = }\nrule u on b { when w > 3 }\n";
+  std::ofstream(folder / "a.risk")
+      << world << "stream lost = a where v > 1 and or\nrule r on a { when user == dev and nobody > 3 }\n";
+  std::ofstream(folder / "b.risk")
+      << "rule s on lost { when v > 3 }\nrule t on b { when v = 3 let w = }\nrule u on b { when w > 3 }\n";
   const auto loaded = load({folder.string()});
   REQUIRE(loaded.ok());
   INFO(render(loaded.value().diagnostics, loaded.value().sources));
@@ -590,7 +636,8 @@ TEST_CASE("definitions that grow without bound are refused, not followed") {
     const std::string before = "f" + std::to_string(i - 1);
     fields += "field f" + std::to_string(i) + " on a = " + before + " + " + before + "\n";
   }
-  const Rulebook book = book_of(fields + "rule r on a { when f60 > 1 and count from a where f60 > 2 per user in last 1h > 1 }");
+  const Rulebook book =
+      book_of(fields + "rule r on a { when f60 > 1 and count from a where f60 > 2 per user in last 1h > 1 }");
   CHECK(dump(book).size() < 100'000);
   std::string nested = "v";
   for (int i = 0; i < 90; ++i) nested = "(" + nested + " + 1)";

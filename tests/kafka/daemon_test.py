@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The daemon on a real Kafka broker: what it promises, from outside.
 
-Events go in through Kafka's own console producer and a small producer process of it that is fed slowly; alerts and decisions
-are read back by Kafka's own console consumer. `tocsin replay` over the same events in one go is the judge: after any number of
-kills the set of (id, content) must be the same. Ends with `N passed, M failed`.
+Events go in through Kafka's own console producer, at once or fed slowly; alerts and decisions are read back by Kafka's own
+console consumer. `tocsin replay` over the same events in one go is the judge: after any number of kills the set of (id,
+content) must be the same. Ends with `N passed, M failed`.
 
 usage: daemon_test.py --tocsin PATH --broker ADDRESS [--only WORD]
-environment: TOCSIN_KILLS (default 50), TOCSIN_SEED (default: drawn, and printed), TOCSIN_KAFKA_DIR (the broker's directory, to
-stop and start it; without it that test is skipped)
+environment: TOCSIN_KILLS (default 50), TOCSIN_SEED (default: drawn, and printed), TOCSIN_KAFKA_DIR (the broker's directory,
+to stop and start it; without it that test is skipped)
 """
 
 import argparse
@@ -69,8 +69,14 @@ def check(condition, text):
 
 def shell(name, *arguments, stdin=None):
     """One of the scripts beside this file; its output."""
-    done = subprocess.run([os.path.join(HERE, name), *arguments], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, check=False, timeout=180)
+    done = subprocess.run(
+        [os.path.join(HERE, name), *arguments],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=180,
+    )
     if done.returncode != 0:
         raise Failed(f"{name} {' '.join(arguments)}: {done.stderr.decode('utf-8', 'replace').strip()}")
     return done.stdout
@@ -141,15 +147,25 @@ http:
 
     def start(self, wait=True):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.world.tocsin, "run", "--config", os.path.join(self.directory, "tocsin.yaml")],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [self.world.tocsin, "run", "--config", os.path.join(self.directory, "tocsin.yaml")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         if wait:
             self.wait_for("ready", lambda: self.get("/readyz")[0] == 200)
 
     def run(self):
         """To its end: (exit code, what it said)."""
-        done = subprocess.run([self.world.tocsin, "run", "--config", os.path.join(self.directory, "tocsin.yaml")],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+        done = subprocess.run(
+            [self.world.tocsin, "run", "--config", os.path.join(self.directory, "tocsin.yaml")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
         return done.returncode, done.stdout.decode("utf-8", "replace")
 
     def get(self, page):
@@ -168,8 +184,11 @@ http:
     def metric(self, name):
         """The sum over its labels, or of the one line that is named whole."""
         _, text = self.get("/metrics")
-        values = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                  if line.startswith((name + " ", name + "{")) or line.rsplit(" ", 1)[0] == name]
+        values = [
+            float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line.startswith((name + " ", name + "{")) or line.rsplit(" ", 1)[0] == name
+        ]
         return sum(values) if values else None
 
     def wait_for(self, what, condition, seconds=WAIT_SECONDS):
@@ -191,7 +210,9 @@ http:
         return partitions[0].get("position")
 
     def wait_until_read(self, count, seconds=WAIT_SECONDS):
-        self.wait_for(f"record {count}", lambda: (self.position() if self.position() is not None else -1) >= count - 1, seconds)
+        self.wait_for(
+            f"record {count}", lambda: (self.position() if self.position() is not None else -1) >= count - 1, seconds
+        )
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -208,7 +229,14 @@ http:
         check(code == 0, f"SIGTERM ended it with exit code {code}: {self.log_tail()}")
 
     def produce(self, lines):
-        shell("produce.sh", "--broker", self.world.broker, "--no-key", self.topic("events"), stdin="".join(l + "\n" for l in lines).encode())
+        shell(
+            "produce.sh",
+            "--broker",
+            self.world.broker,
+            "--no-key",
+            self.topic("events"),
+            stdin="".join(l + "\n" for l in lines).encode(),
+        )
 
     def consume(self, stream):
         text = shell("consume.sh", "--broker", self.world.broker, self.topic(stream)).decode("utf-8")
@@ -224,8 +252,12 @@ class SlowProducer(threading.Thread):
 
     def __init__(self, place, lines, seconds):
         super().__init__(daemon=True)
-        self.process = subprocess.Popen([os.path.join(HERE, "produce.sh"), "--broker", place.world.broker, "--no-key", place.topic("events")],
-                                        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [os.path.join(HERE, "produce.sh"), "--broker", place.world.broker, "--no-key", place.topic("events")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self.lines = lines
         self.seconds = seconds
         self.stop_now = threading.Event()
@@ -234,7 +266,7 @@ class SlowProducer(threading.Thread):
         steps = max(int(self.seconds / 0.1), 1)
         size = max(len(self.lines) // steps, 1)
         for begin in range(0, len(self.lines), size):
-            self.process.stdin.write("".join(l + "\n" for l in self.lines[begin:begin + size]).encode())
+            self.process.stdin.write("".join(l + "\n" for l in self.lines[begin : begin + size]).encode())
             self.process.stdin.flush()
             if not self.stop_now.is_set():
                 time.sleep(0.1)
@@ -257,8 +289,20 @@ class World:
         """The sample stream, made once."""
         if self.lines is None:
             out = os.path.join(self.directory, "sample")
-            subprocess.run([sys.executable, os.path.join(ROOT, "samples", "generate.py"), "--users", "600", "--hours", "204", "--out", out],
-                           check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    sys.executable,
+                    os.path.join(ROOT, "samples", "generate.py"),
+                    "--users",
+                    "600",
+                    "--hours",
+                    "204",
+                    "--out",
+                    out,
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
             with open(os.path.join(out, "events.ndjson"), encoding="utf-8") as lines:
                 self.lines = lines.read().splitlines()
         return self.lines
@@ -268,8 +312,13 @@ class World:
         with open(events, "w", encoding="utf-8") as out:
             out.write("".join(l + "\n" for l in lines))
         out = os.path.join(self.directory, name + "_replay")
-        done = subprocess.run([self.tocsin, "replay", "--rules", RULES, "--events", events, "--out", out], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=120, check=False)
+        done = subprocess.run(
+            [self.tocsin, "replay", "--rules", RULES, "--events", events, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
         check(done.returncode == 0, "replay: " + done.stdout.decode("utf-8", "replace"))
         result = {}
         for stream in STREAMS:
@@ -296,7 +345,10 @@ def compare(place, expected):
         mine, theirs = by_id(got, stream), by_id(expected[stream], stream)
         doubles += len(got) - len(mine)
         lost, more = theirs.keys() - mine.keys(), mine.keys() - theirs.keys()
-        check(not lost, f"{stream}: {len(lost)} of {len(theirs)} are missing, for example {theirs[min(lost)] if lost else ''}")
+        check(
+            not lost,
+            f"{stream}: {len(lost)} of {len(theirs)} are missing, for example {theirs[min(lost)] if lost else ''}",
+        )
         check(not more, f"{stream}: {len(more)} that the replay has not, for example {mine[min(more)] if more else ''}")
         for name, record in theirs.items():
             check(mine[name] == record, f"{stream}: another content:\n{mine[name]}\n{record}")
@@ -304,6 +356,7 @@ def compare(place, expected):
 
 
 # ---------------------------------------------------------------- the tests
+
 
 def test_in_and_out(world):
     """events in, alerts out, the same as replay; metrics and status tell of it; SIGTERM ends it, and nothing is sent again"""
@@ -343,7 +396,9 @@ def test_kills(world):
             place.start(wait=False)
             time.sleep(world.random.choice([0.1, 0.4, 0.9]) + world.random.random() * 1.2)
             if place.process.poll() is not None:
-                raise Failed(f"the daemon ended by itself before kill {number + 1}, with {place.process.returncode}: {place.log_tail()}")
+                raise Failed(
+                    f"the daemon ended by itself before kill {number + 1}, with {place.process.returncode}: {place.log_tail()}"
+                )
             place.kill()
         producer.finish()
         place.start()
@@ -357,8 +412,15 @@ def test_kills(world):
 
 def pay(number, user, amount):
     second = number % 60
-    return json.dumps({"type": "pay", "id": f"p{number}", "at": f"2026-01-05T{10 + number // 3600:02}:{number // 60 % 60:02}:{second:02}Z",
-                       "user": user, "amount": amount})
+    return json.dumps(
+        {
+            "type": "pay",
+            "id": f"p{number}",
+            "at": f"2026-01-05T{10 + number // 3600:02}:{number // 60 % 60:02}:{second:02}Z",
+            "user": user,
+            "amount": amount,
+        }
+    )
 
 
 def write_rules(place, text):
@@ -411,7 +473,10 @@ def test_reload(world):
         place.stop()
         hits = by_id(place.consume("hits"), "hits").values()
         rules = [json.loads(hit)["rule"] for hit in hits]
-        check(rules.count("row") == 500, f"{rules.count('row')} of 500 sequences begun before the reload were completed after it")
+        check(
+            rules.count("row") == 500,
+            f"{rules.count('row')} of 500 sequences begun before the reload were completed after it",
+        )
         check(rules.count("big") == 1, f"the new rule hit {rules.count('big')} times and not once")
     finally:
         place.close()
@@ -425,7 +490,12 @@ def test_poison(world):
         place.create_topics()
         place.config()
         place.start()
-        lines = [pay(1, "u1", 500), '{"type":"pay","id":"p2"', '{"type":"pay","id":"p3","at":"yesterday","user":"u","amount":1}', pay(4, "u1", 600)]
+        lines = [
+            pay(1, "u1", 500),
+            '{"type":"pay","id":"p2"',
+            '{"type":"pay","id":"p3","at":"yesterday","user":"u","amount":1}',
+            pay(4, "u1", 600),
+        ]
         place.produce(lines)
         place.wait_until_read(len(lines))
         check(place.metric("tocsin_dead_letters_total") == 2, "tocsin_dead_letters_total is not 2")
@@ -470,6 +540,75 @@ def test_broker_away(world):
     return None
 
 
+def test_partitions(world):
+    """a topic of three partitions: one that is silent holds nobody up for long, and numbers stay over a kill"""
+    place = Place(world, "partitions")
+    try:
+        write_rules(place, BIG_RULE)
+        place.create_topics(*STREAMS)
+        shell("topic.sh", "--broker", world.broker, "create", place.topic("events"), "--partitions", "3")
+        place.config(idle="1s")
+        events = [f"u{i % 50}\t{pay(i, f'u{i % 50}', 500)}" for i in range(300)]
+        shell(
+            "produce.sh",
+            "--broker",
+            world.broker,
+            place.topic("events"),
+            stdin="".join(e + "\n" for e in events).encode(),
+        )
+        place.start()
+        time.sleep(0.5)
+        place.kill()
+        place.start()
+        place.wait_for(
+            "all decisions",
+            lambda: place.status()["waiting"] == 0
+            and place.metric("tocsin_records_total") == 300
+            and all(p["idle"] for p in place.status()["partitions"]),
+        )
+        names = [p["name"] for p in place.status()["partitions"]]
+        check(names == [f"{place.topic('events')}/{n}" for n in range(3)], f"partitions are {names}")
+        check(place.metric("tocsin_events_late_total") == 0, "events are late although each partition is in order")
+        place.stop()
+        check(len(by_id(place.consume("decisions"), "decisions")) == 300, "not every event was decided")
+    finally:
+        place.close()
+
+
+def test_latest(world):
+    """`start: latest` means the moment of the first start, over a kill too; a topic that was made anew is refused"""
+    place = Place(world, "latest")
+    out = os.path.join(place.directory, "out")
+    try:
+        write_rules(place, BIG_RULE)
+        place.create_topics("events")
+        place.produce([pay(i, "u", 500) for i in range(10)])
+        path = place.config()
+        with open(path, encoding="utf-8") as config:
+            text = config.read().replace("  idle after", "  start: latest\n  idle after")
+        with open(path, "w", encoding="utf-8") as config:
+            config.write(
+                text[: text.index("sink:")]
+                + f"sink: {{kind: files, directory: {out}}}\n"
+                + text[text.index("state:") :]
+            )
+        place.start()
+        check(place.position() is None, "records from before the first start were read")
+        place.kill()
+        place.produce([pay(20 + i, "u", 500) for i in range(5)])
+        place.start()
+        place.wait_until_read(15)
+        place.stop()
+        with open(os.path.join(out, "decisions.ndjson"), encoding="utf-8") as decisions:
+            check(len(decisions.readlines()) == 5, "not exactly the events since the first start were decided")
+        shell("topic.sh", "--broker", world.broker, "delete", place.topic("events"))
+        place.create_topics("events")
+        code, text = place.run()
+        check(code == 3 and "made anew" in text, f"a topic made anew: {code}: {text}")
+    finally:
+        place.close()
+
+
 def test_bad_starts(world):
     """unreachable broker, missing topic, unwritable directory, unknown key: a sentence and the exit code"""
     place = Place(world, "bad")
@@ -483,7 +622,9 @@ def test_bad_starts(world):
 
     place.config(events="nobody_made_this")
     code, text = place.run()
-    check(code == 3 and "nobody_made_this" in text and "does not create topics" in text, f"missing topic: {code}: {text}")
+    check(
+        code == 3 and "nobody_made_this" in text and "does not create topics" in text, f"missing topic: {code}: {text}"
+    )
 
     place.config()
     code, text = place.run()
@@ -503,7 +644,16 @@ def test_bad_starts(world):
     check(code == 2 and "checkpiont" in text and "checkpoint" in text, f"unknown key: {code}: {text}")
 
 
-TESTS = [test_in_and_out, test_poison, test_reload, test_bad_starts, test_broker_away, test_kills]
+TESTS = [
+    test_in_and_out,
+    test_partitions,
+    test_latest,
+    test_poison,
+    test_reload,
+    test_bad_starts,
+    test_broker_away,
+    test_kills,
+]
 
 
 def main():
