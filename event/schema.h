@@ -39,7 +39,6 @@ struct FieldDef {
   Type type;
   bool optional = false;
   bool derived = false;  // computed by the engine when the event arrives; never in the input
-  std::string mask;      // name of the mask in outputs, or empty
   std::uint32_t tag = 0;  // what the packed form calls it (Schema::seal); 0 until then
 };
 

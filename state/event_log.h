@@ -31,6 +31,12 @@ class EventLog {
   /// Forgets one event (retention differs per event type); its position stays taken.
   void drop(std::uint64_t position);
 
+  /// Brings the newest event's place into the cache.
+  void prefetch() const {
+    __builtin_prefetch(offsets_.data() + first_);
+    __builtin_prefetch(bytes_.data());
+  }
+
   [[nodiscard]] std::uint64_t begin() const { return begin_; }
   [[nodiscard]] std::uint64_t end() const { return begin_ + offsets_.size() - first_; }
   [[nodiscard]] bool empty() const { return begin() == end(); }

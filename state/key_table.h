@@ -36,7 +36,10 @@ class KeyTable {
   void prefetch_value(std::uint64_t hash) const {
     if (places_.empty()) return;
     const Place place = places_[hash & mask()];
-    if (place.node != 0 && place.tag == tag_of(hash)) __builtin_prefetch(&node(place.node - 1));
+    if (place.node == 0 || place.tag != tag_of(hash)) return;
+    const char* first = reinterpret_cast<const char*>(&node(place.node - 1));
+    for (std::size_t at = 0; at < sizeof(Node); at += 64) __builtin_prefetch(first + at);
+    __builtin_prefetch(first + sizeof(Node) - 1);
   }
 
   T* find(std::uint64_t hash, std::string_view key) {

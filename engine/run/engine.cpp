@@ -32,9 +32,23 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 
 void Engine::step(std::span<const Item> items, Outbox& out) {
   State& s = *state_;
-  for (const Item& item : items) {
+  const bool dedupes = s.options.dedupe.us > 0;
+  std::size_t ahead = 0;  // ids are known of the items before it
+  if (dedupes) s.ids_ahead.resize(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const Item& item = items[i];
     switch (item.kind) {
-      case ItemKind::event: s.arrive(item.event, out); break;
+      case ItemKind::event:
+        if (dedupes && i >= ahead) {
+          // The memory of ids is larger than any cache: the places of all events up to the next other item are fetched
+          // together, so that their ways from memory overlap.
+          for (ahead = i; ahead < items.size() && items[ahead].kind == ItemKind::event; ++ahead) {
+            s.ids_ahead[ahead] = s.id_of(items[ahead].event);
+            s.ids.prefetch(s.ids_ahead[ahead]);
+          }
+        }
+        s.arrive(item.event, dedupes ? s.ids_ahead[i] : Digest{});
+        break;
       case ItemKind::tick:
         s.order.tick(item.time);
         s.ids.advance(s.order.watermark());
@@ -63,21 +77,26 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
   s.flush(out);
 }
 
-void Engine::State::arrive(const event::Event& e, Outbox& out) {
-  (void)out;
-  ++counters.events;
-  if (!begins) begins = e.time;
+Digest Engine::State::id_of(const event::Event& e) {
   const event::EventType& type = ruleset->schema.events[e.type];
-  const std::string_view key = e.at(type.key).text();
   // The id of an event is its type and declared key (T8); the length keeps the two apart.
   key_scratch.clear();
   key_scratch.append(type.name);
   key_scratch.push_back('\0');
-  key_scratch.append(key);
-  const bool duplicate = options.dedupe.us > 0 && ids.seen_before(hash128(key_scratch), e.time, options.dedupe);
+  key_scratch.append(e.at(type.key).text());
+  return hash128(key_scratch);
+}
+
+void Engine::State::arrive(const event::Event& e, Digest id) {
+  ++counters.events;
+  if (!begins) begins = e.time;
+  const bool duplicate = options.dedupe.us > 0 && ids.seen_before(id, e.time, options.dedupe);
   if (duplicate) {
     ++counters.duplicates;
-    if (counters.duplicate_samples.size() < 10) counters.duplicate_samples.push_back(type.name + " " + std::string(key));
+    if (counters.duplicate_samples.size() < 10) {
+      const event::EventType& type = ruleset->schema.events[e.type];
+      counters.duplicate_samples.push_back(type.name + " " + std::string(e.at(type.key).text()));
+    }
   }
   // A duplicate is not judged, but its partition has come this far all the same.
   const Timestamp before = order.watermark();
@@ -376,14 +395,58 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
   key.last_seen = std::max(key.last_seen, e.event.time);
 }
 
-void Engine::State::run_patterns() {
-  for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-    for (BatchEvent& e : batch) {
+/// Brings what run_key() will look at into the cache, for some dozen events together: from the place of a key to its node, from
+/// there to the runs and what they keep. Each step asks for what the step before has brought; it changes nothing.
+void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard) {
+  const auto each = [&](const auto& fetch) {
+    for (std::size_t i = begin; i < end; ++i) {
+      BatchEvent& e = batch[i];
       const TypePlan& plan = ruleset->types[e.event.type];
       for (const Route& route : plan.routes) {
-        bool woken = false;
-        for (std::size_t w = 0; w < route.wakes.size() && !woken; ++w) woken = (e.bits->word_at(w) & route.wakes[w]) != 0;
-        if (!woken) continue;
+        if (wakes(e, route)) fetch(e, plan.key_uses[route.key_use].keyspace, route.key_use);
+      }
+    }
+  };
+  each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) { key_of(e, use); });
+  each([&](BatchEvent& e, std::uint32_t keyspace, std::uint32_t use) {
+    const KeyAt& at = key_of(e, use);
+    if (at.valid && at.state == nullptr && shard_of(at.hash) == shard) table_of(keyspace, at.hash).prefetch_value(at.hash);
+  });
+  each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
+    const KeyAt& at = key_of(e, use);
+    if (!at.valid || shard_of(at.hash) != shard) return;
+    if (const KeyState* key = state_of(e, use, false)) __builtin_prefetch(key->runs.data());
+  });
+  each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
+    const KeyState* key = key_of(e, use).state;
+    if (key == nullptr) return;
+    for (const nfa::Runs& runs : key->runs) {
+      if (!runs.body) continue;
+      const char* body = reinterpret_cast<const char*>(runs.body.get());
+      for (std::size_t at = 0; at < sizeof(nfa::Body); at += 64) __builtin_prefetch(body + at);
+    }
+    key->log.prefetch();
+  });
+  each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
+    const KeyState* key = key_of(e, use).state;
+    if (key == nullptr) return;
+    for (const nfa::Runs& runs : key->runs) {
+      if (!runs.body) continue;
+      __builtin_prefetch(runs.body->kept.data());
+      __builtin_prefetch(runs.body->reach.data());
+    }
+  });
+}
+
+void Engine::State::run_patterns() {
+  constexpr std::size_t fetched_together = 64;
+  for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (i % fetched_together == 0) fetch_woken(i, std::min(i + fetched_together, batch.size()), shard);
+      BatchEvent& e = batch[i];
+      const TypePlan& plan = ruleset->types[e.event.type];
+      for (const Route& route : plan.routes) {
+        if (!wakes(e, route)) continue;
         const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
         const KeyAt& at = key_of(e, route.key_use);
         if (!at.valid || shard_of(at.hash) != shard) continue;

@@ -105,17 +105,27 @@ struct Engine::State final : UnknownSink {
   std::vector<std::uint64_t> scratch;
   std::vector<nfa::Match> matches;
   std::string key_scratch;
+  std::vector<Digest> ids_ahead;                              // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
 
   // engine.cpp
-  void arrive(const event::Event& event, Outbox& out);
+  /// `id`: of the event, when there is a dedupe.
+  void arrive(const event::Event& event, Digest id);
+  [[nodiscard]] Digest id_of(const event::Event& event);
   void release_waiting();
   void add_to_batch(const event::Event& event);
   void flush(Outbox& out);
   void run_stratum(std::uint32_t level);
   void run_features(std::uint32_t level);
   void run_patterns();
+  void fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard);
   void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e, const Route& route);
+  [[nodiscard]] static bool wakes(const BatchEvent& e, const Route& route) {
+    for (std::size_t w = 0; w < route.wakes.size(); ++w) {
+      if ((e.bits->word_at(w) & route.wakes[w]) != 0) return true;
+    }
+    return false;
+  }
   void fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before);
   void fire_due_timers();
   void run_on_rules();
