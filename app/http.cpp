@@ -3,6 +3,7 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -20,6 +21,7 @@ constexpr std::size_t threads = 4;
 
 struct HttpPages::Server {
   httplib::Server http;
+  std::atomic<bool> ended{false};
   std::thread thread;
 };
 
@@ -70,7 +72,12 @@ Result<std::unique_ptr<HttpPages>> HttpPages::listen(const std::string& address,
                                          " (http.listen): the port is taken or the address is not of this machine; "
                                          "choose another, or write `http: off`"};
   }
-  server->thread = std::thread([&http] { http.listen_after_bind(); });
+  server->thread = std::thread([&listening = *server] {
+    listening.http.listen_after_bind();
+    listening.ended.store(true);
+  });
+  // stop() before the server runs would be forgotten, and the end of the process would wait for ever.
+  while (!http.is_running() && !server->ended.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return std::unique_ptr<HttpPages>(new HttpPages(std::move(server)));
 }
 

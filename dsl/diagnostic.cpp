@@ -6,7 +6,8 @@
 namespace tocsin::dsl {
 namespace {
 
-/// Of longer lines only the surroundings of the place are shown: a line of a megabyte must not be printed for one mistake in it.
+/// Of longer lines only the surroundings of the place are shown: a line of a megabyte must not be printed for one
+/// mistake in it.
 constexpr std::uint32_t line_shown_max = 200;
 constexpr std::uint32_t line_before_max = 80;
 
@@ -17,7 +18,8 @@ struct Mark {
   std::string_view text;
 };
 
-/// The characters of a line, each as it may go to a terminal: control characters and bytes that are no UTF-8 become U+FFFD.
+/// The characters of a line, each as it may go to a terminal: control characters and bytes that are no UTF-8 become
+/// U+FFFD.
 std::vector<std::string> characters_of(std::string_view line) {
   std::vector<std::string> characters;
   constexpr std::string_view unprintable = "\xEF\xBF\xBD";
@@ -25,7 +27,8 @@ std::vector<std::string> characters_of(std::string_view line) {
     const auto lead = static_cast<unsigned char>(line[i]);
     const std::size_t size = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
     std::size_t have = 1;
-    while (have < size && i + have < line.size() && (static_cast<unsigned char>(line[i + have]) & 0xC0U) == 0x80U) ++have;
+    while (have < size && i + have < line.size() && (static_cast<unsigned char>(line[i + have]) & 0xC0U) == 0x80U)
+      ++have;
     const bool shown = size == 1 ? (lead >= 0x20 && lead < 0x7F) || lead == '\t' : have == size;
     characters.emplace_back(shown ? line.substr(i, have) : unprintable);
     i += have;
@@ -46,8 +49,8 @@ std::string line_number(std::uint32_t number) {
   return text;
 }
 
-/// The line and, below it, the marks: carets for the place itself, dashes for further ones. The words of the last mark stand
-/// behind it; those of marks before it get lines of their own.
+/// The line and, below it, the marks: carets for the place itself, dashes for further ones. The words of the last mark
+/// stand behind it; those of marks before it get lines of their own.
 void add_snippet(std::string& out, const SourceFile& file, std::uint32_t number, std::vector<Mark> marks) {
   const auto characters = characters_of(file.line(number));
   const auto size = static_cast<std::uint32_t>(characters.size());

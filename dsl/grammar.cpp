@@ -1,5 +1,5 @@
-// Declarations, tests, and the loop that reads a file one declaration at a time, rules and tests one clause at a time, so that
-// each mistake is reported where it is and the rest of the file is still read:
+// Declarations, tests, and the loop that reads a file one declaration at a time, rules and tests one clause at a time,
+// so that each mistake is reported where it is and the rest of the file is still read:
 //
 //   entity  = "entity" name, …                       event  = "event" name "{" field+ "}"
 //   field   = ["key" | "time" | "seq"] name ":" type ("optional" | "mask" name)*
@@ -80,18 +80,19 @@ constexpr auto role_of = [](auto& context) {
   x3::_val(context).role = text == "key" ? FieldRole::key : text == "time" ? FieldRole::time : FieldRole::seq;
 };
 
-const auto type_def = placed(
-    &TypeRef::span, called("a type such as string, money or user", name[put(&TypeRef::name)]) >>
-                        -((x3::eps[is_enum] >> sign("(") >> name[push(&TypeRef::values)] % sign(",") >> sign(")")) |
-                          (quiet_sign("<") >> (currency[currency_argument] | nested(type[type_argument])) >> sign(">"))));
+const auto type_def =
+    placed(&TypeRef::span,
+           called("a type such as string, money or user", name[put(&TypeRef::name)]) >>
+               -((x3::eps[is_enum] >> sign("(") >> name[push(&TypeRef::values)] % sign(",") >> sign(")")) |
+                 (quiet_sign("<") >> (currency[currency_argument] | nested(type[type_argument])) >> sign(">"))));
 const auto field_def =
     placed(&Field::span, -field_role[role_of] >> called("a field", name[put(&Field::name)]) >> sign(":") >>
                              type[put(&Field::type)] >>
                              *(optional_mark[say(&Field::optional, true)] | (mask_mark >> name[put(&Field::mask)])));
 
 const auto entity_declaration_def = word("entity") >> name[push(&EntityDecl::names)] % quiet_sign(",");
-const auto event_declaration_def =
-    word("event") >> name[put(&EventDecl::name)] >> sign("{") >> +field[push(&EventDecl::fields)] >> sign("}");
+const auto event_declaration_def = word("event") >> name[put(&EventDecl::name)] >> sign("{") >>
+                                   +field[push(&EventDecl::fields)] >> sign("}");
 const auto list_declaration_def =
     word("list") >> list_name[put(&ListDecl::name)] >> sign(":") >> type[put(&ListDecl::type)] >>
     -(word("for") >> duration[put(&ListDecl::lifetime)]) >>
@@ -100,45 +101,43 @@ const auto list_declaration_def =
         sign(",")) >>
       sign("]")) >>
     -(word("from") >> string[put(&ListDecl::file)]);
-const auto table_declaration_def = word("table") >> name[put(&TableDecl::name)] >> word("keyed") >> word("by") >>
-                                   name[push(&TableDecl::keys)] % sign(",") >> sign("{") >>
+const auto table_declaration_def = word("table") >> name[put(&TableDecl::name)] >> word("keyed") >>
+                                   word("by") >> name[push(&TableDecl::keys)] % sign(",") >> sign("{") >>
                                    +field[push(&TableDecl::fields)] >> sign("}") >>
                                    -(word("from") >> string[put(&TableDecl::file)]);
-const auto param_declaration_def =
-    word("param") >> name[put(&ParamDecl::name)] >> sign("=") >> expression[put(&ParamDecl::value)];
-const auto switch_declaration_def =
-    word("switch") >> name[put(&SwitchDecl::name)] >> sign("=") >> called("on or off", name[put(&SwitchDecl::value)]);
+const auto param_declaration_def = word("param") >> name[put(&ParamDecl::name)] >>
+                                   sign("=") >> expression[put(&ParamDecl::value)];
+const auto switch_declaration_def = word("switch") >> name[put(&SwitchDecl::name)] >> sign("=") >>
+                                    called("on or off", name[put(&SwitchDecl::value)]);
 
 // ---------------------------------------------------------------- derived
-const auto stream_declaration_def =
-    word("stream") >> name[put(&StreamDecl::name)] >> sign("=") >> source[push(&StreamDecl::sources)] % quiet_sign(",");
-const auto field_declaration_def = word("field") >> name[put(&FieldDecl::name)] >> word("on") >>
-                                   event_name[put(&FieldDecl::on)] >> sign("=") >> expression[put(&FieldDecl::value)];
-const auto feature_declaration_def = word("feature") >> name[put(&FeatureDecl::name)] >> sign("=") >>
-                                     expression[put(&FeatureDecl::value)] >>
+const auto stream_declaration_def = word("stream") >> name[put(&StreamDecl::name)] >>
+                                    sign("=") >> source[push(&StreamDecl::sources)] % quiet_sign(",");
+const auto field_declaration_def = word("field") >> name[put(&FieldDecl::name)] >>
+                                   word("on") >> event_name[put(&FieldDecl::on)] >>
+                                   sign("=") >> expression[put(&FieldDecl::value)];
+const auto feature_declaration_def = word("feature") >> name[put(&FeatureDecl::name)] >>
+                                     sign("=") >> expression[put(&FeatureDecl::value)] >>
                                      -(quiet("approximate") >> percent[put(&FeatureDecl::approximate)]);
 
 // ---------------------------------------------------------------- tests
 const auto pair_def = called("a field", name[put(&Pair::name)]) >> sign(":") >> expression[put(&Pair::value)];
 const auto object_def = placed(&Object::span, sign("{") >> -(pair[push(&Object::pairs)] % sign(",")) >> sign("}"));
-const auto sample_declaration_def = word("sample") >> name[put(&SampleDecl::name)] >> sign("=") >>
-                                    event_name[put(&SampleDecl::base)] >> object[put(&SampleDecl::fields)];
+const auto sample_declaration_def = word("sample") >> name[put(&SampleDecl::name)] >>
+                                    sign("=") >> event_name[put(&SampleDecl::base)] >> object[put(&SampleDecl::fields)];
 const auto test_head_def = word("test") >> whole(string) >> sign("{");
 
-constexpr auto is_step = [](TestStepKind kind) {
-  return [kind](auto& context) { x3::_val(context).kind = kind; };
-};
+constexpr auto is_step = [](TestStepKind kind) { return [kind](auto& context) { x3::_val(context).kind = kind; }; };
 constexpr auto step_number = [](auto& context) { x3::_val(context).number = x3::_attr(context).value; };
 const auto test_step_def = placed(
     &TestStep::span,
     (word("at")[is_step(TestStepKind::at)] >> string[put(&TestStep::text)]) |
-        (word("given") >>
-         ((list_name[put(&TestStep::name)] >> word("has")[is_step(TestStepKind::given_list)] >>
-           expression[push(&TestStep::values)] % quiet_sign(",")) |
-          (word("table") >> name[put(&TestStep::name)] >> object[put(&TestStep::fields)] >>
-           x3::eps[is_step(TestStepKind::given_table)]) |
-          (name[put(&TestStep::name)] >> string[put(&TestStep::text)] >> word("has") >>
-           word("label")[is_step(TestStepKind::given_label)] >> string[put(&TestStep::label)]))) |
+        (word("given") >> ((list_name[put(&TestStep::name)] >> word("has")[is_step(TestStepKind::given_list)] >>
+                            expression[push(&TestStep::values)] % quiet_sign(",")) |
+                           (word("table") >> name[put(&TestStep::name)] >> object[put(&TestStep::fields)] >>
+                            x3::eps[is_step(TestStepKind::given_table)]) |
+                           (name[put(&TestStep::name)] >> string[put(&TestStep::text)] >> word("has") >>
+                            word("label")[is_step(TestStepKind::given_label)] >> string[put(&TestStep::label)]))) |
         (word("send")[is_step(TestStepKind::send)] >> -(quiet_sign("+") >> duration[put(&TestStep::after)]) >>
          event_name[put(&TestStep::event)] >> object[put(&TestStep::fields)] >>
          -(word("times") >> whole_number[step_number] >> word("every") >> duration[put(&TestStep::every)])) |
@@ -150,9 +149,9 @@ const auto test_step_def = placed(
           (word("decision")[is_step(TestStepKind::expect_decision)] >> one_of(actions)[put(&TestStep::text)]) |
           (word("alerts")[is_step(TestStepKind::expect_alerts)] >> whole_number[step_number]))));
 
-BOOST_SPIRIT_DEFINE(type, field, pair, object, entity_declaration, event_declaration, list_declaration, table_declaration,
-                    param_declaration, switch_declaration, stream_declaration, field_declaration, feature_declaration,
-                    sample_declaration, test_head, test_step)
+BOOST_SPIRIT_DEFINE(type, field, pair, object, entity_declaration, event_declaration, list_declaration,
+                    table_declaration, param_declaration, switch_declaration, stream_declaration, field_declaration,
+                    feature_declaration, sample_declaration, test_head, test_step)
 
 // ---------------------------------------------------------------- the file
 /// After so many mistakes of one file the rest of it is not worth a message each.
@@ -208,8 +207,8 @@ class FileParser {
   }
 
  private:
-  /// Reads one piece, and a second time with an eye on what would have been right when it does not read or is not followed by
-  /// what may follow. Its mistakes are reported; true when the tree may be used.
+  /// Reads one piece, and a second time with an eye on what would have been right when it does not read or is not
+  /// followed by what may follow. Its mistakes are reported; true when the tree may be used.
   template <typename Rule_, typename Value>
   bool piece(const Rule_& rule, Value& value, bool (FileParser::*may_follow)()) {
     const Iterator from = at_;
@@ -270,7 +269,8 @@ class FileParser {
       }
     }
     std::string low(found);
-    std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::transform(low.begin(), low.end(), low.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     if (low != found && std::find(words.begin(), words.end(), low) != words.end()) return low;
     return nearest_name(low, words);
   }
@@ -286,7 +286,8 @@ class FileParser {
     std::string_view of;
     for (Iterator at = reader_.skip(from); at < to; at = reader_.skip(reader_.token_end(at))) {
       const std::string_view word = reader_.identifier_at(at);
-      static constexpr std::string_view blocks[] = {"rule", "event", "table", "policy", "test", "sequence", "sample", "send"};
+      static constexpr std::string_view blocks[] = {"rule", "event",    "table",  "policy",
+                                                    "test", "sequence", "sample", "send"};
       if (std::find(std::begin(blocks), std::end(blocks), word) != std::end(blocks)) of = word;
       if (word == "of") of = "group";
       if (*at == '{' || *at == '(' || *at == '[') open.push_back({*at, at, of});
@@ -299,12 +300,14 @@ class FileParser {
   void report_open(const Opener& opener) {
     const std::string closer = opener.sign == '{' ? "}" : opener.sign == '(' ? ")" : "]";
     const std::string what = opener.sign != '{' || opener.of.empty() ? "bracket" : std::string(opener.of);
-    error(Code::unclosed, reader_.span(opener.at, opener.at + 1), "this " + what + " is not closed: `" + closer + "` is missing");
+    error(Code::unclosed, reader_.span(opener.at, opener.at + 1),
+          "this " + what + " is not closed: `" + closer + "` is missing");
   }
 
   void report_furthest(Iterator from, Iterator at) {
     const bool ended = at == reader_.end();
-    const bool next_began = ended || (reader_.first_on_line(at) && (reader_.begins_declaration(at) || reader_.begins_clause(at)));
+    const bool next_began =
+        ended || (reader_.first_on_line(at) && (reader_.begins_declaration(at) || reader_.begins_clause(at)));
     const auto opener = open_bracket(from, at);
     if (next_began && opener) {
       const std::string_view closer = opener->sign == '{' ? "}" : opener->sign == '(' ? ")" : "]";
@@ -326,7 +329,8 @@ class FileParser {
     if (!meant.empty() && !elsewhere) {
       message = quoted(found) + " is not expected here";
     } else if (wanted.empty()) {
-      message = elsewhere ? quoted(slice(token(before))) + " is not complete" : quoted(shown(found)) + " does not belong here";
+      message = elsewhere ? quoted(slice(token(before))) + " is not complete"
+                          : quoted(shown(found)) + " does not belong here";
     } else if (wanted.size() > 4) {
       message = elsewhere ? "something is missing after " + quoted(shown(slice(place)))
                           : quoted(shown(found)) + " is not expected here";
@@ -347,7 +351,8 @@ class FileParser {
   void add_hint(Diagnostic& diagnostic, Iterator before, Iterator at, std::string_view found) {
     const std::string_view last = before ? slice(token(before)) : std::string_view();
     const bool after_number = !last.empty() && last[0] >= '0' && last[0] <= '9';
-    const bool letters = found.size() == 3 && found.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
+    const bool letters =
+        found.size() == 3 && found.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
     const char behind = at + found.size() < reader_.end() ? at[found.size()] : ' ';
     if (found == ";") {
       diagnostic.hints.emplace_back("clauses and declarations end by themselves: no `;` is needed");
@@ -365,11 +370,13 @@ class FileParser {
       diagnostic.hints.emplace_back("texts stand in plain double quotes: \"…\"");
     } else if (last == "as" && expects("a currency such as USD")) {
       diagnostic.hints.emplace_back("a name for the event stands before `where`: `login as l where …`");
-    } else if (expects("a duration such as 5m") && !found.empty() && found.find_first_not_of("0123456789") == std::string_view::npos) {
+    } else if (expects("a duration such as 5m") && !found.empty() &&
+               found.find_first_not_of("0123456789") == std::string_view::npos) {
       const std::string number(found.substr(0, 20));
       diagnostic.hints.push_back("write " + number + "s, " + number + "m, " + number + "h or " + number + "d");
     } else if (expects("on") && expects("per") && found == "{") {
-      diagnostic.hints.emplace_back("`rule NAME on EVENT {` judges single events, `rule NAME per KEY {` a sequence of them");
+      diagnostic.hints.emplace_back(
+          "`rule NAME on EVENT {` judges single events, `rule NAME per KEY {` a sequence of them");
     }
   }
 
@@ -463,7 +470,8 @@ class FileParser {
 
   void unknown_item(const Items& items, std::string_view word) {
     if (word.empty()) {
-      Diagnostic& diagnostic = error(Code::syntax, token(at_), quoted(shown(slice(token(at_)))) + " does not belong here");
+      Diagnostic& diagnostic =
+          error(Code::syntax, token(at_), quoted(shown(slice(token(at_)))) + " does not belong here");
       add_hint(diagnostic, nullptr, at_, slice(token(at_)));
       return;
     }
@@ -513,8 +521,9 @@ class FileParser {
     const Iterator from = at_;
     if (word.empty()) {
       const bool closes = *at_ == '}';
-      error(Code::syntax, token(at_),
-            closes ? "this `}` closes nothing" : "a declaration is expected, found " + quoted(shown(slice(token(at_)))));
+      error(
+          Code::syntax, token(at_),
+          closes ? "this `}` closes nothing" : "a declaration is expected, found " + quoted(shown(slice(token(at_)))));
       if (closes) {
         // One bracket too many is one mistake: what follows it may be right.
         ++at_;
@@ -591,7 +600,10 @@ std::size_t first_not_utf8(std::string_view text) {
       ++i;
       continue;
     }
-    const std::size_t size = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    const std::size_t size = lead >= 0xC2 && lead < 0xE0   ? 2
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
     if (size == 0) return i;
     for (std::size_t k = 1; k < size; ++k) {
       if ((byte(i + k) & 0xC0U) != 0x80U) return i;
@@ -630,7 +642,8 @@ void move_to(ast::Aggregate& aggregate, Span at) {
     for (ast::Expr& argument : key.arguments) move_to(argument, at);
   }
   ast::Window& window = aggregate.window;
-  for (Span* span : {&window.span, &window.length.span, &window.gap.span, &window.unit.span, &window.zone.span}) move_to(*span, at);
+  for (Span* span : {&window.span, &window.length.span, &window.gap.span, &window.unit.span, &window.zone.span})
+    move_to(*span, at);
   if (window.since) move_to(window.since->name.span, at);
 }
 void move_to(ast::Expr& expr, Span at) {

@@ -1,8 +1,8 @@
-// What the grammar files share: the Reader's words as X3 parsers, three directives, the small actions that build the tree, and
-// the rules that more than one file uses. Only grammar*.cpp include this; X3 stays in them.
+// What the grammar files share: the Reader's words as X3 parsers, three directives, the small actions that build the
+// tree, and the rules that more than one file uses. Only grammar*.cpp include this; X3 stays in them.
 //
-// The tree is built by actions and not by X3's own attributes, which would need adapted structs and its own variant. Rules have
-// names and are instantiated once, for one iterator and one context.
+// The tree is built by actions and not by X3's own attributes, which would need adapted structs and its own variant.
+// Rules have names and are instantiated once, for one iterator and one context.
 #pragma once
 
 // The ids of the rules are declared inside their types, and X3 wants a name for each rule that nobody prints here.
@@ -132,7 +132,8 @@ constexpr auto whole(const Subject& subject) {
   return Whole_<Subject>(subject);
 }
 
-/// placed(&T::span, p): the place of what p reads, without white space around it, goes into a member of the rule's value.
+/// placed(&T::span, p): the place of what p reads, without white space around it, goes into a member of the rule's
+/// value.
 template <typename Subject, typename T>
 struct Placed : x3::unary_parser<Subject, Placed<Subject, T>> {
   using base = x3::unary_parser<Subject, Placed<Subject, T>>;

@@ -23,15 +23,15 @@ namespace {
 using ast::Expr;
 using ast::ExprKind;
 
-/// The operators and right-hand sides of a chain of one precedence. A chain is kept flat: folded to the left it would make a
-/// tree as deep as the chain is long.
+/// The operators and right-hand sides of a chain of one precedence. A chain is kept flat: folded to the left it would
+/// make a tree as deep as the chain is long.
 struct Tail {
   std::vector<std::string> operators;
   std::vector<Span> spans;
   std::vector<Expr> operands;
 
-  /// Without the operator whose operand did not read, if the chain ended in one: from here on they are pairs. The mistake
-  /// itself is reported where the reading ended.
+  /// Without the operator whose operand did not read, if the chain ended in one: from here on they are pairs. The
+  /// mistake itself is reported where the reading ended.
   void keep_pairs() {
     operators.resize(operands.size());
     spans.resize(operands.size());
@@ -76,7 +76,8 @@ constexpr auto fold_arithmetic = [](auto& context) {
   value.operator_spans = std::move(tail.spans);
 };
 
-/// The operands of a chain as they are written, for hints; nothing when they are too long or spread to be shown on a line.
+/// The operands of a chain as they are written, for hints; nothing when they are too long or spread to be shown on a
+/// line.
 std::optional<std::vector<std::string>> written(const Reader& reader, const std::vector<const Expr*>& operands) {
   std::vector<std::string> texts;
   for (const Expr* operand : operands) {
@@ -123,8 +124,8 @@ constexpr auto fold_chain = [](auto& context) {
   Tail& tail = x3::_attr(context);
   tail.keep_pairs();
   Expr& value = x3::_val(context);
-  const bool mixed = std::find(tail.operators.begin(), tail.operators.end(), tail.operators[0] == "and" ? "or" : "and") !=
-                     tail.operators.end();
+  const bool mixed = std::find(tail.operators.begin(), tail.operators.end(),
+                               tail.operators[0] == "and" ? "or" : "and") != tail.operators.end();
   if (mixed) report_mixed(reader_of(context), value, tail);
   // A mixed chain goes on as one of its first operator: what is in its parts is still checked.
   wrap(value, tail.operators[0] == "and" ? ExprKind::and_ : ExprKind::or_);
@@ -151,8 +152,8 @@ void report_chained(Reader& reader, const Expr& first, const Tail& tail) {
   if (upwards && from == "<=") {
     message.hints.push_back(middle + " in " + low + (to == "<" ? " ..< " : " .. ") + high);
   } else if (upwards && counted) {
-    message.hints.push_back(middle + " in " + std::to_string(std::stoul(low) + 1) + (to == "<" ? " ..< " : " .. ") + high +
-                            "\nor " + both + ", when it may be a fraction");
+    message.hints.push_back(middle + " in " + std::to_string(std::stoul(low) + 1) + (to == "<" ? " ..< " : " .. ") +
+                            high + "\nor " + both + ", when it may be a fraction");
   } else {
     message.hints.push_back("write " + both);
   }
@@ -300,7 +301,8 @@ const auto negation_def =
 
 const auto comparison_tail_def = placed(
     &Expr::span,
-    (quiet("in")[of_kind(ExprKind::in)] | (quiet("not")[say(&Expr::negated, true)] >> word("in")[of_kind(ExprKind::in)])) >>
+    (quiet("in")[of_kind(ExprKind::in)] |
+     (quiet("not")[say(&Expr::negated, true)] >> word("in")[of_kind(ExprKind::in)])) >>
             called("a list such as @trusted, values in [ ] or a range such as 1 .. 9",
                    list_name[in_list] | (sum[add_child] >> -(range[as_range] >> sum[add_child]))) |
         quiet("is")[of_kind(ExprKind::is_missing)] >> -word("not")[say(&Expr::negated, true)] >> word("missing") |
@@ -319,8 +321,7 @@ const auto postfix_def = whole(atom) >> *(quiet_sign(".") >> name[fold_member]);
 
 const auto arguments = nested(expression[add_child] % sign(","));
 const auto atom_def =
-    whole(literal) |
-    placed(&Expr::span, sign("(") >> nested(whole(expression)) >> sign(")")) |
+    whole(literal) | placed(&Expr::span, sign("(") >> nested(whole(expression)) >> sign(")")) |
     placed(&Expr::span, sign("[")[of_kind(ExprKind::list)] >> -arguments >> sign("]")) |
     placed(&Expr::span, word("any") >> word("rule") >>
                             ((word("decides") >> one_of(actions)[text_as(ExprKind::any_rule_decides)]) |
@@ -329,39 +330,43 @@ const auto atom_def =
                             -(x3::eps[may_be_called] >> quiet_sign("(")[start_call] >> -arguments >> sign(")")) >>
                             -(x3::eps[may_aggregate] >> quiet("from") >> nested(aggregate_tail[fold_aggregate])));
 
-const auto aggregate_tail_def = source[put(&ast::Aggregate::source)] >> word("per") >> keys[put(&ast::Aggregate::keys)] >>
-                                called("a window (`in last 24h` or `in 24h before`)", window[put(&ast::Aggregate::window)]);
+const auto aggregate_tail_def = source[put(&ast::Aggregate::source)] >>
+                                word("per") >> keys[put(&ast::Aggregate::keys)] >>
+                                called("a window (`in last 24h` or `in 24h before`)",
+                                       window[put(&ast::Aggregate::window)]);
 
 using ast::Window;
 using ast::WindowKind;
-const auto window_def = placed(
-    &Window::span,
-    (word("in") >>
-     ((word("last")[say(&Window::kind, WindowKind::in_last)] >> duration[put(&Window::length)]) |
-      (word("calendar")[say(&Window::kind, WindowKind::calendar)] >>
-       one_of(calendar_units)[([](auto& context) {
-         x3::_val(context).unit = {std::move(x3::_attr(context).text), x3::_attr(context).span};
-       })] >> string[put(&Window::zone)]) |
-      (duration[put(&Window::length)] >>
-       (word("before")[say(&Window::kind, WindowKind::before)] |
-        (word("ending") >> duration[put(&Window::gap)] >> word("before")[say(&Window::kind, WindowKind::gap)]) |
-        x3::eps[say(&Window::unsaid, true)])))) |
-        (word("since") >> word("last") >> event_name[([](auto& context) {
-           x3::_val(context).kind = WindowKind::since_last;
-           x3::_val(context).since = std::move(x3::_attr(context));
-         })]));
+const auto window_def =
+    placed(&Window::span,
+           (word("in") >>
+            ((word("last")[say(&Window::kind, WindowKind::in_last)] >> duration[put(&Window::length)]) |
+             (word("calendar")[say(&Window::kind, WindowKind::calendar)] >> one_of(calendar_units)[([](auto& context) {
+                x3::_val(context).unit = {std::move(x3::_attr(context).text), x3::_attr(context).span};
+              })] >>
+              string[put(&Window::zone)]) |
+             (duration[put(&Window::length)] >>
+              (word("before")[say(&Window::kind, WindowKind::before)] |
+               (word("ending") >> duration[put(&Window::gap)] >> word("before")[say(&Window::kind, WindowKind::gap)]) |
+               x3::eps[say(&Window::unsaid, true)])))) |
+               (word("since") >> word("last") >> event_name[([](auto& context) {
+                  x3::_val(context).kind = WindowKind::since_last;
+                  x3::_val(context).since = std::move(x3::_attr(context));
+                })]));
 
 const auto source_def =
     placed(&ast::Source::span, event_name[put(&ast::Source::event)] >> -(word("via") >> name[put(&ast::Source::via)]) >>
                                    -(word("where") >> expression[put(&ast::Source::where)]));
 
-const auto key_def = placed(&ast::Key::span, called("a kind of key such as user", name[put(&ast::Key::name)]) >>
-                                                 -(quiet_sign("(")[say(&ast::Key::is_call, true)] >>
-                                                   nested(expression[push(&ast::Key::arguments)] % sign(",")) >> sign(")")));
-const auto keys_def = key[([](auto& context) { x3::_val(context).push_back(std::move(x3::_attr(context))); })] % quiet_sign(",");
+const auto key_def =
+    placed(&ast::Key::span, called("a kind of key such as user", name[put(&ast::Key::name)]) >>
+                                -(quiet_sign("(")[say(&ast::Key::is_call, true)] >>
+                                  nested(expression[push(&ast::Key::arguments)] % sign(",")) >> sign(")")));
+const auto keys_def =
+    key[([](auto& context) { x3::_val(context).push_back(std::move(x3::_attr(context))); })] % quiet_sign(",");
 
-BOOST_SPIRIT_DEFINE(negation, comparison, comparison_tail, sum, term, unary, conversion, postfix, atom, chain, compare_chain,
-                    add_chain, multiply_chain, aggregate_tail, window, key)
+BOOST_SPIRIT_DEFINE(negation, comparison, comparison_tail, sum, term, unary, conversion, postfix, atom, chain,
+                    compare_chain, add_chain, multiply_chain, aggregate_tail, window, key)
 
 }  // namespace
 

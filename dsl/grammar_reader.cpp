@@ -5,7 +5,8 @@
 
 namespace tocsin::dsl::grammar {
 
-const Choice severities{"a severity (info, low, medium, high or critical)", {"info", "low", "medium", "high", "critical"}};
+const Choice severities{"a severity (info, low, medium, high or critical)",
+                        {"info", "low", "medium", "high", "critical"}};
 const Choice modes{"a mode (live, shadow or off)", {"live", "shadow", "off"}};
 const Choice picks{"nearest, earliest or every", {"nearest", "earliest", "every"}};
 const Choice actions{"an action (allow, review, challenge, throttle, reject, block or page)",
@@ -16,9 +17,10 @@ const Choice string_operators{"", {"contains", "starts with", "ends with", "matc
 
 const std::vector<std::string> declaration_words{"entity", "event",   "list", "table",  "param",  "switch", "stream",
                                                  "field",  "feature", "rule", "policy", "sample", "test"};
-const std::vector<std::string> clause_words{"title", "severity", "tags",  "owner",      "runbook", "mode",  "switch", "rollout",
-                                            "sequence", "pick",  "after", "let",        "when",    "except", "decide", "score",
-                                            "label", "add",      "alert", "suppressed", "resolve", "because", "show"};
+const std::vector<std::string> clause_words{"title",  "severity",   "tags",     "owner",   "runbook", "mode",
+                                            "switch", "rollout",    "sequence", "pick",    "after",   "let",
+                                            "when",   "except",     "decide",   "score",   "label",   "add",
+                                            "alert",  "suppressed", "resolve",  "because", "show"};
 const std::vector<std::string> test_words{"at", "given", "send", "wait", "expect"};
 
 namespace {
@@ -59,7 +61,8 @@ std::string in_small_letters(std::string_view text) {
   return out;
 }
 
-/// Words that no value can be called: they join and end conditions, and a message is better when they are not taken for names.
+/// Words that no value can be called: they join and end conditions, and a message is better when they are not taken for
+/// names.
 bool reserved_in_expressions(std::string_view word) {
   static constexpr std::string_view words[] = {"and", "or", "not", "where", "then", "if", "else", "in", "is"};
   return holds(words, word);
@@ -71,9 +74,9 @@ bool reserved_as_event(std::string_view word) {
 
 /// Words that may go on an expression; after them a clause word is the name of a value.
 bool goes_on(std::string_view word) {
-  static constexpr std::string_view words[] = {"and", "or",      "in", "is",   "has", "as",  "of",    "not",  "contains", "starts",
-                                               "ends", "matches", "where", "within", "for", "per", "until", "then", "to", "if",
-                                               "else", "approximate", "in", "since"};
+  static constexpr std::string_view words[] = {
+      "and",   "or",     "in",  "is",  "has",   "as",   "of", "not", "contains", "starts",      "ends", "matches",
+      "where", "within", "for", "per", "until", "then", "to", "if",  "else",     "approximate", "in",   "since"};
   return holds(words, word);
 }
 
@@ -274,7 +277,8 @@ bool Reader::take_name(Iterator& at, ast::Name& out, std::string_view what, bool
   out.span = span(from, at);
   if (std::any_of(text.begin(), text.end(), is_upper)) {
     out.text = in_small_letters(text);
-    mistake(Code::syntax, out.span, "names are written in small letters, digits and `_`").under = "write `" + out.text + "`";
+    mistake(Code::syntax, out.span, "names are written in small letters, digits and `_`").under =
+        "write `" + out.text + "`";
   } else {
     out.text = text;
   }
@@ -350,9 +354,9 @@ void Reader::bad_number(Iterator at) {
   Diagnostic& message = stop(Code::bad_literal, span(at, to),
                              "`" + std::string(text.substr(0, 40)) + "` is neither a number nor a duration");
   static constexpr std::pair<std::string_view, std::string_view> units[] = {
-      {"msec", "ms"}, {"millis", "ms"}, {"sec", "s"},   {"secs", "s"}, {"second", "s"}, {"seconds", "s"}, {"min", "m"},
-      {"mins", "m"},  {"minute", "m"},  {"minutes", "m"}, {"hr", "h"},  {"hrs", "h"},    {"hour", "h"},    {"hours", "h"},
-      {"day", "d"},   {"days", "d"},    {"week", "w"},  {"weeks", "w"}};
+      {"msec", "ms"}, {"millis", "ms"}, {"sec", "s"},    {"secs", "s"},    {"second", "s"}, {"seconds", "s"},
+      {"min", "m"},   {"mins", "m"},    {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},     {"hrs", "h"},
+      {"hour", "h"},  {"hours", "h"},   {"day", "d"},    {"days", "d"},    {"week", "w"},   {"weeks", "w"}};
   for (const auto& [long_unit, short_unit] : units) {
     if (unit == long_unit && !fraction) {
       message.under = "write `" + std::string(text.substr(0, unit_at)) + std::string(short_unit) + "`";
@@ -512,7 +516,10 @@ bool Reader::string(Iterator& at, ast::Text& out) {
       case 'n': text += '\n'; break;
       case 't': text += '\t'; break;
       // All others mean themselves with their backslash, so that a regular expression is written as everywhere else.
-      default: text += '\\'; text += *to; break;
+      default:
+        text += '\\';
+        text += *to;
+        break;
     }
     ++to;
   }
@@ -577,7 +584,8 @@ bool Reader::compare_operator(Iterator& at, ast::Text& out) {
   const Iterator from = skip(at);
   Iterator to = token_end(from);
   std::string_view text(from, static_cast<std::size_t>(to - from));
-  if (text == "=" && to != end_ && (*to == '>' || *to == '<')) text = std::string_view(from, static_cast<std::size_t>(++to - from));
+  if (text == "=" && to != end_ && (*to == '>' || *to == '<'))
+    text = std::string_view(from, static_cast<std::size_t>(++to - from));
   out.span = span(from, to);
   if (text == "=>" || text == "=<") {
     out.text = text == "=>" ? ">=" : "<=";
@@ -684,11 +692,13 @@ bool Reader::then_word(Iterator& at, Span& out) {
   if (stopped_) return false;
   const Iterator from = skip(at);
   const std::string_view text = identifier_at(from);
-  if (text.empty() || text == "until" || !first_on_line(from) || begins_clause(from) || begins_declaration(from)) return false;
+  if (text.empty() || text == "until" || !first_on_line(from) || begins_clause(from) || begins_declaration(from))
+    return false;
   static const std::vector<std::string> others{"then", "until", "where", "within", "via", "as", "for"};
   if (holds(others, text) || !nearest_name(text, others).empty()) return false;
   out = span(from, from + text.size());
-  mistake(Code::syntax, out, "`then` is missing between two steps").hints.push_back("write `then " + std::string(text) + "`");
+  mistake(Code::syntax, out, "`then` is missing between two steps")
+      .hints.push_back("write `then " + std::string(text) + "`");
   return true;
 }
 

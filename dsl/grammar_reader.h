@@ -1,7 +1,7 @@
-// The words of the rule language, read by hand: what the X3 rules of grammar*.cpp are made of. A Reader also remembers how far
-// anything was read and what would have been right there: of all attempts the one that came furthest is what the author meant,
-// so a failure needs no exception and gives exactly one message. Remembering costs time, hence a piece of text (a declaration, a
-// clause) is read without it, and once more with it when it did not read.
+// The words of the rule language, read by hand: what the X3 rules of grammar*.cpp are made of. A Reader also remembers
+// how far anything was read and what would have been right there: of all attempts the one that came furthest is what
+// the author meant, so a failure needs no exception and gives exactly one message. Remembering costs time, hence a
+// piece of text (a declaration, a clause) is read without it, and once more with it when it did not read.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace tocsin::dsl::grammar {
 
 using Iterator = const char*;
 
-/// Levels of brackets, `not`, `-` and aggregates inside each other: more is no rule a person reads, and the stack is finite.
+/// Levels of brackets, `not`, `-` and aggregates inside each other: more is no rule a person reads, and the stack is
+/// finite.
 inline constexpr int depth_max = 100;
 /// Parts of one chain `a + b + …` or `a and b and …`.
 inline constexpr std::size_t chain_max = 1000;
@@ -39,8 +40,8 @@ class Reader {
  public:
   Reader(const SourceFile& file, std::uint32_t number);
 
-  // What may be expected is shown to the author, or only a candidate for "did you mean" (the operators that may follow any
-  // expression would make every message a list).
+  // What may be expected is shown to the author, or only a candidate for "did you mean" (the operators that may follow
+  // any expression would make every message a list).
   enum class Wanted { thing, word, sign, quiet_word };
   struct Expected {
     Wanted wanted;
@@ -53,7 +54,9 @@ class Reader {
   [[nodiscard]] Iterator begin() const { return begin_; }
   [[nodiscard]] Iterator end() const { return end_; }
   [[nodiscard]] Span span(Iterator from, Iterator to) const;
-  [[nodiscard]] std::string_view slice(Span span) const { return file_.text().substr(span.begin, span.end - span.begin); }
+  [[nodiscard]] std::string_view slice(Span span) const {
+    return file_.text().substr(span.begin, span.end - span.begin);
+  }
   /// Behind white space and comments.
   Iterator skip(Iterator at);
 
@@ -109,7 +112,8 @@ class Reader {
   /// Where the token at `at` ends, whatever it is: words, numbers, texts (also unclosed ones), signs.
   [[nodiscard]] Iterator token_end(Iterator at) const;
   [[nodiscard]] bool first_on_line(Iterator at) const;
-  /// Whether something beginning with this word of a declaration or clause stands here, and not an expression with such a name.
+  /// Whether something beginning with this word of a declaration or clause stands here, and not an expression with such
+  /// a name.
   bool begins_declaration(Iterator at);
   bool begins_clause(Iterator at);
   bool begins_test_step(Iterator at);

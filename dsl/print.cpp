@@ -98,8 +98,7 @@ std::string text_of(const Source& source) {
 
 std::string text_of(const Window& window) {
   switch (window.kind) {
-    case WindowKind::in_last:
-      return window.unsaid ? "in " + window.length.text : "in last " + window.length.text;
+    case WindowKind::in_last: return window.unsaid ? "in " + window.length.text : "in last " + window.length.text;
     case WindowKind::before: return "in " + window.length.text + " before";
     case WindowKind::gap: return "in " + window.length.text + " ending " + window.gap.text + " before";
     case WindowKind::calendar: return "in calendar " + window.unit.text + " " + quoted(window.zone.text);
@@ -111,7 +110,8 @@ std::string text_of(const Window& window) {
 std::string text_of(const Aggregate& aggregate) {
   std::string out = aggregate.function.text;
   if (!aggregate.arguments.empty()) out += "(" + list_of(aggregate.arguments) + ")";
-  return out + " from " + text_of(aggregate.source) + " per " + text_of(aggregate.keys) + " " + text_of(aggregate.window);
+  return out + " from " + text_of(aggregate.source) + " per " + text_of(aggregate.keys) + " " +
+         text_of(aggregate.window);
 }
 
 std::string text_of(const Expr& value) {
@@ -189,7 +189,9 @@ std::string text_of(const std::vector<Field>& fields) {
 
 std::string text_of(const Object& object) {
   if (object.pairs.empty()) return "{}";
-  return "{ " + joined(object.pairs, ", ", [](const Pair& pair) { return pair.name.text + ": " + text_of(pair.value); }) + " }";
+  return "{ " +
+         joined(object.pairs, ", ", [](const Pair& pair) { return pair.name.text + ": " + text_of(pair.value); }) +
+         " }";
 }
 
 /// ` word value` when there is one.
@@ -270,8 +272,7 @@ std::string text_of(const Clause& clause) {
     case ClauseKind::score: return "score" + then(clause.value);
     case ClauseKind::label:
       return "label" + then(clause.value) + " " + quoted(clause.text.text) + also("for", clause.duration);
-    case ClauseKind::add:
-      return "add" + then(clause.value) + " to @" + clause.name.text + also("for", clause.duration);
+    case ClauseKind::add: return "add" + then(clause.value) + " to @" + clause.name.text + also("for", clause.duration);
     case ClauseKind::alert_once: return "alert once" + also("per", clause.duration) + " by " + text_of(clause.keys);
     case ClauseKind::suppressed:
       return "suppressed by " + clause.name.text + " same " + text_of(clause.keys) + also("hold", clause.duration);
@@ -348,7 +349,8 @@ std::string text_of(const Decl& declaration) {
              text_of(declaration.table->fields) +
              (declaration.table->file ? " from " + quoted(declaration.table->file->text) : std::string());
     case Decl::Kind::param: return "param " + declaration.param->name.text + " = " + text_of(declaration.param->value);
-    case Decl::Kind::switch_: return "switch " + declaration.switch_->name.text + " = " + declaration.switch_->value.text;
+    case Decl::Kind::switch_:
+      return "switch " + declaration.switch_->name.text + " = " + declaration.switch_->value.text;
     case Decl::Kind::stream:
       return "stream " + declaration.stream->name.text + " = " +
              joined(declaration.stream->sources, ", ", [](const Source& source) { return text_of(source); });
@@ -357,7 +359,8 @@ std::string text_of(const Decl& declaration) {
              text_of(declaration.field->value);
     case Decl::Kind::feature:
       return "feature " + declaration.feature->name.text + " = " + text_of(declaration.feature->value) +
-             (declaration.feature->approximate ? " approximate " + declaration.feature->approximate->text + "%" : std::string());
+             (declaration.feature->approximate ? " approximate " + declaration.feature->approximate->text + "%"
+                                               : std::string());
     case Decl::Kind::rule: return text_of(*declaration.rule);
     case Decl::Kind::policy: return text_of(*declaration.policy);
     case Decl::Kind::sample:
@@ -491,8 +494,8 @@ std::string_view word_of(CountKind kind) {
   return "";
 }
 
-/// Writes (head "text" … child …), each node on a line of its own, two blanks deeper than the one around it. Every member of the
-/// tree except the places is shown as it is held: the dump is what tests compare trees by.
+/// Writes (head "text" … child …), each node on a line of its own, two blanks deeper than the one around it. Every
+/// member of the tree except the places is shown as it is held: the dump is what tests compare trees by.
 class Dumper {
  public:
   std::string take() { return std::move(out_); }
@@ -561,7 +564,9 @@ class Dumper {
     word(text_of_event(value));
     close();
   }
-  static std::string text_of_event(const EventName& value) { return value.is_hit ? "hit." + value.name.text : value.name.text; }
+  static std::string text_of_event(const EventName& value) {
+    return value.is_hit ? "hit." + value.name.text : value.name.text;
+  }
 
   void keys(const std::vector<Key>& values) {
     for (const Key& key : values) {

@@ -1,5 +1,6 @@
-// The tree back to text, in two forms: rule text in one canonical layout, which parses to the same tree, and a dump that shows
-// the tree itself, one node a line, for `tocsin explain --stage ast` and for tests. Neither shows places or comments.
+// The tree back to text, in two forms: rule text in one canonical layout, which parses to the same tree, and a dump
+// that shows the tree itself, one node a line, for `tocsin explain --stage ast` and for tests. Neither shows places or
+// comments.
 #pragma once
 
 #include <string>

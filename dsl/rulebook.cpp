@@ -354,7 +354,6 @@ std::string dump(const Rulebook& book) {
       out += field.name + " : " + book.schema.type_text(field.type);
       if (field.optional && !field.derived) out += " optional";
       if (field.derived) out += " derived";
-      if (!field.mask.empty()) out += " mask " + field.mask;
       out += "\n";
     }
   }

@@ -9,7 +9,8 @@
 namespace tocsin::dsl {
 namespace {
 
-/// Spans are 32 bits wide and rule files are written by people: one of this size is a mistake, and is refused before it is read.
+/// Spans are 32 bits wide and rule files are written by people: one of this size is a mistake, and is refused before it
+/// is read.
 constexpr std::uintmax_t file_bytes_max = 64U << 20U;
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
@@ -27,8 +28,8 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
-/// The rule files below a directory. Entries are walked by name and not by what the disk says first, so that messages and
-/// everything that counts files come out the same everywhere.
+/// The rule files below a directory. Entries are walked by name and not by what the disk says first, so that messages
+/// and everything that counts files come out the same everywhere.
 Result<std::vector<std::string>> files_below(const std::string& directory) {
   std::vector<std::string> files;
   std::error_code error;

@@ -1,4 +1,5 @@
-// Which name was probably meant. Close means one or two slips of the hand: a letter too many, too few, wrong, or two swapped.
+// Which name was probably meant. Close means one or two slips of the hand: a letter too many, too few, wrong, or two
+// swapped.
 #include <algorithm>
 #include <array>
 

@@ -18,8 +18,9 @@ std::uint64_t Bare::decode(std::span<const std::string_view> lines) {
   for (const std::string_view line : lines) {
     simdjson::ondemand::document document;
     simdjson::ondemand::object object;
-    bool good = parser_->parser.iterate(line.data(), line.size(), line.size() + simdjson::SIMDJSON_PADDING).get(document) ==
-                simdjson::SUCCESS;
+    bool good =
+        parser_->parser.iterate(line.data(), line.size(), line.size() + simdjson::SIMDJSON_PADDING).get(document) ==
+        simdjson::SUCCESS;
     good = good && document.get_object().get(object) == simdjson::SUCCESS;
     TOCSIN_CHECK(good);
     for (auto field : object) {

@@ -20,7 +20,8 @@ enum class From : std::uint8_t { lines, events };
 
 /// Every key alive before anything is measured.
 void warm(Events& events, Driver& driver, std::uint64_t count) {
-  while (events.made() < count) driver.take_decoded(events.next(std::min<std::uint64_t>(round_events, count - events.made())));
+  while (events.made() < count)
+    driver.take_decoded(events.next(std::min<std::uint64_t>(round_events, count - events.made())));
 }
 
 void run(benchmark::State& state, const std::string& rules, std::uint32_t users, From from) {
@@ -75,21 +76,23 @@ void predicates_in_one_pass(benchmark::State& state) {
   Deaf deaf;
   std::vector<std::uint64_t> scratch;
   nfa::PredicateBits bits;
-  run_predicates(state, [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
-    bits.clear();
-    engine::answer(table, ruleset.codes, context, bits, scratch, deaf);
-    benchmark::DoNotOptimize(bits.words().data());
-  });
+  run_predicates(state,
+                 [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
+                   bits.clear();
+                   engine::answer(table, ruleset.codes, context, bits, scratch, deaf);
+                   benchmark::DoNotOptimize(bits.words().data());
+                 });
 }
 
 void predicates_rule_by_rule(benchmark::State& state) {
-  run_predicates(state, [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
-    std::uint64_t count = 0;
-    for (const engine::PredicateTable::Entry& entry : table.entries) {
-      if (engine::is_true(engine::evaluate(ruleset.codes, entry.whole, context))) ++count;
-    }
-    benchmark::DoNotOptimize(count);
-  });
+  run_predicates(state,
+                 [&](const engine::PredicateTable& table, const engine::Ruleset& ruleset, engine::Context& context) {
+                   std::uint64_t count = 0;
+                   for (const engine::PredicateTable::Entry& entry : table.entries) {
+                     if (engine::is_true(engine::evaluate(ruleset.codes, entry.whole, context))) ++count;
+                   }
+                   benchmark::DoNotOptimize(count);
+                 });
 }
 
 void stateless(benchmark::State& state) {
@@ -166,7 +169,13 @@ void reload_adopt(benchmark::State& state) {
 
 }  // namespace
 
-BENCHMARK(predicates_in_one_pass)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
+BENCHMARK(predicates_in_one_pass)
+    ->Arg(10)
+    ->Arg(100)
+    ->Arg(1000)
+    ->UseManualTime()
+    ->Iterations(20)
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(predicates_rule_by_rule)->Arg(10)->Arg(100)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
 BENCHMARK(stateless)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
 BENCHMARK(sequence_of_3)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);

@@ -11,8 +11,11 @@ namespace {
 constexpr std::array<std::string_view, 16> countries = {"au", "be", "br", "ch", "cn", "de", "dk", "es",
                                                         "fr", "gb", "hu", "jp", "nl", "pl", "se", "us"};
 // Ten of about equal length, one event in ten each: the steps of the sequences ask for them.
-constexpr std::array<std::string_view, 10> channels = {"web", "app", "pos", "atm", "phone", "mail", "api", "kiosk", "agent", "branch"};
+constexpr std::array<std::string_view, 10> channels = {"web",  "app", "pos",   "atm",   "phone",
+                                                       "mail", "api", "kiosk", "agent", "branch"};
 constexpr std::array<std::string_view, 4> results = {"approved", "declined", "reviewed", "reversed"};
+
+constexpr std::uint64_t milliseconds_apart = 4;
 
 // A prime, so that its multiples visit every user once before they come back to the first.
 constexpr std::uint64_t scattering = 2654435761;
@@ -68,7 +71,8 @@ void Events::write(std::string& out) {
   out += R"({"type":"payment","id":"pay-)";
   put_digits(out, made_, 12);
   out += R"(","at":"2026-01-)";
-  const std::uint64_t seconds = made_ / 1000;
+  const std::uint64_t milliseconds = made_ * milliseconds_apart;
+  const std::uint64_t seconds = milliseconds / 1000;
   put_digits(out, 5 + seconds / 86400, 2);
   out += 'T';
   put_digits(out, seconds / 3600 % 24, 2);
@@ -77,7 +81,7 @@ void Events::write(std::string& out) {
   out += ':';
   put_digits(out, seconds % 60, 2);
   out += '.';
-  put_digits(out, made_ % 1000, 3);
+  put_digits(out, milliseconds % 1000, 3);
   out += R"(Z","user":"user-)";
   put_digits(out, user, 7);
   out += R"(","device":"device-)";
@@ -110,17 +114,16 @@ void Events::write(std::string& out) {
 
 std::span<const std::string_view> Events::next(std::size_t count) {
   buffer_.clear();
-  std::vector<std::size_t> ends;
-  ends.reserve(count);
+  ends_.clear();
   for (std::size_t i = 0; i < count; ++i) {
     write(buffer_);
-    ends.push_back(buffer_.size());
+    ends_.push_back(buffer_.size());
     buffer_ += '\n';
   }
   buffer_.append(event::padding_bytes, ' ');
   lines_.clear();
   std::size_t begin = 0;
-  for (const std::size_t end : ends) {
+  for (const std::size_t end : ends_) {
     lines_.push_back(std::string_view(buffer_).substr(begin, end - begin));
     begin = end + 1;
   }

@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   int count = argc;
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
-  benchmark::AddCustomContext("measured", "processor time of one thread, fastest round; of_bare: share of bare simdjson, same run");
+  benchmark::AddCustomContext("measured",
+                              "processor time of one thread, fastest round; of_bare: share of bare simdjson, same run");
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

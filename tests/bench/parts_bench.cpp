@@ -78,7 +78,8 @@ void run_matcher(benchmark::State& state, std::int64_t window, std::uint64_t one
       random = random * 6364136223846793005ULL + 1442695040888963407ULL;
       const std::uint64_t which = std::min<std::uint64_t>((random >> 33U) % one_in, 3);
       ++number;
-      nfa::step(program, runs, {number, number, {static_cast<std::int64_t>(number)}, false, &bits[which], {}}, host, matches);
+      nfa::step(program, runs, {number, number, {static_cast<std::int64_t>(number)}, false, &bits[which], {}}, host,
+                matches);
       match_count += matches.size();
       matches.clear();
     }
@@ -102,4 +103,11 @@ void matcher_irrelevant(benchmark::State& state) { run_matcher(state, 1000, std:
 BENCHMARK(decode)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(matcher_irrelevant)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
 BENCHMARK(matcher_relevant)->Arg(100)->Arg(10'000)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
-BENCHMARK(matcher_mixed)->Arg(100)->Arg(1'000)->Arg(10'000)->Arg(100'000)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
+BENCHMARK(matcher_mixed)
+    ->Arg(100)
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->UseManualTime()
+    ->Iterations(10)
+    ->Unit(benchmark::kMillisecond);

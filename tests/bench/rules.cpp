@@ -42,10 +42,14 @@ std::string common_condition(std::uint64_t field, Random& random) {
   constexpr std::array<const char*, 8> country = {"au", "br", "cn", "de", "fr", "hu", "nl", "us"};
   constexpr std::array<const char*, 5> channel = {"web", "app", "phone", "api", "branch"};
   switch (field) {
-    case 0: return std::string(random.below(2) == 0 ? "country == " : "country != ") + country[random.below(country.size())];
-    case 1: return std::string(random.below(2) == 0 ? "channel == " : "channel != ") + channel[random.below(channel.size())];
+    case 0:
+      return std::string(random.below(2) == 0 ? "country == " : "country != ") + country[random.below(country.size())];
+    case 1:
+      return std::string(random.below(2) == 0 ? "channel == " : "channel != ") + channel[random.below(channel.size())];
     case 2: return random.below(2) == 0 ? "result == declined" : "result != approved";
-    case 3: return (random.below(2) == 0 ? "amount >= " : "amount < ") + std::to_string(100 * (1 + random.below(28))) + " USD";
+    case 3:
+      return (random.below(2) == 0 ? "amount >= " : "amount < ") + std::to_string(100 * (1 + random.below(28))) +
+             " USD";
     case 4: return (random.below(2) == 0 ? "risk >= " : "risk < ") + std::to_string(20 * (1 + random.below(48)));
     default: return (random.below(2) == 0 ? "age < " : "age >= ") + std::to_string(30 * (1 + random.below(120)));
   }
@@ -84,11 +88,11 @@ std::string sequence_rule(const std::string& name) {
 
 std::string feature_rule() {
   return R"(rule velocity on payment {
-  let payments  = count from payment per user in last 1h
+  let payments  = count from payment per user in last 10m
   let spent     = sum(amount) from payment per user in last 1h
-  let largest   = max(amount) from payment per user in last 24h
-  let mean_risk = avg(risk) from payment per user in last 6h
-  let merchants = distinct(merchant) from payment per user in last 24h
+  let largest   = max(amount) from payment per user in last 1h
+  let mean_risk = avg(risk) from payment per user in last 30m
+  let merchants = distinct(merchant) from payment per user in last 1h
   when payments >= 1000 and spent >= 100000 USD and largest >= 100000 USD and mean_risk >= 1000 and merchants >= 1000
 }
 )";

@@ -21,7 +21,8 @@ Span span_of(const SourceSet& sources, const std::string& text, std::uint32_t fi
 TEST_CASE("a message has place, code, line, carets and lists") {
   const SourceSet sources{{"ato.risk", "\n  then transfer as t where t.ammount as USD >= 5000 USD\n"}};
   Diagnostics diagnostics;
-  auto& d = diagnostics.error(Code::unknown_field, span_of(sources, "ammount"), "event `transfer` has no field `ammount`");
+  auto& d =
+      diagnostics.error(Code::unknown_field, span_of(sources, "ammount"), "event `transfer` has no field `ammount`");
   d.under = "did you mean `amount`?";
   d.notes.push_back("fields of transfer: amount, created_at");
   CHECK(render(diagnostics, sources) ==
@@ -31,8 +32,10 @@ TEST_CASE("a message has place, code, line, carets and lists") {
         "      fields of transfer: amount, created_at\n");
 }
 
-TEST_CASE("further places of the line stand beside, of other lines and files apart; the words of the last mark behind it") {
-  const SourceSet sources{{"a.risk", "let n = count from transfer per account in last 24h\nlow\n"}, {"b.risk", "x y\n"}};
+TEST_CASE(
+    "further places of the line stand beside, of other lines and files apart; the words of the last mark behind it") {
+  const SourceSet sources{{"a.risk", "let n = count from transfer per account in last 24h\nlow\n"},
+                          {"b.risk", "x y\n"}};
   Diagnostics diagnostics;
   auto& d = diagnostics.error(Code::ambiguous_key, span_of(sources, "transfer"), "two fields");
   d.under = "this one";

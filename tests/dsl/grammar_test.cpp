@@ -27,10 +27,14 @@ struct Parsed {
     for (const auto& d : diagnostics.all()) codes.push_back(d.code);
     return codes;
   }
-  [[nodiscard]] std::string_view at(Span span) const { return sources[0].text().substr(span.begin, span.end - span.begin); }
+  [[nodiscard]] std::string_view at(Span span) const {
+    return sources[0].text().substr(span.begin, span.end - span.begin);
+  }
 };
 
-Parsed when(const std::string& condition) { return Parsed("rule r on login {\n  when " + condition + "\n  decide block\n}\n"); }
+Parsed when(const std::string& condition) {
+  return Parsed("rule r on login {\n  when " + condition + "\n  decide block\n}\n");
+}
 
 const Expr& condition_of(const Parsed& parsed) {
   REQUIRE_MESSAGE(parsed.diagnostics.all().empty(), parsed.messages());
@@ -217,7 +221,8 @@ TEST_CASE("chains of one precedence are flat, others nest") {
 
 TEST_CASE("words are keywords only where they are expected") {
   const Parsed parsed(
-      "event first { key key : string  time time : time  low : int  sum : int optional  optional : int  label : string }\n"
+      "event first { key key : string  time time : time  low : int  sum : int optional  optional : int  label : string "
+      "}\n"
       "rule live on first as last {\n"
       "  let when = low + sum + label + count\n"
       "  when score == block and from == to and per in critical\n"
@@ -240,13 +245,15 @@ TEST_CASE("texts keep what they mean: escapes, regular expressions, comment sign
 }
 
 TEST_CASE("CRLF, tabs, comments, a byte order mark and blanks that do not break are white space") {
-  const Parsed parsed("\xEF\xBB\xBF# rules\r\nrule r on login {\r\n\twhen\xC2\xA0n > 3 # many\r\n\tdecide block\r\n}\r\n# end");
+  const Parsed parsed(
+      "\xEF\xBB\xBF# rules\r\nrule r on login {\r\n\twhen\xC2\xA0n > 3 # many\r\n\tdecide block\r\n}\r\n# end");
   CHECK_MESSAGE(parsed.diagnostics.all().empty(), parsed.messages());
   CHECK(parsed.file.declarations.size() == 1);
 }
 
 TEST_CASE("a file that is not UTF-8 is refused at the byte that breaks it, and not read") {
-  for (const std::string& bad : std::vector<std::string>{"\xFF", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80"}) {
+  for (const std::string& bad :
+       std::vector<std::string>{"\xFF", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\x80"}) {
     const Parsed parsed("rule r on login { when a == 1 }\n# ü " + bad + "\n");
     REQUIRE(parsed.codes() == std::vector<Code>{Code::bad_text_encoding});
     CHECK(parsed.diagnostics.all()[0].span.begin == 37);
@@ -260,12 +267,18 @@ TEST_CASE("a hundred levels are read, one more is refused, however they are writ
     for (int i = 0; i < n; ++i) out += text;
     return out;
   };
-  for (const auto& [open, close] : std::vector<std::pair<std::string, std::string>>{
-           {"(", ")"}, {"[", "]"}, {"f(", ")"}, {"not ", ""}, {"-", ""}, {"count from x where ", " per u in last 1m"}}) {
+  for (const auto& [open, close] :
+       std::vector<std::pair<std::string, std::string>>{{"(", ")"},
+                                                        {"[", "]"},
+                                                        {"f(", ")"},
+                                                        {"not ", ""},
+                                                        {"-", ""},
+                                                        {"count from x where ", " per u in last 1m"}}) {
     CAPTURE(open);
     CHECK(when(times(100, open) + "a" + times(100, close)).diagnostics.all().empty());
     CHECK(when(times(101, open) + "a" + times(101, close)).codes() == std::vector<Code>{Code::nesting_too_deep});
-    CHECK(when(times(100'000, open) + "a" + times(100'000, close)).codes() == std::vector<Code>{Code::nesting_too_deep});
+    CHECK(when(times(100'000, open) + "a" + times(100'000, close)).codes() ==
+          std::vector<Code>{Code::nesting_too_deep});
   }
   CHECK(when("a" + times(99, ".b")).diagnostics.all().empty());
   CHECK(when("a" + times(100'000, ".b")).codes() == std::vector<Code>{Code::nesting_too_deep});
@@ -284,17 +297,16 @@ TEST_CASE("a thousand parts of a chain are read, more are refused") {
 
 TEST_CASE("what is no rule text gives messages, few of them, and ends") {
   const std::size_t size = 200'000;
-  const std::vector<std::string> texts{
-      std::string(1'000'000, '+'),
-      "param p = " + std::string(1'000'000, '('),
-      std::string(size, '}'),
-      std::string(size, '"'),
-      std::string(size, '\0'),
-      "rule r on x " + std::string(size, '{'),
-      "rule r on x { when a" + std::string(size, '+'),
-      std::string(size, 'a'),
-      "param p = " + std::string(size, '9') + "x",
-      "list @" + std::string(size, '@')};
+  const std::vector<std::string> texts{std::string(1'000'000, '+'),
+                                       "param p = " + std::string(1'000'000, '('),
+                                       std::string(size, '}'),
+                                       std::string(size, '"'),
+                                       std::string(size, '\0'),
+                                       "rule r on x " + std::string(size, '{'),
+                                       "rule r on x { when a" + std::string(size, '+'),
+                                       std::string(size, 'a'),
+                                       "param p = " + std::string(size, '9') + "x",
+                                       "list @" + std::string(size, '@')};
   for (const std::string& text : texts) {
     const Parsed parsed(text);
     CHECK(!parsed.diagnostics.all().empty());
@@ -344,12 +356,14 @@ TEST_CASE("every mistake has its message, and what is right is read") {
 }
 
 TEST_CASE("a chain that ends in an operator is one mistake, whatever stands before it") {
-  for (const std::string& chain : std::vector<std::string>{"a <", "1 < 3 <", "a < b < c <", "a and", "a and b or", "a or b and c and",
-                                                           "a +", "a + b -", "a * b /", "1 < 50g", "a < 2 < 50g", "a and b or 5g"}) {
+  for (const std::string& chain :
+       std::vector<std::string>{"a <", "1 < 3 <", "a < b < c <", "a and", "a and b or", "a or b and c and", "a +",
+                                "a + b -", "a * b /", "1 < 50g", "a < 2 < 50g", "a and b or 5g"}) {
     CAPTURE(chain);
     const Parsed parsed = when(chain);
     const auto codes = parsed.codes();
-    CHECK(std::count_if(codes.begin(), codes.end(), [](Code c) { return c == Code::syntax || c == Code::bad_literal; }) == 1);
+    CHECK(std::count_if(codes.begin(), codes.end(),
+                        [](Code c) { return c == Code::syntax || c == Code::bad_literal; }) == 1);
   }
 }
 

@@ -12,8 +12,8 @@ using namespace tocsin::dsl::ast;
 
 namespace {
 
-/// Builds an expression from a tape of bytes: each choice takes the next one, an empty tape chooses the smallest. So any bytes
-/// are a tree, and shorter tapes are smaller trees.
+/// Builds an expression from a tape of bytes: each choice takes the next one, an empty tape chooses the smallest. So
+/// any bytes are a tree, and shorter tapes are smaller trees.
 class Tape {
  public:
   explicit Tape(const std::vector<std::uint8_t>& bytes) : bytes_(bytes) {}
@@ -45,7 +45,8 @@ class Tape {
       case 13: return of(ExprKind::and_, "", several(depth, 2));
       case 14: return of(ExprKind::or_, "", several(depth, 2));
       case 15:
-        return of(ExprKind::compare, one_of({"==", "!=", "<", "<=", ">", ">="}), {expression(depth + 1), expression(depth + 1)});
+        return of(ExprKind::compare, one_of({"==", "!=", "<", "<=", ">", ">="}),
+                  {expression(depth + 1), expression(depth + 1)});
       case 16:
         e = of(ExprKind::in, "", {expression(depth + 1)});
         e.negated = take(2) == 1;
@@ -91,12 +92,17 @@ class Tape {
     if (at_ == bytes_.size()) return 0;
     return bytes_[at_++] % count;
   }
-  std::string one_of(const std::vector<std::string>& values) { return values[take(static_cast<unsigned>(values.size()))]; }
+  std::string one_of(const std::vector<std::string>& values) {
+    return values[take(static_cast<unsigned>(values.size()))];
+  }
   // Words that are keywords elsewhere are names here.
   std::string name() {
-    return one_of({"amount", "low", "sum", "live", "first", "count", "label", "when", "rule", "per", "last", "from", "x_1", "of"});
+    return one_of({"amount", "low", "sum", "live", "first", "count", "label", "when", "rule", "per", "last", "from",
+                   "x_1", "of"});
   }
-  std::string string() { return one_of({"", "a b", "say \"x\"", "\\d+\\.", "two\nlines\tand\r", "ünï", "{n} of {m}", "# no comment"}); }
+  std::string string() {
+    return one_of({"", "a b", "say \"x\"", "\\d+\\.", "two\nlines\tand\r", "ünï", "{n} of {m}", "# no comment"});
+  }
   static Expr of(ExprKind kind, std::string text, std::vector<Expr> children = {}) {
     Expr e;
     e.kind = kind;
@@ -125,7 +131,8 @@ class Tape {
     a.keys.push_back({Name{"user", {}}, {}, false, {}});
     if (take(2) == 1) a.keys.push_back({Name{"subnet", {}}, several(depth, 1), true, {}});
     a.window.kind = static_cast<WindowKind>(take(5));
-    a.window.length.text = a.window.kind == WindowKind::calendar || a.window.kind == WindowKind::since_last ? "" : "10m";
+    a.window.length.text =
+        a.window.kind == WindowKind::calendar || a.window.kind == WindowKind::since_last ? "" : "10m";
     if (a.window.kind == WindowKind::in_last) a.window.unsaid = take(2) == 1;
     if (a.window.kind == WindowKind::gap) a.window.gap.text = "72h";
     if (a.window.kind == WindowKind::calendar) {
@@ -157,7 +164,8 @@ TEST_CASE("an expression printed and parsed is the same tree") {
 }
 
 TEST_CASE("parentheses stand only where the tree needs them") {
-  const SourceSet sources{{"p.risk", "param p = ((a) + (b * c)) * -(d) ?? (e as USD) >= 5_000 USD and (x or (not y))\n"}};
+  const SourceSet sources{
+      {"p.risk", "param p = ((a) + (b * c)) * -(d) ?? (e as USD) >= 5_000 USD and (x or (not y))\n"}};
   Diagnostics diagnostics;
   const File file = parse(sources, 0, diagnostics);
   REQUIRE(file.declarations.size() == 1);
@@ -165,9 +173,10 @@ TEST_CASE("parentheses stand only where the tree needs them") {
 }
 
 TEST_CASE("the layout of the canonical text and of the dump") {
-  const SourceSet sources{{"p.risk",
-                           "rule r per user{title \"x\" sequence within 1h{login as l where l.n>3 then first optional otp then no "
-                           "reset until logout} decide block if count(l)>3 else review}"}};
+  const SourceSet sources{
+      {"p.risk",
+       "rule r per user{title \"x\" sequence within 1h{login as l where l.n>3 then first optional otp then no "
+       "reset until logout} decide block if count(l)>3 else review}"}};
   Diagnostics diagnostics;
   const File file = parse(sources, 0, diagnostics);
   CHECK(render(diagnostics, sources).empty());

@@ -16,7 +16,9 @@ struct Directory {
     std::filesystem::create_directories(path / "b");
   }
   ~Directory() { std::filesystem::remove_all(path); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(path / name, std::ios::binary) << text; }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(path / name, std::ios::binary) << text;
+  }
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Any bytes as a rule file: parsed, checked when they parse, the messages rendered; and what parses without a message is
-// printed and must parse again to the same tree.
+// Any bytes as a rule file: parsed, checked when they parse, the messages rendered; and what parses without a message
+// is printed and must parse again to the same tree.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
