@@ -100,6 +100,8 @@ int replay_command(ReplayCommandOptions options) {
     store = opened.take();
     options.replay.store = store.get();
   }
+  const SystemClock clock;
+  options.replay.clock = &clock;
   ::signal(SIGINT, on_interrupt);
   ::signal(SIGTERM, on_interrupt);
   ProgressLine line(::isatty(STDERR_FILENO) == 1);
@@ -116,7 +118,14 @@ int replay_command(ReplayCommandOptions options) {
   if (summary.value().resumed_at > 0) {
     std::cerr << "went on behind record " << summary.value().resumed_at << ", where the last checkpoint was made\n";
   }
-  std::cout << replay::to_text(summary.value()) << "written to " << options.replay.out << "\n";
+  std::cout << replay::to_text(summary.value());
+  if (summary.value().checkpoints > 0) {
+    const auto milliseconds = [](Duration d) { return std::to_string((d.us + 500) / 1000) + " ms"; };
+    std::cout << summary.value().checkpoints << " checkpoints, the longest stopped the events for "
+              << milliseconds(summary.value().longest_stall) << " (" << milliseconds(summary.value().longest_capture)
+              << " of it to capture the state)\n";
+  }
+  std::cout << "written to " << options.replay.out << "\n";
   return exit_fine;
 }
 

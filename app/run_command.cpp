@@ -1,6 +1,7 @@
 #include "app/run_command.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -35,7 +36,10 @@ std::atomic<int> stops{0};
 std::atomic<bool> reload_wanted{false};
 static_assert(std::atomic<int>::is_always_lock_free, "the handler of a signal may touch nothing else");
 
-extern "C" void on_stop(int) { stops.fetch_add(1); }
+// The first asks to end in order, the second not to wait for Kafka, the third is obeyed at once.
+extern "C" void on_stop(int) {
+  if (stops.fetch_add(1) >= 2) ::_exit(exit_could_not_run);
+}
 extern "C" void on_reload(int) { reload_wanted.store(true); }
 
 /// Wall time that never jumps: where it was when the process began, and how long that is ago. Ticks follow it.

@@ -113,6 +113,7 @@ class Run {
     engine.lateness.assign(source_->partition_count(), options_.lateness);
     engine.dedupe = options_.dedupe;
     engine.data_begins = options_.data_begins;
+    engine.checkpoints = options_.store != nullptr;
     return engine;
   }
   [[nodiscard]] std::optional<std::uint32_t> next_partition() const;
@@ -132,6 +133,8 @@ class Run {
   engine::Counters restored_;  // what the engine's counters were right after it was restored
   std::uint64_t resumed_at_ = 0;
   std::uint64_t checkpointed_at_ = 0;
+  std::uint64_t checkpoints_ = 0;
+  Duration longest_stall_, longest_capture_;
 };
 
 Status Run::resume() {
@@ -203,13 +206,19 @@ Status Run::flush() {
 
 Status Run::checkpoint() {
   if (options_.store == nullptr) return {};
+  const auto now = [&] { return options_.clock == nullptr ? Timestamp{} : options_.clock->now(); };
+  const Timestamp begun = now();
   state::WriteSet writes;
   engine_.capture(writes);
   intake_.capture(writes);
   writes.put(state::meta_record(totals_record), encode(totals()));
+  const Timestamp captured = now();
   if (Status written = commit_->checkpoint(writes); !written)
     return written.error().while_doing("writing a checkpoint");
   checkpointed_at_ = intake_.counts().records;
+  ++checkpoints_;
+  longest_capture_ = std::max(longest_capture_, captured - begun);
+  longest_stall_ = std::max(longest_stall_, now() - begun);
   return {};
 }
 
@@ -256,6 +265,9 @@ ReplaySummary Run::summary() const {
   for (const engine::RulePlan& rule : ruleset_->rules)
     summary.rules.emplace_back(rule.info.name, to_text(rule.info.revision));
   summary.resumed_at = resumed_at_;
+  summary.checkpoints = checkpoints_;
+  summary.longest_stall = longest_stall_;
+  summary.longest_capture = longest_capture_;
   return summary;
 }
 
@@ -292,8 +304,8 @@ Result<ReplaySummary> replay(const ReplayOptions& options, const std::shared_ptr
     if (Status resumed = run.resume(); !resumed) return resumed.error();
   }
   if (Status read = run.read_all(); !read) return read.error();
-  ReplaySummary summary = run.summary();
   if (Status finished = run.finish(); !finished) return finished.error();
+  const ReplaySummary summary = run.summary();
   if (Status written = write_file(summary_path, to_json(summary)); !written) return written.error();
   return summary;
 }

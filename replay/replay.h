@@ -39,6 +39,7 @@ struct ReplayOptions {
   event::SourceFormat format;
   state::Store* store = nullptr;  // if given: a checkpoint now and then, and going on from the last one
   std::uint64_t checkpoint_events = 500'000;
+  const Clock* clock = nullptr;  // if given: how long checkpoints stopped the events is measured
   /// Called after every batch; false: stop here, without a checkpoint.
   std::function<bool(const ReplayProgress&)> progress;
 };
@@ -52,7 +53,11 @@ struct ReplaySummary {
   std::optional<Timestamp> until;
   std::string ruleset;                                     // digest
   std::vector<std::pair<std::string, std::string>> rules;  // name, revision; by name
-  std::uint64_t resumed_at = 0;                            // records taken by earlier runs; not in the summary file
+  // Not in the summary file: what differs from run to run.
+  std::uint64_t resumed_at = 0;  // records taken by earlier runs
+  std::uint64_t checkpoints = 0;
+  Duration longest_stall;    // no event was judged for so long while a checkpoint was made
+  Duration longest_capture;  // of that, putting the state together; the rest is the disk
 };
 
 /// Writes hits, alerts, decisions and dead letters as .ndjson and summary.json into `out`. Refuses a directory that holds anything

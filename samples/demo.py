@@ -80,9 +80,8 @@ def prepare(directory):
     return None
 
 
-def replay(tocsin, rules, events, out, log):
+def replay(command, out, log):
     """Runs the replay and shows alerts meanwhile. Returns its exit code, or None when it took too long."""
-    command = [tocsin, "replay", "--rules", *rules, "--events", events, "--out", out]
     tail = Tail(os.path.join(out, "alerts.ndjson"))
     started = time.monotonic()
     with open(log, "wb") as text, subprocess.Popen(command, stdout=text, stderr=subprocess.STDOUT) as process:
@@ -140,8 +139,10 @@ def main():
         return 1
 
     out, log = os.path.join(options.out, "out"), os.path.join(options.out, "replay.log")
-    say(f"Replay: tocsin replay --rules {' '.join(options.rules)} --events {events} --out {out}")
-    code = replay(options.tocsin, options.rules, events, out, log)
+    command = [options.tocsin, "replay", "--rules", *options.rules, "--events", events, "--out", out,
+               "--store", os.path.join(options.out, "store"), "--checkpoint-every", "50000"]
+    say("Replay: tocsin " + " ".join(command[1:]))
+    code = replay(command, out, log)
     if code != 0:
         reason = f"took more than {REPLAY_SECONDS_MAX} s" if code is None else f"ended with exit code {code}"
         with open(log, encoding="utf-8", errors="replace") as text:

@@ -10,7 +10,7 @@
 namespace tocsin::bench {
 
 /// `count` rules on payments, each a conjunction of two to four conditions on different fields. The first one asks for one user,
-/// device or merchant, so that a thousand of them together are true for about one event in two hundred and not one hit after
+/// device or merchant, so that a thousand of them together are true for about one event in a hundred and not one hit after
 /// another is what gets measured.
 std::string stateless_rules(std::uint32_t count, std::uint64_t seed = 7);
 
