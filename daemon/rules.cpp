@@ -1,8 +1,6 @@
 #include "daemon/rules.h"
 
 #include "base/coding.h"
-#include "dsl/check.h"
-#include "dsl/parse.h"
 #include "engine/rules.h"
 #include "state/records.h"
 
@@ -10,19 +8,9 @@ namespace tocsin::daemon {
 
 namespace {
 
-RulesLoaded built(const dsl::Loaded& loaded) {
-  RulesLoaded rules;
-  rules.messages = dsl::render(loaded.diagnostics, loaded.sources);
-  if (!loaded.book) return rules;
-  std::vector<engine::RuleFileText> files;
-  for (const dsl::SourceFile& source : loaded.sources) files.push_back({source.path(), std::string(source.text())});
-  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(*loaded.book, std::move(files));
-  if (!ruleset) {
-    rules.messages += ruleset.error().text + "\n";
-    return rules;
-  }
-  rules.ruleset = ruleset.take();
-  return rules;
+RulesLoaded loaded(const engine::Rules& rules) {
+  const bool silent = rules.ok() && rules.loaded.diagnostics.warning_count() == 0;
+  return {rules.ruleset, silent ? std::string() : rules.messages()};
 }
 
 }  // namespace
@@ -30,21 +18,10 @@ RulesLoaded built(const dsl::Loaded& loaded) {
 RulesLoaded rules_of_files(const std::vector<std::string>& paths) {
   Result<engine::Rules> read = engine::load_rules(paths);
   if (!read) return {nullptr, read.error().text + "\n"};
-  const engine::Rules& rules = read.value();
-  const bool silent = rules.ok() && rules.loaded.diagnostics.warning_count() == 0;
-  return {rules.ruleset, silent ? std::string() : rules.messages()};
+  return loaded(read.value());
 }
 
-RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) {
-  dsl::Loaded loaded;
-  for (const engine::RuleFileText& file : files) loaded.sources.emplace_back(file.path, file.text);
-  for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
-    loaded.files.push_back(dsl::parse(loaded.sources, i, loaded.diagnostics));
-  }
-  if (loaded.diagnostics.error_count() == 0) loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics);
-  loaded.diagnostics.sort();
-  return built(loaded);
-}
+RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) { return loaded(engine::rules_of_texts(files)); }
 
 // As Engine::capture writes it: digest, then path and text of each file.
 Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const state::Store& store) {

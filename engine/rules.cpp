@@ -59,10 +59,12 @@ Result<Rules> load_rules(const std::vector<std::string>& paths) {
   return built(loaded.take());
 }
 
-Rules rules_of_text(std::string path, std::string text) {
+Rules rules_of_texts(const std::vector<RuleFileText>& files) {
   dsl::Loaded loaded;
-  loaded.sources.emplace_back(std::move(path), std::move(text));
-  loaded.files.push_back(dsl::parse(loaded.sources, 0, loaded.diagnostics));
+  for (const RuleFileText& file : files) loaded.sources.emplace_back(file.path, file.text);
+  for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
+    loaded.files.push_back(dsl::parse(loaded.sources, i, loaded.diagnostics));
+  }
   // As dsl::load does: what is written wrong is put right before names are looked at.
   if (loaded.diagnostics.error_count() == 0) loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics);
   loaded.diagnostics.sort();

@@ -30,7 +30,9 @@ struct Rules {
 
 /// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result.
 Result<Rules> load_rules(const std::vector<std::string>& paths);
-/// The same from a text, for tests; `path` is what messages call it.
-Rules rules_of_text(std::string path, std::string text);
+/// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. Lists in files of
+/// their own are read from where the rules name them.
+Rules rules_of_texts(const std::vector<RuleFileText>& files);
+inline Rules rules_of_text(std::string path, std::string text) { return rules_of_texts({{std::move(path), std::move(text)}}); }
 
 }  // namespace tocsin::engine

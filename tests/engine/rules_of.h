@@ -6,22 +6,14 @@
 #include <memory>
 #include <string>
 
-#include "dsl/check.h"
-#include "dsl/parse.h"
-#include "engine/compile/build.h"
+#include "engine/rules.h"
 
 namespace tocsin::tests {
 
 inline std::shared_ptr<const engine::Ruleset> rules_of(const std::string& text) {
-  dsl::SourceSet sources;
-  sources.emplace_back("test.risk", text);
-  dsl::Diagnostics diagnostics;
-  const dsl::ast::File file = dsl::parse(sources, 0, diagnostics);
-  const std::optional<dsl::Rulebook> book = dsl::check(sources, {file}, diagnostics);
-  if (!book) FAIL(dsl::render(diagnostics, sources));
-  auto built = engine::build(*book, {{"test.risk", text}});
-  if (!built) FAIL(built.error().text);
-  return built.take();
+  const engine::Rules rules = engine::rules_of_text("test.risk", text);
+  if (!rules.ok()) FAIL(rules.messages());
+  return rules.ruleset;
 }
 
 }  // namespace tocsin::tests
