@@ -818,7 +818,8 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
                           "cannot " + doing + " money of unknown currency with " + described(other_side, other));
     d.labels.push_back({other.span, ""});
     std::string hint =
-        "`" + source_text(unknown.span) + " as " + currency + "` converts with the rate table as of the event's time";
+        "`" + source_text(unknown.span) + " as " + currency + "` takes amounts in " + currency +
+        "; others count as missing until there are exchange rates";
     if (!unknown_side.expr.fields.empty()) {
       const FieldRef ref = unknown_side.expr.fields[0];
       const Span place = field_spans_[ref.event][ref.field];
@@ -1153,7 +1154,7 @@ Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_s
       Diagnostic& d = error(Code::money_currency_unknown, unknown.expr.span,
                             "cannot calculate with money of unknown currency and other money");
       d.hints.push_back("`" + source_text(unknown.expr.span) +
-                        " as USD` converts with the rate table as of the event's time");
+                        " as USD` takes amounts in USD; others count as missing until there are exchange rates");
       return {};
     }
     if (a.currency != b.currency) {
@@ -1328,7 +1329,7 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
   if ((adds || extreme) && argument.kind == TypeKind::money && argument.currency.code == 0) {
     error(Code::money_currency_unknown, span,
           "cannot take the " + source_text(function_span) + " of money of unknown currency")
-        .hints.push_back("`" + source_text(span) + " as USD` converts each amount with the rate of its own event");
+        .hints.push_back("`" + source_text(span) + " as USD` takes amounts in USD; others count as missing until there are exchange rates");
     return std::nullopt;
   }
   switch (function) {

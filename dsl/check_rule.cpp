@@ -266,7 +266,8 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       if (step.wait && !first && !final) {
         error(Code::middle_no_with_for, step.wait->span, "a `no` between two steps takes no `for`")
             .hints.push_back("it looks from the one step to the other; leave out `for " + step.wait->text +
-                             "`, or put `within " + step.wait->text + "` on the next step");
+                             "`; that the next step comes at least " + step.wait->text +
+                             " later is a condition of that step: `where b.at - a.at >= " + step.wait->text + "`");
         ok = false;
       } else if (!step.wait && final) {
         error(Code::final_no_without_for, word_no(step.span),
@@ -703,7 +704,18 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
                                                             return a.before_step == rule.sequence->steps.size();
                                                           });
         if (decides && !by_time && !rule.shadow) {
-          for (const SubjectType& type : subject.types) decided_.try_emplace(type.event, clause.word);
+          for (const SubjectType& type : subject.types) {
+            decided_.try_emplace(type.event, clause.word);
+            decided_actions_[type.event].insert(decide.action);
+            if (decide.when) decided_actions_[type.event].insert(decide.otherwise);
+          }
+        }
+        // `review` and `page` are for people and fit an alert; the others are meant for an event that is waiting.
+        const auto waits_for_it = [](Action a) { return a != Action::allow && a != Action::review && a != Action::page; };
+        if (by_time && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
+          warning(Code::decides_nothing, clause.word,
+                  "this rule is completed by time alone, so there is no event it could decide")
+              .hints.push_back("the action goes into its alert only; write `decide review` or `decide page`, or leave the clause out");
         }
         rule.decide = std::move(decide);
         break;
@@ -924,10 +936,14 @@ void Checker::check_decided() {
   for (const auto& [event, span] : decided_) {
     if (policies_.contains(event)) continue;
     const std::string& name = book_.schema.events[event].name;
+    std::string lines;  // what the rules in fact decide, the strictest first: the policy to write means the same as none
+    for (const Action a : {Action::block, Action::reject, Action::throttle, Action::challenge, Action::review}) {
+      const std::string word(event::to_text(a));
+      if (decided_actions_[event].contains(a)) lines += (lines.empty() ? "" : " ") + word + " when any rule decides " + word;
+    }
     warning(Code::default_policy, span,
             "no policy decides " + quoted(name) + ": the strictest action of its rules that fired is taken")
-        .hints.push_back("`policy " + name + "s on " + name +
-                         " { score sum block when any rule decides block allow otherwise }`");
+        .hints.push_back("`policy " + name + "_decisions on " + name + " { score sum " + lines + " allow otherwise }`");
   }
 }
 

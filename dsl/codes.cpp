@@ -71,6 +71,7 @@ constexpr CodeEntry entries[] = {
     {Code::unused_switch, "a switch that no rule names"},
     {Code::late_decisions, "decisions wait for the lateness of a source"},
     {Code::pick_every, "`pick every` gives at most 100 matches for one event"},
+    {Code::decides_nothing, "a rule that time completes decides no event"},
     {Code::optional_field_silent, "the rule stays silent when an optional field is missing"},
     {Code::not_built, "understood, but not built yet"},
 };

@@ -78,6 +78,7 @@ enum class Code : std::uint16_t {
   unused_switch = 506,
   late_decisions = 507,
   pick_every = 508,
+  decides_nothing = 509,          // `decide` in a rule that time completes
   optional_field_silent = 520,
   // 09xx: parsed and understood, not built yet
   not_built = 901,

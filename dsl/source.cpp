@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <fstream>
 #include <iterator>
 #include <system_error>
@@ -77,6 +78,7 @@ std::string_view SourceFile::line(std::uint32_t number) const {
 
 Result<SourceSet> read_sources(const std::vector<std::string>& paths) {
   SourceSet sources;
+  std::set<std::string> seen;
   for (const std::string& path : paths) {
     std::vector<std::string> files{path};
     std::error_code error;
@@ -87,6 +89,9 @@ Result<SourceSet> read_sources(const std::vector<std::string>& paths) {
       if (files.empty()) return Error{ErrorKind::not_found, path + ": this directory holds no *.risk file"};
     }
     for (const std::string& file : files) {
+      // A file named beside its own directory is one file, read once.
+      const std::string real = std::filesystem::weakly_canonical(file, error).string();
+      if (!seen.insert(real.empty() ? file : real).second) continue;
       auto text = read_text(file);
       if (!text) return text.error();
       sources.emplace_back(file, text.take());

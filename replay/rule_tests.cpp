@@ -218,7 +218,9 @@ Result<TestReport> run_tests(const dsl::Loaded& rules) {
     list.entries.clear();
     list.networks.clear();
   }
-  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book);
+  std::vector<engine::RuleFileText> files;
+  for (const dsl::SourceFile& file : rules.sources) files.push_back({file.path(), std::string(file.text())});
+  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book, std::move(files));
   if (!ruleset) return ruleset.error();
   TestReport report;
   report.rules = book.rules.size();

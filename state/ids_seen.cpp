@@ -22,37 +22,43 @@ bool IdsSeen::seen_before(Digest id, Timestamp time, Duration keep) {
   // A late event is remembered as long as one of now: sent again at once it is still a second one.
   const Timestamp reached = std::max(time, now_);
   const Timestamp until = reached + keep;
-  if (!places_.empty()) {
-    Place& place = places_[locate(id)];
-    if (place.used) {
-      if (reached.us < place.until_us) return true;
-      place.until_us = until.us;
-      if (!place.fresh) fresh_.push_back(id);
-      place.fresh = true;
-      remember_end(id, until);
-      return false;
-    }
+  make_room();
+  Place& place = places_[locate(id)];
+  if (place.used) {
+    if (reached.us < place.until_us) return true;
+    place.until_us = until.us;
+    if (!place.fresh) fresh_.push_back(id);
+    place.fresh = true;
+    remember_end(id, until);
+    return false;
   }
-  add(id, until, false, true);
+  ++size_;
+  place = {id, until.us, true, false, true};
+  remember_end(id, until);
   fresh_.push_back(id);
   return false;
 }
 
-void IdsSeen::restore(const Seen& seen) { add(seen.id, seen.until, true, false); }
-
-void IdsSeen::add(Digest id, Timestamp until, bool stored, bool fresh) {
-  if ((size_ + 1) * 4 > places_.size() * 3) grow();
-  Place& place = places_[locate(id)];
+void IdsSeen::restore(const Seen& seen) {
+  make_room();
+  Place& place = places_[locate(seen.id)];
   if (!place.used) ++size_;
-  place = {id, until.us, true, stored, fresh};
-  remember_end(id, until);
+  place = {seen.id, seen.until.us, true, true, false};
+  remember_end(seen.id, seen.until);
+}
+
+void IdsSeen::make_room() {
+  if ((size_ + 1) * 4 > places_.size() * 3) grow();
 }
 
 void IdsSeen::remember_end(Digest id, Timestamp until) { ends_[lot_of(until)].push_back(id); }
 
 void IdsSeen::expire() {
   while (!ends_.empty() && ends_.begin()->first <= now_.us / lot_us) {
-    for (const Digest id : ends_.begin()->second) {
+    const std::vector<Digest>& lot = ends_.begin()->second;
+    for (std::size_t i = 0; i < lot.size(); ++i) {
+      if (i + 24 < lot.size()) prefetch(lot[i + 24]);
+      const Digest id = lot[i];
       const std::size_t index = locate(id);
       // Seen again since, it stands in a later lot as well.
       if (!places_[index].used || places_[index].until_us > now_.us) continue;
@@ -118,7 +124,7 @@ void IdsSeen::erase_at(std::size_t gap) {
 }
 
 void IdsSeen::grow() {
-  const std::vector<Place> old = std::exchange(places_, std::vector<Place>(places_.empty() ? 64 : places_.size() * 2));
+  const auto old = std::exchange(places_, decltype(places_)(places_.empty() ? 64 : places_.size() * 2));
   for (const Place& place : old) {
     if (place.used) places_[locate(place.id)] = place;
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/large_pages.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -63,12 +64,12 @@ class IdsSeen {
   };
 
   [[nodiscard]] std::size_t locate(Digest id) const;
-  void add(Digest id, Timestamp until, bool stored, bool fresh);
+  void make_room();
   void remember_end(Digest id, Timestamp until);
   void erase_at(std::size_t index);
   void grow();
 
-  std::vector<Place> places_;
+  std::vector<Place, LargePages<Place>> places_;
   std::size_t size_ = 0;
   Timestamp now_ = Timestamp::min();
   std::map<std::int64_t, std::vector<Digest>> ends_;  // by second of their end, so that throwing away is by the lot

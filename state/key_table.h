@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/large_pages.h"
 
 namespace tocsin::state {
 
@@ -138,6 +139,13 @@ class KeyTable {
     std::uint32_t node = 0;  // number + 1; 0 is free
   };
   static_assert(sizeof(Place) == 8);
+  static constexpr std::size_t slab_nodes = large_page_bytes / (sizeof(Node) * chunk_nodes) * chunk_nodes;
+  struct FreeSlab {
+    void operator()(Node* first) const {
+      std::destroy_n(first, slab_nodes);
+      std::free(first);
+    }
+  };
 
   static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32U); }
   // The value stands at offset 0 of its optional and that at offset 0 of its node: true for the standard libraries we
@@ -163,8 +171,8 @@ class KeyTable {
       return number;
     }
     if (nodes_ == chunks_.size() * chunk_nodes) {
-      chunks_.push_back(std::make_unique<Node[]>(chunk_nodes));
-      Node& probe = chunks_.back()[0];
+      add_chunks();
+      Node& probe = node(nodes_);
       probe.value.emplace();
       TOCSIN_CHECK(static_cast<const void*>(&*probe.value) == static_cast<const void*>(&probe));
       probe.value.reset();
@@ -172,8 +180,20 @@ class KeyTable {
     TOCSIN_CHECK(nodes_ < keys_max, nodes_);
     return nodes_++;
   }
+  /// A table of some thousand keys grows chunk by chunk, a larger one by slabs of large pages.
+  void add_chunks() {
+    if (chunks_.size() * chunk_nodes * sizeof(Node) < large_page_bytes) {
+      small_.push_back(std::make_unique<Node[]>(chunk_nodes));
+      chunks_.push_back(small_.back().get());
+      return;
+    }
+    Node* first = static_cast<Node*>(allocate_large(large_page_bytes));
+    for (std::size_t i = 0; i < slab_nodes; ++i) new (first + i) Node();
+    slabs_.emplace_back(first);
+    for (std::size_t i = 0; i < slab_nodes; i += chunk_nodes) chunks_.push_back(first + i);
+  }
   void grow() {
-    std::vector<Place> old = std::exchange(places_, std::vector<Place>(places_.empty() ? 16 : places_.size() * 2));
+    const auto old = std::exchange(places_, decltype(places_)(places_.empty() ? 16 : places_.size() * 2));
     for (const Place& place : old) {
       if (place.node == 0) continue;
       std::size_t i = node(place.node - 1).hash & mask();
@@ -182,8 +202,10 @@ class KeyTable {
     }
   }
 
-  std::vector<Place> places_;
-  std::vector<std::unique_ptr<Node[]>> chunks_;
+  std::vector<Place, LargePages<Place>> places_;
+  std::vector<Node*> chunks_;                                // of chunk_nodes each
+  std::vector<std::unique_ptr<Node[]>> small_;               // the first chunks
+  std::vector<std::unique_ptr<Node, FreeSlab>> slabs_;       // of large pages: many chunks each
   std::vector<std::uint32_t> free_;
   std::size_t size_ = 0;
   std::uint32_t nodes_ = 0;

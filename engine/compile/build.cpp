@@ -292,7 +292,10 @@ class Build {
           RuleVariant variant;
           variant.subject = c.event;
           build_outputs(rule, builders_[c.event], variant);
-          out_->types[c.event].on_rules.push_back({r, nfa::PredicateId{predicate}, static_cast<std::uint32_t>(plan.variants.size())});
+          TypePlan& type = out_->types[c.event];
+          type.on_rules.push_back({r, nfa::PredicateId{predicate}, static_cast<std::uint32_t>(plan.variants.size())});
+          if (type.fires.size() <= predicate / 64) type.fires.resize(predicate / 64 + 1);
+          type.fires[predicate / 64] |= std::uint64_t{1} << (predicate % 64);
           plan.variants.push_back(std::move(variant));
           if (rule.decide && !rule.shadow) decided_types_.insert(c.event);
         }

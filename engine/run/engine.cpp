@@ -33,6 +33,7 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 void Engine::step(std::span<const Item> items, Outbox& out) {
   State& s = *state_;
   const bool dedupes = s.options.dedupe.us > 0;
+  constexpr std::size_t fetched_ahead = 24;
   std::size_t ahead = 0;  // ids are known of the items before it
   if (dedupes) s.ids_ahead.resize(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -44,9 +45,10 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
           // together, so that their ways from memory overlap.
           for (ahead = i; ahead < items.size() && items[ahead].kind == ItemKind::event; ++ahead) {
             s.ids_ahead[ahead] = s.id_of(items[ahead].event);
-            s.ids.prefetch(s.ids_ahead[ahead]);
+            if (ahead < i + fetched_ahead) s.ids.prefetch(s.ids_ahead[ahead]);
           }
         }
+        if (dedupes && i + fetched_ahead < ahead) s.ids.prefetch(s.ids_ahead[i + fetched_ahead]);
         s.arrive(item.event, dedupes ? s.ids_ahead[i] : Digest{});
         break;
       case ItemKind::tick:
@@ -188,10 +190,10 @@ void Engine::State::touch(std::uint32_t keyspace, KeyState& key) {
   dirty_keys.emplace_back(keyspace, &key);
 }
 
-Timestamp Engine::State::begins_of(const ColumnPlan& column) const {
+Timestamp Engine::State::begins_of(std::uint64_t fingerprint) const {
   const Timestamp data = begins.value_or(Timestamp::min());
-  const auto own = column_begins.find(column.layout.fingerprint);
-  return own == column_begins.end() ? data : std::max(data, own->second);
+  const auto own = own_begins.find(fingerprint);
+  return own == own_begins.end() ? data : std::max(data, own->second);
 }
 
 // ---------------------------------------------------------------- strata
@@ -264,7 +266,7 @@ void Engine::State::run_features(std::uint32_t level) {
         }
         state::Column none;
         state::Column& cells = key == nullptr || key->columns.empty() ? none : key->columns[column.slot];
-        e.row[read.slot] = cells.read(column.layout, aggregate.window, moment, begins_of(column));
+        e.row[read.slot] = cells.read(column.layout, aggregate.window, moment, begins_of(column.layout.fingerprint));
       };
       for (const Read& read : stratum.reads_before) do_read(read);
       for (const Insert& insert : stratum.inserts) {
@@ -295,7 +297,7 @@ event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Valu
   KeyState* found = table_of(column.keyspace, hash).find(hash, bytes);
   state::Column none;
   state::Column& cells = found == nullptr || found->columns.empty() ? none : found->columns[column.slot];
-  return cells.read(column.layout, aggregate.window, moment, begins_of(column));
+  return cells.read(column.layout, aggregate.window, moment, begins_of(column.layout.fingerprint));
 }
 
 void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Context& context) {
@@ -478,7 +480,11 @@ void Engine::State::run_on_rules() {
   for (std::uint32_t i = 0; i < batch.size(); ++i) {
     BatchEvent& e = batch[i];
     if (e.event.late) continue;
-    for (const OnRule& rule : ruleset->types[e.event.type].on_rules) {
+    const TypePlan& plan = ruleset->types[e.event.type];
+    bool any = false;
+    for (std::size_t w = 0; w < plan.fires.size() && !any; ++w) any = (e.bits->word_at(w) & plan.fires[w]) != 0;
+    if (!any) continue;  // nearly always, however many rules there are
+    for (const OnRule& rule : plan.on_rules) {
       if (e.bits->test(rule.fires)) hit_of_event(e, i, rule);
     }
   }
@@ -652,7 +658,7 @@ std::vector<std::string> Engine::warming() const {
   std::vector<std::string> texts;
   for (const AggregatePlan& aggregate : s.ruleset->aggregates) {
     const ColumnPlan& column = s.ruleset->columns[aggregate.column];
-    const Timestamp begins = s.begins_of(column);
+    const Timestamp begins = s.begins_of(column.layout.fingerprint);
     if (begins == Timestamp::min()) continue;
     const Timestamp until = begins + column.layout.windows[aggregate.window].length;
     if (until > s.order.watermark()) texts.push_back(aggregate.text + ": until " + to_text(until));

@@ -88,7 +88,7 @@ struct Engine::State final : UnknownSink {
   std::vector<std::vector<state::KeyTable<KeyState>>> tables; // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
   std::optional<Timestamp> begins;                            // of the data, once known
-  std::map<std::uint64_t, Timestamp> column_begins;           // of columns younger than the data, by fingerprint
+  std::map<std::uint64_t, Timestamp> own_begins;              // of columns and programs younger than the data, by fingerprint
   std::uint64_t released = 0;
   std::uint64_t swept_at = 0;                                 // `released` at the last sweep
   Counters counters;
@@ -143,7 +143,7 @@ struct Engine::State final : UnknownSink {
   void schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash);
   void tidy_key(KeyState& key);
   void sweep();
-  [[nodiscard]] Timestamp begins_of(const ColumnPlan& column) const;
+  [[nodiscard]] Timestamp begins_of(std::uint64_t fingerprint) const;
   event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Moment moment);
   [[nodiscard]] state::Moment moment_of_deadline(Timestamp deadline) const;
   void unknown(nfa::PredicateId predicate, CodeId code, const Context& context) override;

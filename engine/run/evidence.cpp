@@ -102,6 +102,12 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
 }
 
 bool MatchHost::accept(const nfa::Match& match) {
+  // A first `no` that looks back before the data begins is unknown, and unknown is not satisfied.
+  const nfa::Program& program = pattern_.program;
+  if (program.first_no_mask != 0 &&
+      match.first().time - Duration{program.first_no_wait} < engine_.begins_of(program.fingerprint)) {
+    return false;
+  }
   if (pattern_.when == no_code) return true;
   const event::Event* last = event_at(match.last().event);
   if (last == nullptr) return false;

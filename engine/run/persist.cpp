@@ -19,6 +19,14 @@ namespace {
 constexpr std::uint8_t engine_format = 1;
 constexpr std::uint64_t log_bounds_section = 0x746f6373696e0001ULL;  // begin and end of the key's log
 
+/// Fingerprints of what remembers: columns and programs.
+std::vector<std::uint64_t> meanings_of(const Ruleset& rules) {
+  std::vector<std::uint64_t> meanings;
+  for (const ColumnPlan& column : rules.columns) meanings.push_back(column.layout.fingerprint);
+  for (const PatternPlan& pattern : rules.patterns) meanings.push_back(pattern.program.fingerprint);
+  return meanings;
+}
+
 std::string limit_name(const alerts::Policy& policy) { return "limit:" + policy.name; }
 
 }  // namespace
@@ -200,13 +208,14 @@ void Engine::capture(state::WriteSet& writes) {
     out.put_varint(p.sequence);
     out.put_u8(static_cast<std::uint8_t>((p.idle ? 1U : 0U) | (p.seen ? 2U : 0U)));
   }
-  out.put_varint(s.column_begins.size());
-  for (const auto& [fingerprint, begins] : s.column_begins) {
+  out.put_varint(s.own_begins.size());
+  for (const auto& [fingerprint, begins] : s.own_begins) {
     out.put_u64(fingerprint);
     out.put_i64(begins.us);
   }
-  out.put_varint(rules.columns.size());
-  for (const ColumnPlan& column : rules.columns) out.put_u64(column.layout.fingerprint);
+  const std::vector<std::uint64_t> meanings = meanings_of(rules);
+  out.put_varint(meanings.size());
+  for (const std::uint64_t fingerprint : meanings) out.put_u64(fingerprint);
   writes.put(state::meta_record("engine"), std::move(engine));
 
   std::string text;
@@ -251,16 +260,14 @@ Result<bool> Engine::restore(state::Store& store) {
   std::uint64_t count = in.get_varint();
   for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
     const std::uint64_t fingerprint = in.get_u64();
-    s.column_begins[fingerprint] = Timestamp{in.get_i64()};
+    s.own_begins[fingerprint] = Timestamp{in.get_i64()};
   }
-  std::vector<std::uint64_t> known_columns;
+  std::vector<std::uint64_t> known;
   count = in.get_varint();
-  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) known_columns.push_back(in.get_u64());
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) known.push_back(in.get_u64());
   if (in.failed() || !in.at_end()) return corrupt("the engine's record in the store");
-  for (const ColumnPlan& column : s.ruleset->columns) {
-    if (std::find(known_columns.begin(), known_columns.end(), column.layout.fingerprint) == known_columns.end()) {
-      s.column_begins[column.layout.fingerprint] = watermark;
-    }
+  for (const std::uint64_t fingerprint : meanings_of(*s.ruleset)) {
+    if (std::find(known.begin(), known.end(), fingerprint) == known.end()) s.own_begins[fingerprint] = watermark;
   }
   s.ids.advance(ids_now);
 
@@ -370,17 +377,14 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   }
   std::map<std::string, alerts::LimitState> old_limits;
   for (std::size_t p = 0; p < limits.size(); ++p) old_limits[ruleset->policies[p].name] = std::move(limits[p]);
-  std::vector<std::uint64_t> known_columns;
-  for (const ColumnPlan& column : ruleset->columns) known_columns.push_back(column.layout.fingerprint);
+  const std::vector<std::uint64_t> known = meanings_of(*ruleset);
 
   // … and taken up by the new ones.
   const std::shared_ptr<const Ruleset> old = std::move(ruleset);
   ruleset = std::move(next);
   make_tables();
-  for (const ColumnPlan& column : ruleset->columns) {
-    if (std::find(known_columns.begin(), known_columns.end(), column.layout.fingerprint) == known_columns.end()) {
-      column_begins[column.layout.fingerprint] = order.watermark();
-    }
+  for (const std::uint64_t fingerprint : meanings_of(*ruleset)) {
+    if (std::find(known.begin(), known.end(), fingerprint) == known.end()) own_begins[fingerprint] = order.watermark();
   }
   for (std::size_t p = 0; p < ruleset->policies.size(); ++p) {
     const auto kept = old_limits.find(ruleset->policies[p].name);

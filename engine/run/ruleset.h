@@ -117,6 +117,7 @@ struct TypePlan {
   std::uint32_t row_size = 0;
   std::vector<Route> routes;
   std::vector<OnRule> on_rules;            // in rule-name order
+  std::vector<std::uint64_t> fires;        // union of what they fire on: none set, no rule is asked
   std::vector<PolicyUse> policies;         // the first whose condition is true decides
 };
 
