@@ -108,22 +108,82 @@ class Build {
     std::vector<Expr> cross;  // conjuncts that look at other steps
   };
 
-  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule) {
-    const std::uint32_t id = plan_.predicate(std::move(conditions), book_);
+  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule, const std::string& role = {}) {
+    const std::uint32_t id = plan_.predicate(std::move(conditions), book_, role);
     std::vector<std::uint32_t>& rules = plan_.predicates[id].rules;
     if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(rule);
     return nfa::PredicateId{id};
   }
 
-  TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule) {
+  /// `when` is part of what a combination must satisfy (C1), so a conjunct of it that looks at one single event only is as good
+  /// as a condition of that event's step, and there it costs one predicate instead of a search through combinations. Not for
+  /// steps where other events than the chosen one matter: groups, `first`, optional ones, parts.
+  static std::vector<Expr> conditions_from_when(const dsl::Rule& rule, std::uint32_t place) {
+    std::vector<Expr> conditions, conjuncts;
+    if (rule.when) split_conjuncts(with_lets_inlined(*rule.when, rule.lets), conjuncts);
+    for (const Expr& conjunct : conjuncts) {
+      if (!looks_at_only(conjunct, place)) continue;
+      conditions.push_back(conjunct);
+      as_own_fields(conditions.back());
+    }
+    return conditions;
+  }
+  static bool looks_at_only(const Expr& expr, std::uint32_t place) {
+    std::set<std::uint32_t> places;
+    places_of(expr, places);
+    return places == std::set<std::uint32_t>{place} && only_single_fields(expr);
+  }
+  static bool only_single_fields(const Expr& expr) {
+    switch (expr.op) {
+      case Op::field:
+      case Op::aggregate:
+      case Op::rule_key:
+      case Op::group_first:
+      case Op::group_last:
+      case Op::group_values:
+      case Op::group_count:
+      case Op::some:
+      case Op::group_aggregate:
+      case Op::in_group: return false;
+      default: return std::all_of(expr.args.begin(), expr.args.end(), only_single_fields);
+    }
+  }
+  static void as_own_fields(Expr& expr) {
+    if (expr.op == Op::place_field) expr.op = Op::field;
+    for (Expr& arg : expr.args) as_own_fields(arg);
+  }
+
+  /// In a rule that takes one event type under several roles, what is asked under one role must not answer for another: such
+  /// predicates carry the role in their name.
+  std::string role_of(const dsl::EventTest& test) const {
+    std::string role;
+    for (const dsl::Alternative& a : test.source.alternatives) {
+      if (!several_roles_.contains(a.event)) continue;
+      role += "|" + book_.schema.events[a.event].name + " by";
+      for (const event::FieldIndex field : a.key) role += " " + book_.schema.events[a.event].fields[field].name;
+    }
+    return role;
+  }
+
+  TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule, std::vector<Expr> unary = {}) {
     TestPredicates p;
-    p.stream = nfa::PredicateId{plan_.predicate(conditions_of(test.source, nullptr), book_)};
-    std::vector<Expr> conjuncts, unary;
+    const std::string role = role_of(test);
+    p.stream = nfa::PredicateId{plan_.predicate(conditions_of(test.source, nullptr), book_, role)};
+    std::vector<Expr> conjuncts;
     if (test.where) split_conjuncts(*test.where, conjuncts);
     for (Expr& c : conjuncts) (mentions_places(c) ? p.cross : unary).push_back(std::move(c));
     const Expr own = conjunction(std::move(unary));
-    p.full = rule_predicate(conditions_of(test.source, &own), rule);
+    p.full = rule_predicate(conditions_of(test.source, &own), rule, role);
     return p;
+  }
+
+  template <typename F>
+  static void each_test(const dsl::Sequence& sequence, F&& f) {
+    for (const dsl::Step& step : sequence.steps) {
+      for (const dsl::EventTest& part : step.parts) f(part);
+    }
+    for (const dsl::Absence& absence : sequence.absences) f(absence.test);
+    if (sequence.until) f(*sequence.until);
   }
 
   void add_predicates() {
@@ -134,13 +194,24 @@ class Build {
         on_predicates_[r] = rule_predicate(conditions_of(*rule.on, &when), r);
         continue;
       }
-      std::vector<TestPredicates>& tests = test_predicates_[r];
-      const dsl::Sequence& sequence = *rule.sequence;
-      for (const dsl::Step& step : sequence.steps) {
-        for (const dsl::EventTest& part : step.parts) tests.push_back(test_predicates(part, r));
+      std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>> keys;
+      each_test(*rule.sequence, [&](const dsl::EventTest& test) {
+        for (const dsl::Alternative& a : test.source.alternatives) keys[a.event].insert(a.key);
+      });
+      several_roles_.clear();
+      for (const auto& [type, roles] : keys) {
+        if (roles.size() > 1) several_roles_.insert(type);
       }
-      for (const dsl::Absence& absence : sequence.absences) tests.push_back(test_predicates(absence.test, r));
-      if (sequence.until) tests.push_back(test_predicates(*sequence.until, r));
+      std::vector<TestPredicates>& tests = test_predicates_[r];
+      std::map<const dsl::EventTest*, std::vector<Expr>> from_when;
+      for (const dsl::Step& step : rule.sequence->steps) {
+        if (step.kind != dsl::StepKind::single || step.optional || step.link != dsl::Link::then) continue;
+        from_when[&step.parts.front()] = conditions_from_when(rule, step.parts.front().place);
+      }
+      each_test(*rule.sequence, [&](const dsl::EventTest& test) {
+        const auto extra = from_when.find(&test);
+        tests.push_back(test_predicates(test, r, extra == from_when.end() ? std::vector<Expr>{} : extra->second));
+      });
     }
     for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
       policy_predicates_[p] = nfa::PredicateId{plan_.predicate(conditions_of(book_.policies[p].on, nullptr), book_)};
@@ -425,6 +496,18 @@ class Build {
       }
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
       nfa::Meanings meanings{predicate_meanings, {}, guard_meanings, hash64(extra)};
+      Status roles;
+      each_test(sequence, [&](const dsl::EventTest& test) {
+        for (const dsl::Alternative& a : test.source.alternatives) {
+          for (const dsl::Alternative& b : test.source.alternatives) {
+            if (a.event != b.event || a.key == b.key) continue;
+            roles = Error{ErrorKind::refused, "rule " + rule.name + ": `" + test.source.name + "` takes `" +
+                          book_.schema.events[a.event].name + "` under two roles; a step takes it under one: name a stream "
+                          "for each role"};
+          }
+        }
+      });
+      if (!roles) return roles;
       const std::size_t last_tests = sequence.steps.back().parts.size();
       std::size_t step_tests = 0;
       for (const dsl::Step& step : sequence.steps) step_tests += step.parts.size();
@@ -472,11 +555,7 @@ class Build {
         uses[{a.event, a.key}].insert({static_cast<std::uint32_t>(p.full), static_cast<std::uint32_t>(p.stream)});
       }
     };
-    for (const dsl::Step& step : sequence.steps) {
-      for (const dsl::EventTest& part : step.parts) add(part);
-    }
-    for (const dsl::Absence& absence : sequence.absences) add(absence.test);
-    if (sequence.until) add(*sequence.until);
+    each_test(sequence, add);
     for (const auto& [place, predicates] : uses) {
       TypePlan& type = out_->types[place.first];
       const std::uint32_t use = key_use(place.first, plan.keyspace, place.second);
@@ -615,6 +694,7 @@ class Build {
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
   std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
   std::set<event::EventTypeId> decided_types_;
+  std::set<event::EventTypeId> several_roles_;  // of the rule at hand
 };
 
 }  // namespace

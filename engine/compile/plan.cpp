@@ -123,9 +123,9 @@ std::vector<PlanCondition> conditions_of(const dsl::Source& source, const Expr* 
   return conditions;
 }
 
-std::uint32_t Plan::predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book) {
+std::uint32_t Plan::predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book, const std::string& role) {
   for (PlanCondition& c : conditions) fold(c.expr);
-  std::string text = meaning_of(conditions, book);
+  std::string text = meaning_of(conditions, book) + role;
   const auto known =
       std::find_if(predicates.begin(), predicates.end(), [&](const PlanPredicate& p) { return p.text == text; });
   const auto index = static_cast<std::uint32_t>(known - predicates.begin());

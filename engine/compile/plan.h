@@ -72,7 +72,8 @@ struct Plan {
   std::vector<PlanDerived> derived;
   std::uint32_t strata = 1;
 
-  std::uint32_t predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book);
+  /// `role` keeps apart what is asked of one event under several keys; empty where that does not happen.
+  std::uint32_t predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book, const std::string& role = {});
   std::uint32_t keyspace(const std::vector<dsl::KeyPart>& parts, const event::Schema& schema);
 };
 

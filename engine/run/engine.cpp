@@ -341,6 +341,7 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
     MatchHost host(*this, pattern, key, bytes);
     matches.clear();
     nfa::advance(pattern.program, key.runs[slot], before, host, matches);
+    count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   }
   touch(keyspace, key);
@@ -365,29 +366,48 @@ void Engine::State::tidy_key(KeyState& key) {
   if (oldest > key.log.begin()) key.log.trim_before(oldest);
 }
 
-void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e, const Route& route) {
+void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
+                            std::span<const Route* const> routes) {
   fire_deadlines(keyspace, key, bytes, e.event.late ? e.watermark : e.event.time);
   const KeySpace& space = ruleset->keyspaces[keyspace];
   if (key.runs.empty()) key.runs.resize(space.programs.size());
   const std::uint64_t position = key.log.end();
   bool kept = false;
-  for (const Route::Entry& entry : route.patterns) {
+  const auto step = [&](const Route::Entry& entry, const nfa::PredicateBits& bits) {
     const PatternPlan& pattern = ruleset->patterns[entry.pattern];
-    nfa::PredicateBits masked;
-    const nfa::PredicateBits* bits = e.bits;
-    if (!entry.allowed.empty()) {
-      masked = *e.bits;
-      for (std::size_t w = 0; w < masked.words().size() && w < entry.allowed.size(); ++w) masked.words()[w] &= entry.allowed[w];
-      bits = &masked;
-    }
     MatchHost host(*this, pattern, key, bytes);
     host.set_current(&e, position);
-    host.set_moment({e.event.time, e.release});
+    host.set_moment({e.event.time, e.release}, false);
     matches.clear();
     nfa::Runs& runs = key.runs[pattern.slot];
-    nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, bits, {}}, host, matches);
+    nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
+    count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
     kept = kept || keeps(runs, position);
+  };
+  for (std::size_t r = 0; r < routes.size(); ++r) {
+    for (const Route::Entry& entry : routes[r]->patterns) {
+      if (entry.allowed.empty()) {
+        step(entry, *e.bits);
+        continue;
+      }
+      // The pattern takes this type under several roles: only what holds under the roles of this key counts.
+      const auto of_pattern = [&](const Route* route) {
+        return std::find_if(route->patterns.begin(), route->patterns.end(),
+                            [&](const Route::Entry& x) { return x.pattern == entry.pattern; });
+      };
+      const auto has = [&](const Route* route) { return of_pattern(route) != route->patterns.end(); };
+      if (std::any_of(routes.begin(), routes.begin() + static_cast<std::ptrdiff_t>(r), has)) continue;
+      nfa::PredicateBits masked = *e.bits;
+      for (std::size_t w = 0; w < masked.words().size(); ++w) {
+        std::uint64_t allowed = 0;
+        for (const Route* route : routes) {
+          if (has(route) && w < of_pattern(route)->allowed.size()) allowed |= of_pattern(route)->allowed[w];
+        }
+        masked.words()[w] &= allowed;
+      }
+      step(entry, masked);
+    }
   }
   if (kept) {
     key_scratch.clear();
@@ -395,6 +415,13 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     key.log.append(key_scratch);
   }
   key.last_seen = std::max(key.last_seen, e.event.time);
+}
+
+void Engine::State::count_bounds(const PatternPlan& pattern, const nfa::Counters& reached) {
+  const std::string& rule = ruleset->rules[pattern.rule].info.name;
+  if (reached.searches_cut > 0) counters.bounds_by_rule[rule + "/search"] += reached.searches_cut;
+  if (reached.every_capped > 0) counters.bounds_by_rule[rule + "/every"] += reached.every_capped;
+  if (reached.dropped > 0) counters.bounds_by_rule[rule + "/memory"] += reached.dropped;
 }
 
 /// Brings what run_key() will look at into the cache, for some dozen events together: from the place of a key to its node, from
@@ -447,13 +474,24 @@ void Engine::State::run_patterns() {
       if (i % fetched_together == 0) fetch_woken(i, std::min(i + fetched_together, batch.size()), shard);
       BatchEvent& e = batch[i];
       const TypePlan& plan = ruleset->types[e.event.type];
-      for (const Route& route : plan.routes) {
+      for (std::size_t r = 0; r < plan.routes.size(); ++r) {
+        const Route& route = plan.routes[r];
         if (!wakes(e, route)) continue;
         const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
         const KeyAt& at = key_of(e, route.key_use);
         if (!at.valid || shard_of(at.hash) != shard) continue;
+        // One event may belong to one key under two roles (a transfer to oneself): it is stepped once, with both.
+        const auto leads_here = [&](const Route& other) {
+          return plan.key_uses[other.key_use].keyspace == keyspace && wakes(e, other) && key_of(e, other.key_use).valid &&
+                 key_of(e, other.key_use).bytes == at.bytes;
+        };
+        if (std::any_of(plan.routes.begin(), plan.routes.begin() + static_cast<std::ptrdiff_t>(r), leads_here)) continue;
+        same_key.assign(1, &route);
+        for (std::size_t later = r + 1; later < plan.routes.size(); ++later) {
+          if (leads_here(plan.routes[later])) same_key.push_back(&plan.routes[later]);
+        }
         KeyState& key = *state_of(e, route.key_use, true);
-        run_key(keyspace, key, at.bytes, e, route);
+        run_key(keyspace, key, at.bytes, e, same_key);
         tidy_key(key);
         touch(keyspace, key);
         schedule(keyspace, key, at.bytes, at.hash);

@@ -54,6 +54,9 @@ struct Counters {
   std::map<std::string, std::uint64_t> folded_by_rule;
   std::map<std::string, std::uint64_t> excepted_by_rule;           // "rule/except name"
   std::map<std::string, std::uint64_t> decisions_by_action;
+  /// A bound of nfa/limits.h was reached (P20): "rule/search" (cut: a match may be lost), "rule/every" (more than 100 matches of
+  /// one event), "rule/memory" (the oldest were dropped).
+  std::map<std::string, std::uint64_t> bounds_by_rule;
   std::map<std::pair<std::string, std::string>, std::uint64_t> unknown_by_rule_and_field;
   std::vector<std::string> duplicate_samples;                      // first few, "type key"
 };

@@ -104,6 +104,7 @@ struct Engine::State final : UnknownSink {
   std::vector<PlacedHit> hits;
   std::vector<std::uint64_t> scratch;
   std::vector<nfa::Match> matches;
+  std::vector<const Route*> same_key;                         // routes of one event that lead to one key
   std::string key_scratch;
   std::vector<Digest> ids_ahead;                              // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
@@ -119,7 +120,10 @@ struct Engine::State final : UnknownSink {
   void run_features(std::uint32_t level);
   void run_patterns();
   void fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard);
-  void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e, const Route& route);
+  /// Steps the key's patterns over the event, once, whatever the number of roles under which it belongs to this key (P5).
+  void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
+               std::span<const Route* const> routes);
+  void count_bounds(const PatternPlan& pattern, const nfa::Counters& reached);
   [[nodiscard]] static bool wakes(const BatchEvent& e, const Route& route) {
     for (std::size_t w = 0; w < route.wakes.size(); ++w) {
       if ((e.bits->word_at(w) & route.wakes[w]) != 0) return true;
@@ -187,7 +191,11 @@ class MatchHost final : public nfa::Host, public AggregateReader {
   bool guard(nfa::GuardId guard, const nfa::Binding& binding) override;
   bool accept(const nfa::Match& match) override;
   event::Value read(std::uint32_t aggregate, std::span<const event::Value> key) override;
-  void set_moment(state::Moment moment) { moment_ = moment; }
+  /// At a deadline no event is judged, so windows without "the event itself" hold everything up to the moment too.
+  void set_moment(state::Moment moment, bool deadline) {
+    moment_ = moment;
+    at_deadline_ = deadline;
+  }
 
  private:
   Engine::State& engine_;
@@ -198,6 +206,7 @@ class MatchHost final : public nfa::Host, public AggregateReader {
   const BatchEvent* current_ = nullptr;
   std::uint64_t current_position_ = 0;
   state::Moment moment_;
+  bool at_deadline_ = false;
   std::unordered_map<std::uint64_t, event::Event> unpacked_;
 };
 

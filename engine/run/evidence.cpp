@@ -97,7 +97,7 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   context.rule_key = key_values();
   context.lists = engine_.lists;
   context.reader = this;
-  moment_ = {binding.candidate.time, binding.candidate.order};
+  set_moment({binding.candidate.time, binding.candidate.order}, false);
   return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
 }
 
@@ -119,13 +119,17 @@ bool MatchHost::accept(const nfa::Match& match) {
   context.rule_key = key_values();
   context.lists = engine_.lists;
   context.reader = this;
-  moment_ = moment_of(match);
+  set_moment(moment_of(match), match.by_deadline);
   const Value v = evaluate(engine_.ruleset->codes, pattern_.when, context);
   return is_true(v);
 }
 
 Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key) {
-  return engine_.read_as_of(aggregate, key, moment_);
+  state::Moment moment = moment_;
+  const AggregatePlan& plan = engine_.ruleset->aggregates[aggregate];
+  const bool before = engine_.ruleset->columns[plan.column].layout.windows[plan.window].reach == state::Reach::before;
+  if (at_deadline_ && before) ++moment.release;
+  return engine_.read_as_of(aggregate, key, moment);
 }
 
 // ---------------------------------------------------------------- hits
@@ -228,7 +232,7 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   context.rule_key = key_values;
   context.lists = lists;
   context.reader = &host;
-  host.set_moment(host.moment_of(match));
+  host.set_moment(host.moment_of(match), match.by_deadline);
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }
 
