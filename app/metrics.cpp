@@ -138,8 +138,13 @@ std::string metrics_text(const daemon::TaskStatus& status) {
     page.add({{"reason", std::string(event::to_text(static_cast<event::Reason>(i)))}},
              static_cast<double>(status.intake.dead_letters[i]));
   }
-  page.counters("tocsin_hits_total", "Times a rule was true", "rule", counters.hits_by_rule);
-  page.counters("tocsin_alerts_total", "Alerts made", "rule", counters.alerts_by_rule);
+  // A rule that never fired is there with zero, so that "never fired" can be seen.
+  const auto with_all_rules = [&](std::map<std::string, std::uint64_t> counts) {
+    for (const auto& rule : status.rules) counts.try_emplace(rule.first, 0);
+    return counts;
+  };
+  page.counters("tocsin_hits_total", "Times a rule was true", "rule", with_all_rules(counters.hits_by_rule));
+  page.counters("tocsin_alerts_total", "Alerts made", "rule", with_all_rules(counters.alerts_by_rule));
   page.counters("tocsin_alerts_folded_total", "Hits folded into an open alert", "rule", counters.folded_by_rule);
   page.counters("tocsin_decisions_total", "Decisions", "action", counters.decisions_by_action);
   page.counters("tocsin_bounds_reached_total", "Bounds of the matcher that were reached, as rule/bound", "bound",

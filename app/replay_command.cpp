@@ -125,6 +125,12 @@ int replay_command(ReplayCommandOptions options) {
               << milliseconds(summary.value().longest_stall) << " (" << milliseconds(summary.value().longest_capture)
               << " of it to capture the state)\n";
   }
+  const engine::IntakeCounts& taken = summary.value().intake;
+  if (taken.events == 0 && taken.records > 0) {
+    std::cerr << "tocsin replay: none of the " << taken.records << " lines is an event of these rules; the reasons stand in "
+              << options.replay.out << "/dead_letters.ndjson (compressed input must be a file named .zst or .gz)\n";
+    return exit_findings;
+  }
   std::cout << "written to " << options.replay.out << "\n";
   return exit_fine;
 }

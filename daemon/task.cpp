@@ -102,7 +102,8 @@ Status Task::restore(RulesLoaded rules) {
     if (Result<bool> restored = engine_->restore(world_.store); !restored)
       return restored.error().while_doing("restoring the state");
     for (const event::SourcePosition& position : intake_->positions()) {
-      if (intake_->partition(position.partition).ended) continue;
+      // Also what had ended: a file may have been added to since.
+      intake_->reopen(position.partition);
       if (Status sought = world_.feed.seek(position); !sought) return sought;
     }
     records_at_checkpoint_ = intake_->counts().records;

@@ -69,6 +69,8 @@ class Intake {
   void tick(Timestamp time);
   /// The partition was read to its end: it is idle, and a restart will not ask it again.
   void end(std::uint32_t partition);
+  /// It may bring more after all: a file that was added to since.
+  void reopen(std::uint32_t partition) { at(partition).ended = false; }
 
   [[nodiscard]] std::size_t pending_count() const { return items_.size(); }
   /// Steps the engine over what was gathered, if anything.
