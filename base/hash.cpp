@@ -16,6 +16,11 @@ Digest hash128(std::string_view bytes) {
   return {hash.high64, hash.low64};
 }
 
+Digest hash128(std::string_view bytes, std::uint64_t seed) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+  return {hash.high64, hash.low64};
+}
+
 std::string to_text(Digest digest) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string text(32, '0');

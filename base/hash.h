@@ -18,6 +18,7 @@ struct Digest {
 };
 
 Digest hash128(std::string_view bytes);
+Digest hash128(std::string_view bytes, std::uint64_t seed);
 /// 32 hexadecimal digits, high part first.
 std::string to_text(Digest digest);
 

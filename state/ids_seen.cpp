@@ -51,9 +51,23 @@ void IdsSeen::make_room() {
   if ((size_ + 1) * 4 > places_.size() * 3) grow();
 }
 
-void IdsSeen::remember_end(Digest id, Timestamp until) { ends_[lot_of(until)].push_back(id); }
+void IdsSeen::remember_end(Digest id, Timestamp until) {
+  if (const std::int64_t lot = lot_of(until); lot != newest_lot_number_) {
+    close_newest_lot();
+    newest_lot_number_ = lot;
+  }
+  newest_lot_.push_back(id);
+}
+
+void IdsSeen::close_newest_lot() {
+  if (newest_lot_.empty()) return;
+  std::vector<Digest>& lot = ends_[newest_lot_number_];
+  lot.insert(lot.end(), newest_lot_.begin(), newest_lot_.end());
+  newest_lot_.clear();
+}
 
 void IdsSeen::expire() {
+  if (newest_lot_number_ <= now_.us / lot_us) close_newest_lot();
   while (!ends_.empty() && ends_.begin()->first <= now_.us / lot_us) {
     const std::vector<Digest>& lot = ends_.begin()->second;
     for (std::size_t i = 0; i < lot.size(); ++i) {

@@ -66,6 +66,7 @@ class IdsSeen {
   [[nodiscard]] std::size_t locate(Digest id) const;
   void make_room();
   void remember_end(Digest id, Timestamp until);
+  void close_newest_lot();
   void erase_at(std::size_t index);
   void grow();
 
@@ -73,6 +74,8 @@ class IdsSeen {
   std::size_t size_ = 0;
   Timestamp now_ = Timestamp::min();
   std::map<std::int64_t, std::vector<Digest>> ends_;  // by second of their end, so that throwing away is by the lot
+  std::vector<Digest> newest_lot_;                     // on its way into ends_: nearly every id ends with the one before it
+  std::int64_t newest_lot_number_ = 0;
   std::vector<Digest> fresh_;                         // may name an id twice, or one that is gone
   std::vector<Digest> expired_;
 };

@@ -81,12 +81,8 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
 
 Digest Engine::State::id_of(const event::Event& e) {
   const event::EventType& type = ruleset->schema.events[e.type];
-  // The id of an event is its type and declared key (T8); the length keeps the two apart.
-  key_scratch.clear();
-  key_scratch.append(type.name);
-  key_scratch.push_back('\0');
-  key_scratch.append(e.at(type.key).text());
-  return hash128(key_scratch);
+  // The id of an event is its declared key and its type (T8); the hash of the type's name keeps types apart.
+  return hash128(e.at(type.key).text(), type.name_hash);
 }
 
 void Engine::State::arrive(const event::Event& e, Digest id) {
