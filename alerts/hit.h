@@ -17,39 +17,40 @@ namespace tocsin::alerts {
 /// What is constant about a rule for hits and alerts. Lives in the ruleset.
 struct RuleInfo {
   std::string name;
-  Digest revision;                        // hash of the rule's checked meaning, without title, texts, tags, owner, severity
+  Digest revision;  // hash of the rule's checked meaning, without title, texts, tags, owner, severity
   std::string title, owner, runbook;
   event::Severity severity = event::Severity::medium;
   std::vector<std::string> tags;
   bool shadow = false;
-  std::optional<Duration> once_per;       // `alert once per`
+  std::optional<Duration> once_per;  // `alert once per`
 };
 
 struct NamedValue {
   std::string name;
-  std::string json;   // exact, JSON syntax
+  std::string json;  // exact, JSON syntax
 };
 
 struct BoundEvent {
   std::string alias;  // of the step, as written or the stream's name
   std::string type;
-  std::string id;     // declared key
+  std::string id;  // declared key
   Timestamp time;
 };
 
 struct Hit {
   const RuleInfo* rule = nullptr;
-  Digest id;                              // identity.h
-  Timestamp at;                           // of the completing event, or the deadline
-  std::optional<Timestamp> deadline;      // when time completed it
-  std::vector<NamedValue> key;            // rules `per`: the key; rules `on`: empty
-  std::vector<BoundEvent> events;         // all bound events, steps in written order
-  std::vector<NamedValue> values;         // lets, then shown values, then features used, each once by name
+  Digest id;                          // identity.h
+  Timestamp at;                       // of the completing event, or the deadline
+  std::optional<Timestamp> deadline;  // when time completed it
+  std::vector<NamedValue> key;        // rules `per`: the key; rules `on`: empty
+  std::vector<BoundEvent> events;     // all bound events, steps in written order
+  std::vector<NamedValue> values;     // lets, then shown values, then features used, each once by name
   std::string because;
-  std::optional<event::Action> action;    // of `decide`, its condition applied
+  std::optional<event::Action> action;  // of `decide`, its condition applied
   std::optional<Decimal> score;
-  std::optional<std::vector<NamedValue>> once_key;  // key of `alert once … by`; nothing when a part is missing or no clause
-  bool truncated = false;                 // a bound was reached: the evidence may be incomplete
+  std::optional<std::vector<NamedValue>>
+      once_key;            // key of `alert once … by`; nothing when a part is missing or no clause
+  bool truncated = false;  // a bound was reached: the evidence may be incomplete
 };
 
 }  // namespace tocsin::alerts

@@ -127,8 +127,9 @@ int replay_command(ReplayCommandOptions options) {
   }
   const engine::IntakeCounts& taken = summary.value().intake;
   if (taken.events == 0 && taken.records > 0) {
-    std::cerr << "tocsin replay: none of the " << taken.records << " lines is an event of these rules; the reasons stand in "
-              << options.replay.out << "/dead_letters.ndjson (compressed input must be a file named .zst or .gz)\n";
+    std::cerr << "tocsin replay: none of the " << taken.records
+              << " lines is an event of these rules; the reasons stand in " << options.replay.out
+              << "/dead_letters.ndjson (compressed input must be a file named .zst or .gz)\n";
     return exit_findings;
   }
   std::cout << "written to " << options.replay.out << "\n";

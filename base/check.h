@@ -19,10 +19,9 @@ std::string checked_values(const Values&... values) {
 }  // namespace tocsin::detail
 
 /// Stops the process with the condition, the place and the values when `condition` is false.
-#define TOCSIN_CHECK(condition, ...)                                                               \
-  do {                                                                                             \
-    if (!(condition)) [[unlikely]] {                                                               \
-      ::tocsin::detail::check_failed(#condition, __FILE__, __LINE__,                               \
-                                     ::tocsin::detail::checked_values(__VA_ARGS__));               \
-    }                                                                                              \
+#define TOCSIN_CHECK(condition, ...)                                                                                 \
+  do {                                                                                                               \
+    if (!(condition)) [[unlikely]] {                                                                                 \
+      ::tocsin::detail::check_failed(#condition, __FILE__, __LINE__, ::tocsin::detail::checked_values(__VA_ARGS__)); \
+    }                                                                                                                \
   } while (false)

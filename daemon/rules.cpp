@@ -21,7 +21,9 @@ RulesLoaded rules_of_files(const std::vector<std::string>& paths) {
   return loaded(read.value());
 }
 
-RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) { return loaded(engine::rules_of_texts(files)); }
+RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files) {
+  return loaded(engine::rules_of_texts(files));
+}
 
 // As Engine::capture writes it: digest, then path and text of each file.
 Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const state::Store& store) {

@@ -59,13 +59,13 @@ struct Expr {
   ExprKind kind = ExprKind::name;
   Span span;
   std::string text;
-  Span text_span;                        // of the operator, member name, function name …; may equal span
-  std::string currency;                  // number
-  bool negated = false;                  // in, is_missing
-  bool half_open = false;                // in: a range ..< instead of ..
-  std::string list;                      // in: the list's name without @; empty otherwise
-  std::vector<std::string> operators;    // arithmetic
-  std::vector<Span> operator_spans;      // arithmetic, and_, or_
+  Span text_span;                      // of the operator, member name, function name …; may equal span
+  std::string currency;                // number
+  bool negated = false;                // in, is_missing
+  bool half_open = false;              // in: a range ..< instead of ..
+  std::string list;                    // in: the list's name without @; empty otherwise
+  std::vector<std::string> operators;  // arithmetic
+  std::vector<Span> operator_spans;    // arithmetic, and_, or_
   std::vector<Expr> children;
   std::shared_ptr<Aggregate> aggregate;  // shared only because trees are copied while parsing; never changed afterwards
 };
@@ -93,7 +93,7 @@ struct Window {
   Text zone;                       // calendar
   std::optional<EventName> since;  // since_last
   Span span;
-  bool unsaid = false;             // `in 10m` without last/before: the checker says which two spellings there are (E0311)
+  bool unsaid = false;  // `in 10m` without last/before: the checker says which two spellings there are (E0311)
 };
 
 /// NAME or NAME(expr, …) as in `per subnet(ip, 24)`
@@ -114,10 +114,10 @@ struct Aggregate {
 
 // ---------------------------------------------------------------- data
 struct TypeRef {
-  Name name;                  // money, set, decimal, user, enum …
-  std::string argument;       // of <…>: USD in money<USD>, ip in set<ip>; empty
+  Name name;             // money, set, decimal, user, enum …
+  std::string argument;  // of <…>: USD in money<USD>, ip in set<ip>; empty
   Span argument_span;
-  std::vector<Name> values;   // of enum(…)
+  std::vector<Name> values;  // of enum(…)
   Span span;
 };
 enum class FieldRole { none, key, time, seq };
@@ -130,23 +130,50 @@ struct Field {
   Span span;
 };
 
-struct EntityDecl { std::vector<Name> names; };
-struct EventDecl { Name name; std::vector<Field> fields; };
+struct EntityDecl {
+  std::vector<Name> names;
+};
+struct EventDecl {
+  Name name;
+  std::vector<Field> fields;
+};
 struct ListDecl {
-  Name name;                              // without @
+  Name name;  // without @
   TypeRef type;
-  std::optional<Text> lifetime;           // for 1h
-  std::optional<Text> file;               // from "lists/x.txt"
+  std::optional<Text> lifetime;              // for 1h
+  std::optional<Text> file;                  // from "lists/x.txt"
   std::optional<std::vector<Expr>> entries;  // = [ … ]
 };
-struct TableDecl { Name name; std::vector<Name> keys; std::vector<Field> fields; std::optional<Text> file; };
-struct ParamDecl { Name name; Expr value; };
-struct SwitchDecl { Name name; Name value; };
+struct TableDecl {
+  Name name;
+  std::vector<Name> keys;
+  std::vector<Field> fields;
+  std::optional<Text> file;
+};
+struct ParamDecl {
+  Name name;
+  Expr value;
+};
+struct SwitchDecl {
+  Name name;
+  Name value;
+};
 
 // ---------------------------------------------------------------- derived
-struct StreamDecl { Name name; std::vector<Source> sources; };
-struct FieldDecl { Name name; EventName on; Expr value; };
-struct FeatureDecl { Name name; Expr value; std::optional<Text> approximate; };
+struct StreamDecl {
+  Name name;
+  std::vector<Source> sources;
+};
+struct FieldDecl {
+  Name name;
+  EventName on;
+  Expr value;
+};
+struct FeatureDecl {
+  Name name;
+  Expr value;
+  std::optional<Text> approximate;
+};
 
 // ---------------------------------------------------------------- rules
 enum class StepLink { then, first, next };
@@ -154,23 +181,28 @@ enum class CountKind { one, at_least, exactly, between, optional };
 enum class StepKind { positive, negative, all_of, any_of };
 struct Step {
   StepKind kind = StepKind::positive;
-  StepLink link = StepLink::then;      // how it is tied to the step before
-  std::optional<Span> link_span;       // of `first` or `next`
+  StepLink link = StepLink::then;  // how it is tied to the step before
+  std::optional<Span> link_span;   // of `first` or `next`
   CountKind count = CountKind::one;
-  std::uint64_t low = 1;               // at least n, exactly n, n to m; any n of
-  std::uint64_t high = 1;              // n to m
+  std::uint64_t low = 1;   // at least n, exactly n, n to m; any n of
+  std::uint64_t high = 1;  // n to m
   Span count_span;
   bool consecutive = false;
   EventName event;
   std::optional<Name> via;
   std::optional<Name> alias;
   std::optional<Expr> where;
-  std::optional<Text> within;          // positive
-  std::optional<Text> wait;            // negative: for D
-  std::vector<Step> parts;             // all_of, any_of
+  std::optional<Text> within;  // positive
+  std::optional<Text> wait;    // negative: for D
+  std::vector<Step> parts;     // all_of, any_of
   Span span;
 };
-struct Until { EventName event; std::optional<Name> alias; std::optional<Expr> where; Span span; };
+struct Until {
+  EventName event;
+  std::optional<Name> alias;
+  std::optional<Expr> where;
+  Span span;
+};
 struct Sequence {
   std::optional<Text> within;
   std::vector<Step> steps;
@@ -178,33 +210,54 @@ struct Sequence {
 };
 
 enum class ClauseKind {
-  title, severity, tags, owner, runbook, mode, rule_switch, rollout, sequence, pick, after_match, let, when, except, decide,
-  score, label, add, alert_once, suppressed, resolve, because, show,
+  title,
+  severity,
+  tags,
+  owner,
+  runbook,
+  mode,
+  rule_switch,
+  rollout,
+  sequence,
+  pick,
+  after_match,
+  let,
+  when,
+  except,
+  decide,
+  score,
+  label,
+  add,
+  alert_once,
+  suppressed,
+  resolve,
+  because,
+  show,
 };
 /// One clause of a rule; which members are filled is said per kind.
 struct Clause {
   ClauseKind kind = ClauseKind::title;
-  Span span;                       // the whole clause
-  Span word;                       // its first word
-  Text text;                       // title, owner, runbook, because: string; severity, mode, pick: word; decide: action;
-                                   // after_match: restart | continue | keep all | skip to next | skip past last | to first |
-                                   // to last; label: the label; rollout: percent
-  Name name;                       // let; except; rule_switch; after_match to first/last; rollout: entity; suppressed: rule;
-                                   // add: list (without @)
-  std::vector<Name> names;         // tags
-  std::optional<Expr> value;       // let, when, except (condition), score, label (whom), add (what), decide (if condition)
-  std::optional<Text> until;       // except
-  std::optional<Text> otherwise;   // decide … else action
-  std::optional<Text> duration;    // label for, add for, alert_once per, suppressed hold
-  std::vector<Key> keys;           // alert_once by, suppressed same
-  std::optional<Source> source;    // resolve on
-  std::vector<Expr> values;        // show
+  Span span;                  // the whole clause
+  Span word;                  // its first word
+  Text text;                  // title, owner, runbook, because: string; severity, mode, pick: word; decide: action;
+                              // after_match: restart | continue | keep all | skip to next | skip past last | to first |
+                              // to last; label: the label; rollout: percent
+  Name name;                  // let; except; rule_switch; after_match to first/last; rollout: entity; suppressed: rule;
+                              // add: list (without @)
+  std::vector<Name> names;    // tags
+  std::optional<Expr> value;  // let, when, except (condition), score, label (whom), add (what), decide (if condition)
+  std::optional<Text> until;  // except
+  std::optional<Text> otherwise;  // decide … else action
+  std::optional<Text> duration;   // label for, add for, alert_once per, suppressed hold
+  std::vector<Key> keys;          // alert_once by, suppressed same
+  std::optional<Source> source;   // resolve on
+  std::vector<Expr> values;       // show
   std::optional<Sequence> sequence;
 };
 
 struct RuleDecl {
   Name name;
-  bool per_key = false;            // per keys; else on event
+  bool per_key = false;  // per keys; else on event
   EventName on;
   std::optional<Name> via;
   std::optional<Name> alias;
@@ -213,38 +266,68 @@ struct RuleDecl {
 };
 
 // ---------------------------------------------------------------- policy
-struct PolicyLine { Text action; std::optional<Expr> when; Span span; };  // without `when`: otherwise
+struct PolicyLine {
+  Text action;
+  std::optional<Expr> when;
+  Span span;
+};  // without `when`: otherwise
 struct PolicyDecl {
   Name name;
   EventName on;
-  Text combine;                      // sum | max
-  std::optional<Text> cap;           // max NUMBER
+  Text combine;             // sum | max
+  std::optional<Text> cap;  // max NUMBER
   std::vector<PolicyLine> lines;
-  struct Limit { Text action, share, per, otherwise; Span span; };
+  struct Limit {
+    Text action, share, per, otherwise;
+    Span span;
+  };
   std::optional<Limit> limit;
   std::optional<Text> on_error;
 };
 
 // ---------------------------------------------------------------- tests
-struct Pair { Name name; Expr value; };
-struct Object { std::vector<Pair> pairs; Span span; };
-struct SampleDecl { Name name; EventName base; Object fields; };
-enum class TestStepKind { at, given_list, given_table, given_label, send, wait, expect_no_rule, expect_rule, expect_decision,
-                          expect_alerts };
+struct Pair {
+  Name name;
+  Expr value;
+};
+struct Object {
+  std::vector<Pair> pairs;
+  Span span;
+};
+struct SampleDecl {
+  Name name;
+  EventName base;
+  Object fields;
+};
+enum class TestStepKind {
+  at,
+  given_list,
+  given_table,
+  given_label,
+  send,
+  wait,
+  expect_no_rule,
+  expect_rule,
+  expect_decision,
+  expect_alerts
+};
 struct TestStep {
   TestStepKind kind = TestStepKind::at;
   Span span;
-  Text text;                          // at: time; given_label: entity value; wait: duration; expect_decision: action
-  Name name;                          // given_list: list; given_table: table; given_label: entity kind; expect rule: rule
-  Text label;                         // given_label
-  std::vector<Expr> values;           // given_list
-  std::optional<Text> after;          // send +D
-  EventName event;                    // send
-  Object fields;                      // send, given_table
+  Text text;                  // at: time; given_label: entity value; wait: duration; expect_decision: action
+  Name name;                  // given_list: list; given_table: table; given_label: entity kind; expect rule: rule
+  Text label;                 // given_label
+  std::vector<Expr> values;   // given_list
+  std::optional<Text> after;  // send +D
+  EventName event;            // send
+  Object fields;              // send, given_table
   std::optional<std::uint64_t> number;  // expect rule with n events; alerts n; send times n
-  std::optional<Text> every;          // send … every D
+  std::optional<Text> every;            // send … every D
 };
-struct TestDecl { Text name; std::vector<TestStep> steps; };
+struct TestDecl {
+  Text name;
+  std::vector<TestStep> steps;
+};
 
 // ---------------------------------------------------------------- file
 struct Decl {

@@ -18,8 +18,8 @@ std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::F
 struct Loaded {
   SourceSet sources;
   std::vector<ast::File> files;
-  Diagnostics diagnostics;        // sorted
-  std::optional<Rulebook> book;   // nothing when there was an error
+  Diagnostics diagnostics;       // sorted
+  std::optional<Rulebook> book;  // nothing when there was an error
 };
 /// Reads, parses and checks the files and directories. The error is one of reading (a path that is not there).
 Result<Loaded> load(const std::vector<std::string>& paths);

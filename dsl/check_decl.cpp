@@ -282,7 +282,8 @@ void Checker::declare_event(const ast::EventDecl& decl) {
     def.type = resolved.value_or(fallback);
     def.optional = field.optional;
     if (field.mask) {
-      not_built(field.mask->span, "`mask`", "values go out as they came; leave the word out, or leave the field out of texts");
+      not_built(field.mask->span, "`mask`",
+                "values go out as they came; leave the word out, or leave the field out of texts");
     }
     const auto index = static_cast<FieldIndex>(type.fields.size());
     const auto once = [&](std::optional<Span>& place, FieldIndex& where, TypeKind kind, std::string_view word,

@@ -817,9 +817,8 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
     Diagnostic& d = error(Code::money_currency_unknown, unknown.span,
                           "cannot " + doing + " money of unknown currency with " + described(other_side, other));
     d.labels.push_back({other.span, ""});
-    std::string hint =
-        "`" + source_text(unknown.span) + " as " + currency + "` takes amounts in " + currency +
-        "; others count as missing until there are exchange rates";
+    std::string hint = "`" + source_text(unknown.span) + " as " + currency + "` takes amounts in " + currency +
+                       "; others count as missing until there are exchange rates";
     if (!unknown_side.expr.fields.empty()) {
       const FieldRef ref = unknown_side.expr.fields[0];
       const Span place = field_spans_[ref.event][ref.field];
@@ -1329,7 +1328,8 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
   if ((adds || extreme) && argument.kind == TypeKind::money && argument.currency.code == 0) {
     error(Code::money_currency_unknown, span,
           "cannot take the " + source_text(function_span) + " of money of unknown currency")
-        .hints.push_back("`" + source_text(span) + " as USD` takes amounts in USD; others count as missing until there are exchange rates");
+        .hints.push_back("`" + source_text(span) +
+                         " as USD` takes amounts in USD; others count as missing until there are exchange rates");
     return std::nullopt;
   }
   switch (function) {

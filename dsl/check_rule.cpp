@@ -711,11 +711,15 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
           }
         }
         // `review` and `page` are for people and fit an alert; the others are meant for an event that is waiting.
-        const auto waits_for_it = [](Action a) { return a != Action::allow && a != Action::review && a != Action::page; };
+        const auto waits_for_it = [](Action a) {
+          return a != Action::allow && a != Action::review && a != Action::page;
+        };
         if (by_time && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
           warning(Code::decides_nothing, clause.word,
                   "this rule is completed by time alone, so there is no event it could decide")
-              .hints.push_back("the action goes into its alert only; write `decide review` or `decide page`, or leave the clause out");
+              .hints.push_back(
+                  "the action goes into its alert only; write `decide review` or `decide page`, or leave the clause "
+                  "out");
         }
         rule.decide = std::move(decide);
         break;
@@ -936,10 +940,12 @@ void Checker::check_decided() {
   for (const auto& [event, span] : decided_) {
     if (policies_.contains(event)) continue;
     const std::string& name = book_.schema.events[event].name;
-    std::string lines;  // what the rules in fact decide, the strictest first: the policy to write means the same as none
+    std::string
+        lines;  // what the rules in fact decide, the strictest first: the policy to write means the same as none
     for (const Action a : {Action::block, Action::reject, Action::throttle, Action::challenge, Action::review}) {
       const std::string word(event::to_text(a));
-      if (decided_actions_[event].contains(a)) lines += (lines.empty() ? "" : " ") + word + " when any rule decides " + word;
+      if (decided_actions_[event].contains(a))
+        lines += (lines.empty() ? "" : " ") + word + " when any rule decides " + word;
     }
     warning(Code::default_policy, span,
             "no policy decides " + quoted(name) + ": the strictest action of its rules that fired is taken")

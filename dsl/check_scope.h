@@ -281,7 +281,7 @@ class Checker {
   std::map<std::string, AggregateId> aggregate_ids_;  // by meaning
   std::vector<std::string> working_;                  // what is being worked out, outermost first
   std::map<EventTypeId, std::set<Action>> decided_actions_;
-  std::map<EventTypeId, Span> decided_;               // event types that rules decide on, and where
+  std::map<EventTypeId, Span> decided_;  // event types that rules decide on, and where
   std::map<EventTypeId, std::pair<std::string, Span>> policies_;
 };
 

@@ -14,10 +14,10 @@ enum class Code : std::uint16_t {
   syntax = 102,                   // something else is expected here
   nesting_too_deep = 103,
   chain_too_long = 104,
-  bad_literal = 105,              // a number, duration, time, escape that does not read
-  bad_text_encoding = 106,        // not UTF-8
+  bad_literal = 105,        // a number, duration, time, escape that does not read
+  bad_text_encoding = 106,  // not UTF-8
   and_or_mixed = 107,
-  unclosed = 108,                 // a string, bracket or brace without its end
+  unclosed = 108,  // a string, bracket or brace without its end
   chained_comparison = 142,
   // 02xx: names, types, values
   unknown_name = 201,
@@ -26,12 +26,12 @@ enum class Code : std::uint16_t {
   duplicate_name = 204,
   shadowed_name = 205,
   unknown_type = 206,
-  bad_event_declaration = 207,    // no key, no time, two of them, wrong type of one
+  bad_event_declaration = 207,  // no key, no time, two of them, wrong type of one
   unknown_list = 208,
   unknown_function = 209,
   wrong_arguments = 210,
-  type_mismatch = 211,            // compare or combine things that do not go together
-  not_a_condition = 212,          // true or false wanted
+  type_mismatch = 211,    // compare or combine things that do not go together
+  not_a_condition = 212,  // true or false wanted
   unknown_enum_value = 213,
   cyclic_definition = 214,
   money_currency_unknown = 225,
@@ -39,19 +39,19 @@ enum class Code : std::uint16_t {
   bad_network = 231,
   bad_list_entry = 232,
   cannot_read_file = 233,
-  text_placeholder = 234,         // a {…} of `because` that does not read
+  text_placeholder = 234,  // a {…} of `because` that does not read
   // 03xx: windows and features
-  no_key_field = 301,             // the event has no field of that kind
+  no_key_field = 301,  // the event has no field of that kind
   window_unsaid = 311,
   ambiguous_key = 312,
-  bad_window = 313,               // zero, negative, longer than allowed
+  bad_window = 313,  // zero, negative, longer than allowed
   aggregate_argument = 314,
   alias_in_aggregate = 315,
   of_needs_single_key = 316,
   // 04xx: rules and sequences
   missing_clause = 401,
   duplicate_clause = 402,
-  clause_not_here = 403,          // a clause that this kind of rule cannot have
+  clause_not_here = 403,  // a clause that this kind of rule cannot have
   only_absences = 410,
   bad_count = 411,
   consecutive_without_count = 412,
@@ -60,7 +60,7 @@ enum class Code : std::uint16_t {
   final_no_without_for = 415,
   optional_last = 416,
   within_on_first = 417,
-  link_on_first = 418,            // `first` or `next` on the first step
+  link_on_first = 418,  // `first` or `next` on the first step
   later_alias = 419,
   compare_group = 420,
   count_in_parts = 421,
@@ -78,7 +78,7 @@ enum class Code : std::uint16_t {
   unused_switch = 506,
   late_decisions = 507,
   pick_every = 508,
-  decides_nothing = 509,          // `decide` in a rule that time completes
+  decides_nothing = 509,  // `decide` in a rule that time completes
   optional_field_silent = 520,
   // 09xx: parsed and understood, not built yet
   not_built = 901,

@@ -21,12 +21,12 @@ struct Label {
 struct Diagnostic {
   Severity severity = Severity::error;
   Code code = Code::syntax;
-  Span span;                        // what the carets stand under
-  std::string message;              // a sentence without a full stop: "event `transfer` has no field `ammount`"
-  std::string under;                // words behind the carets: "did you mean `amount`?"; may be empty
-  std::vector<Label> labels;        // further places
-  std::vector<std::string> notes;   // lines below the snippet: "fields of transfer: amount, …"
-  std::vector<std::string> hints;   // lines of "hint: …": a change that compiles
+  Span span;                       // what the carets stand under
+  std::string message;             // a sentence without a full stop: "event `transfer` has no field `ammount`"
+  std::string under;               // words behind the carets: "did you mean `amount`?"; may be empty
+  std::vector<Label> labels;       // further places
+  std::vector<std::string> notes;  // lines below the snippet: "fields of transfer: amount, …"
+  std::vector<std::string> hints;  // lines of "hint: …": a change that compiles
 };
 
 class Diagnostics {

@@ -278,8 +278,10 @@ bool Reader::take_name(Iterator& at, ast::Name& out, std::string_view what, bool
   if (std::any_of(text.begin(), text.end(), is_upper)) {
     out.text = in_small_letters(text);
     const Iterator next = skip(at);
-    if (text.size() == 3 && std::all_of(text.begin(), text.end(), is_upper) && next != end_ && *next >= '0' && *next <= '9') {
-      stop(Code::syntax, out.span, "a currency stands behind its amount").under = "write `100 " + std::string(text) + "`";
+    if (text.size() == 3 && std::all_of(text.begin(), text.end(), is_upper) && next != end_ && *next >= '0' &&
+        *next <= '9') {
+      stop(Code::syntax, out.span, "a currency stands behind its amount").under =
+          "write `100 " + std::string(text) + "`";
       return false;
     }
     mistake(Code::syntax, out.span, "names are written in small letters, digits and `_`").under =

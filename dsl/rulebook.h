@@ -19,7 +19,8 @@ namespace tocsin::dsl {
 using ListId = std::uint32_t;
 using AggregateId = std::uint32_t;
 using StreamId = std::uint32_t;
-using PlaceId = std::uint32_t;  // a step of a sequence, or one part of `all of` / `any n of`: numbered in written order from 0
+using PlaceId =
+    std::uint32_t;  // a step of a sequence, or one part of `all of` / `any n of`: numbered in written order from 0
 
 using event::Action;
 using AlertSeverity = event::Severity;
@@ -35,48 +36,61 @@ struct FieldRef {
 };
 
 enum class Op : std::uint8_t {
-  constant,         // value
-  field,            // of the subject: the event judged; in a step's `where` the event tested; after a sequence the completing
-                    // event, or at a deadline the last event. `fields`
-  place_field,      // of the single event at place `index` (missing when an optional step is empty). `fields`
-  group_first,      // of the first member of the group at place `index`. `fields`
-  group_last,       // of its last member. `fields`
-  group_values,     // list of its members' values, in order; stands only below: in, group_aggregate, text placeholders. `fields`
-  group_count,      // number of members of the group at place `index`
-  some,             // true if args[0] is true for one member of the group at place `index`
-  member_field,     // inside `some`: field of the member looked at. `fields`
+  constant,  // value
+  field,     // of the subject: the event judged; in a step's `where` the event tested; after a sequence the completing
+             // event, or at a deadline the last event. `fields`
+  place_field,  // of the single event at place `index` (missing when an optional step is empty). `fields`
+  group_first,  // of the first member of the group at place `index`. `fields`
+  group_last,   // of its last member. `fields`
+  group_values,  // list of its members' values, in order; stands only below: in, group_aggregate, text placeholders. `fields`
+  group_count,   // number of members of the group at place `index`
+  some,          // true if args[0] is true for one member of the group at place `index`
+  member_field,  // inside `some`: field of the member looked at. `fields`
   group_aggregate,  // function `name` (sum avg min max first last distinct) over args[0] (per member; Op::member_field inside)
                     // of the group at place `index`
   rule_key,         // part `index` of the rule's key (rules `per`)
   let,              // let `index` of the rule
-  aggregate,        // aggregates[index] as of the subject's moment, under the key args[0], args[1] …
-  not_, and_, or_,  // Kleene; and_, or_ over all args
-  equal, not_equal, less, less_equal, greater, greater_equal,  // args[0], args[1]
-  in_values,        // args[0] in args[1] … (constants and expressions; networks as constants in `networks`)
-  in_group,         // args[0] in args[1] (group_values)
-  in_list,          // args[0] in lists[index]
-  in_range,         // args[0] in args[1] .. args[2]; `flag`: half open
-  is_missing,       // args[0]; never unknown
-  contains, starts_with, ends_with,  // texts; `flag`: unused
-  add, subtract, multiply, divide, remainder,  // two args; kinds by the types (time - time, money / number …)
+  aggregate,  // aggregates[index] as of the subject's moment, under the key args[0], args[1] …
+  not_,
+  and_,
+  or_,  // Kleene; and_, or_ over all args
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,  // args[0], args[1]
+  in_values,      // args[0] in args[1] … (constants and expressions; networks as constants in `networks`)
+  in_group,       // args[0] in args[1] (group_values)
+  in_list,        // args[0] in lists[index]
+  in_range,       // args[0] in args[1] .. args[2]; `flag`: half open
+  is_missing,     // args[0]; never unknown
+  contains,
+  starts_with,
+  ends_with,  // texts; `flag`: unused
+  add,
+  subtract,
+  multiply,
+  divide,
+  remainder,  // two args; kinds by the types (time - time, money / number …)
   negate,
-  coalesce,         // args[0] ?? args[1]
-  money_as,         // args[0] as `currency`
-  function,         // built-in `name` over args: abs, hours_between, count of text …
-  score,            // policy: the score so far
-  any_rule_decides, // policy: action = index
-  any_rule_tagged,  // policy: tag = name
+  coalesce,          // args[0] ?? args[1]
+  money_as,          // args[0] as `currency`
+  function,          // built-in `name` over args: abs, hours_between, count of text …
+  score,             // policy: the score so far
+  any_rule_decides,  // policy: action = index
+  any_rule_tagged,   // policy: tag = name
 };
 
 struct Expr {
   Op op = Op::constant;
-  event::Type type;       // of the result
+  event::Type type;  // of the result
   Span span;
   std::uint32_t index = 0;
   bool flag = false;
   event::Currency currency;
   std::string name;
-  event::Value value;     // constant
+  event::Value value;  // constant
   std::vector<FieldRef> fields;
   std::vector<event::Network> networks;
   std::vector<Expr> args;
@@ -93,12 +107,12 @@ struct Alternative {
 };
 
 struct Source {
-  std::string name;                      // as written: stream or event name
+  std::string name;  // as written: stream or event name
   std::vector<Alternative> alternatives;
 };
 
 struct KeyPart {
-  std::string name;   // as written: user, card, dev
+  std::string name;  // as written: user, card, dev
   event::Type type;
   bool operator==(const KeyPart&) const = default;
 };
@@ -109,14 +123,14 @@ enum class WindowReach : std::uint8_t { last, before };
 /// One aggregate over one window. Equal definitions are one entry, whatever their names.
 struct Aggregate {
   AggregateFunction function = AggregateFunction::count;
-  Source source;                      // alternatives with keys
-  std::vector<Expr> arguments;        // one per alternative, over Op::field; empty for count
-  event::Type value_type;             // of the argument
+  Source source;                // alternatives with keys
+  std::vector<Expr> arguments;  // one per alternative, over Op::field; empty for count
+  event::Type value_type;       // of the argument
   event::Type result_type;
   std::vector<KeyPart> keys;
   WindowReach reach = WindowReach::last;
   Duration length;
-  std::string text;                   // as written, for people
+  std::string text;  // as written, for people
 };
 
 /// A derived field: computed when the event arrives, stored behind the declared ones.
@@ -127,63 +141,82 @@ struct DerivedField {
 };
 
 struct List {
-  std::string name;                   // without @
+  std::string name;  // without @
   event::Type element;
-  std::vector<event::Value> entries;  // not of cidr lists
+  std::vector<event::Value> entries;     // not of cidr lists
   std::vector<event::Network> networks;  // of cidr lists, and of ip lists' entries that are networks
 };
 
 // ---------------------------------------------------------------- rules
 
 struct TextPart {
-  std::string literal;        // when there is no expression
+  std::string literal;  // when there is no expression
   std::optional<Expr> value;
 };
 
-struct Let { std::string name; Expr value; };
-struct Except { std::string name; std::optional<Timestamp> until; Expr when; };
-struct Decide { Action action = Action::allow; std::optional<Expr> when; Action otherwise = Action::allow; };
-struct Shown { std::string name; Expr value; };
-struct AlertOnce { Duration per; std::vector<KeyPart> by; std::vector<Expr> values; };
+struct Let {
+  std::string name;
+  Expr value;
+};
+struct Except {
+  std::string name;
+  std::optional<Timestamp> until;
+  Expr when;
+};
+struct Decide {
+  Action action = Action::allow;
+  std::optional<Expr> when;
+  Action otherwise = Action::allow;
+};
+struct Shown {
+  std::string name;
+  Expr value;
+};
+struct AlertOnce {
+  Duration per;
+  std::vector<KeyPart> by;
+  std::vector<Expr> values;
+};
 
 enum class Link : std::uint8_t { then, first, next };
 enum class StepKind : std::uint8_t { single, group, all_of, any_of };
 
 /// An event test within a sequence: source (with the rule's key fields), and the step's own condition.
 struct EventTest {
-  Source source;               // alternatives with keys; their `where` is the stream's membership
-  std::string alias;           // as written, or the stream's name; a second of a name gets `#2`
-  std::optional<Expr> where;   // the step's condition: Op::field is its own event; other steps by place
+  Source source;              // alternatives with keys; their `where` is the stream's membership
+  std::string alias;          // as written, or the stream's name; a second of a name gets `#2`
+  std::optional<Expr> where;  // the step's condition: Op::field is its own event; other steps by place
   PlaceId place = 0;
-  std::optional<Duration> within;  // part of all_of / any_of: from the end of the step before (P3); a step's own is Step::within
-  bool optional = false;           // part of all_of
+  std::optional<Duration>
+      within;             // part of all_of / any_of: from the end of the step before (P3); a step's own is Step::within
+  bool optional = false;  // part of all_of
 };
 struct Step {
   StepKind kind = StepKind::single;
   Link link = Link::then;
-  std::uint32_t min = 1;               // group: least members; any_of: least parts
-  std::uint32_t max = 1;               // group: most members; 0 = no bound
-  bool exact = false;                  // group: exactly n, or n to m: only the nearest `max`
+  std::uint32_t min = 1;  // group: least members; any_of: least parts
+  std::uint32_t max = 1;  // group: most members; 0 = no bound
+  bool exact = false;     // group: exactly n, or n to m: only the nearest `max`
   bool consecutive = false;
   bool optional = false;
   std::optional<Duration> within;
-  std::vector<EventTest> parts;        // one, or several for all_of / any_of
+  std::vector<EventTest> parts;  // one, or several for all_of / any_of
 };
 struct Absence {
   EventTest test;
-  std::uint32_t before_step = 0;       // index of the step it stands before; steps.size() for a final one
-  Duration wait;                       // first and final only
+  std::uint32_t before_step = 0;  // index of the step it stands before; steps.size() for a final one
+  Duration wait;                  // first and final only
 };
 enum class Pick : std::uint8_t { nearest, earliest, every };
 enum class AfterMatch : std::uint8_t { restart, continue_, skip_to_next, skip_past_last, skip_to_first, skip_to_last };
 struct Sequence {
   std::optional<Duration> within;
   std::vector<Step> steps;
-  std::vector<Absence> absences;       // in written order
+  std::vector<Absence> absences;  // in written order
   std::optional<EventTest> until;
   Pick pick = Pick::nearest;
   AfterMatch after = AfterMatch::restart;
-  PlaceId after_place = 0;             // skip_to_first / last
+  PlaceId after_place = 0;  // skip_to_first / last
   std::uint32_t place_count = 0;
 };
 
@@ -194,9 +227,9 @@ struct Rule {
   AlertSeverity severity = AlertSeverity::medium;
   std::vector<std::string> tags;
   bool shadow = false;
-  std::optional<Source> on;            // rules on an event
-  std::string alias;                   // of that event
-  std::vector<KeyPart> keys;           // rules per key
+  std::optional<Source> on;   // rules on an event
+  std::string alias;          // of that event
+  std::vector<KeyPart> keys;  // rules per key
   std::optional<Sequence> sequence;
   std::vector<Let> lets;
   std::optional<Expr> when;
@@ -210,12 +243,20 @@ struct Rule {
 
 // ---------------------------------------------------------------- policy
 
-struct PolicyLine { Action action = Action::allow; std::optional<Expr> when; };  // without `when`: otherwise
-struct PolicyLimit { Action action = Action::block; Decimal share; Duration per; Action otherwise = Action::review; };
+struct PolicyLine {
+  Action action = Action::allow;
+  std::optional<Expr> when;
+};  // without `when`: otherwise
+struct PolicyLimit {
+  Action action = Action::block;
+  Decimal share;
+  Duration per;
+  Action otherwise = Action::review;
+};
 struct Policy {
   std::string name;
   Source on;
-  bool sum = true;                     // else max
+  bool sum = true;  // else max
   std::optional<Decimal> cap;
   std::vector<PolicyLine> lines;
   std::optional<PolicyLimit> limit;
@@ -242,7 +283,11 @@ struct TestStep {
   std::optional<std::uint64_t> number;   // with n events; alerts n
   Action action = Action::allow;         // expect_decision
 };
-struct Test { std::string name; Span span; std::vector<TestStep> steps; };
+struct Test {
+  std::string name;
+  Span span;
+  std::vector<TestStep> steps;
+};
 
 // ---------------------------------------------------------------- the book
 
@@ -251,7 +296,7 @@ struct Rulebook {
   std::vector<List> lists;
   std::vector<DerivedField> derived;
   std::vector<Aggregate> aggregates;
-  std::vector<Rule> rules;               // in name order
+  std::vector<Rule> rules;  // in name order
   std::vector<Policy> policies;
   std::vector<Test> tests;
   std::shared_ptr<std::deque<std::string>> texts = std::make_shared<std::deque<std::string>>();

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <system_error>
 
 namespace tocsin::dsl {

@@ -16,7 +16,7 @@ namespace tocsin::engine {
 struct Rules {
   dsl::Loaded loaded;
   std::shared_ptr<const Ruleset> ruleset;  // nothing when there was an error
-  std::string build_error;                         // the one thing that only building finds: a sequence beyond the limits
+  std::string build_error;                 // the one thing that only building finds: a sequence beyond the limits
 
   [[nodiscard]] bool ok() const { return ruleset != nullptr; }
   [[nodiscard]] std::size_t error_count() const {
@@ -33,6 +33,8 @@ Result<Rules> load_rules(const std::vector<std::string>& paths);
 /// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. Lists in files of
 /// their own are read from where the rules name them.
 Rules rules_of_texts(const std::vector<RuleFileText>& files);
-inline Rules rules_of_text(std::string path, std::string text) { return rules_of_texts({{std::move(path), std::move(text)}}); }
+inline Rules rules_of_text(std::string path, std::string text) {
+  return rules_of_texts({{std::move(path), std::move(text)}});
+}
 
 }  // namespace tocsin::engine

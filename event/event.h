@@ -18,11 +18,11 @@ struct Position {
 
 struct Event {
   EventTypeId type = 0;
-  bool late = false;         // arrived behind the watermark (LANGUAGE S1, T6)
-  Timestamp time;            // event time
-  Timestamp arrival;         // when the source read it; equal to `time` where nobody knows better
+  bool late = false;  // arrived behind the watermark (LANGUAGE S1, T6)
+  Timestamp time;     // event time
+  Timestamp arrival;  // when the source read it; equal to `time` where nobody knows better
   Position position;
-  std::span<Value> values;   // fields().size() of its type, derived ones included (missing until computed)
+  std::span<Value> values;  // fields().size() of its type, derived ones included (missing until computed)
 
   [[nodiscard]] const Value& at(FieldIndex field) const { return values[field]; }
 };

@@ -18,15 +18,26 @@ using EventTypeId = std::uint16_t;
 using FieldIndex = std::uint16_t;
 
 enum class TypeKind : std::uint8_t {
-  text, boolean, integer, decimal, enumeration, time, duration, ip, cidr, geo, money, entity,
+  text,
+  boolean,
+  integer,
+  decimal,
+  enumeration,
+  time,
+  duration,
+  ip,
+  cidr,
+  geo,
+  money,
+  entity,
 };
 
 /// The static type of a field, a list element, or an expression.
 struct Type {
   TypeKind kind = TypeKind::text;
-  EntityId entity = 0;  // entity only
+  EntityId entity = 0;     // entity only
   EnumId enumeration = 0;  // enumeration only
-  Currency currency;  // money only: fixed currency, or 0 when it varies
+  Currency currency;       // money only: fixed currency, or 0 when it varies
   bool operator==(const Type&) const = default;
 };
 
@@ -38,17 +49,17 @@ struct FieldDef {
   std::string name;
   Type type;
   bool optional = false;
-  bool derived = false;  // computed by the engine when the event arrives; never in the input
+  bool derived = false;   // computed by the engine when the event arrives; never in the input
   std::uint32_t tag = 0;  // what the packed form calls it (Schema::seal); 0 until then
 };
 
 struct EventType {
   std::string name;
-  std::vector<FieldDef> fields;       // declared first, derived behind them
-  std::uint32_t declared_count = 0;   // how many of them come from the input
-  FieldIndex key = 0;                 // the idempotency key: text
+  std::vector<FieldDef> fields;      // declared first, derived behind them
+  std::uint32_t declared_count = 0;  // how many of them come from the input
+  FieldIndex key = 0;                // the idempotency key: text
   FieldIndex time = 0;
-  std::uint64_t name_hash = 0;        // what the packed form calls it (Schema::seal); 0 until then
+  std::uint64_t name_hash = 0;  // what the packed form calls it (Schema::seal); 0 until then
   [[nodiscard]] std::optional<FieldIndex> find(std::string_view field) const;
 };
 

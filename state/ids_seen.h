@@ -74,9 +74,9 @@ class IdsSeen {
   std::size_t size_ = 0;
   Timestamp now_ = Timestamp::min();
   std::map<std::int64_t, std::vector<Digest>> ends_;  // by second of their end, so that throwing away is by the lot
-  std::vector<Digest> newest_lot_;                     // on its way into ends_: nearly every id ends with the one before it
+  std::vector<Digest> newest_lot_;  // on its way into ends_: nearly every id ends with the one before it
   std::int64_t newest_lot_number_ = 0;
-  std::vector<Digest> fresh_;                         // may name an id twice, or one that is gone
+  std::vector<Digest> fresh_;  // may name an id twice, or one that is gone
   std::vector<Digest> expired_;
 };
 

@@ -203,9 +203,9 @@ class KeyTable {
   }
 
   std::vector<Place, LargePages<Place>> places_;
-  std::vector<Node*> chunks_;                                // of chunk_nodes each
-  std::vector<std::unique_ptr<Node[]>> small_;               // the first chunks
-  std::vector<std::unique_ptr<Node, FreeSlab>> slabs_;       // of large pages: many chunks each
+  std::vector<Node*> chunks_;                           // of chunk_nodes each
+  std::vector<std::unique_ptr<Node[]>> small_;          // the first chunks
+  std::vector<std::unique_ptr<Node, FreeSlab>> slabs_;  // of large pages: many chunks each
   std::vector<std::uint32_t> free_;
   std::size_t size_ = 0;
   std::uint32_t nodes_ = 0;

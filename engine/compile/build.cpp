@@ -108,7 +108,8 @@ class Build {
     std::vector<Expr> cross;  // conjuncts that look at other steps
   };
 
-  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule, const std::string& role = {}) {
+  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule,
+                                  const std::string& role = {}) {
     const std::uint32_t id = plan_.predicate(std::move(conditions), book_, role);
     std::vector<std::uint32_t>& rules = plan_.predicates[id].rules;
     if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(rule);
@@ -296,7 +297,8 @@ class Build {
   void build_outputs(const dsl::Rule& rule, ExprBuilder& builder, RuleVariant& variant) {
     builder.set_lets(&rule.lets);
     for (std::size_t i = 0; i < rule.lets.size(); ++i) {
-      variant.let_values.push_back({rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type, false});
+      variant.let_values.push_back(
+          {rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type, false});
     }
     for (const dsl::Except& except : rule.excepts) {
       variant.excepts.push_back({except.name, except.until, builder.build(except.when)});
@@ -502,8 +504,9 @@ class Build {
           for (const dsl::Alternative& b : test.source.alternatives) {
             if (a.event != b.event || a.key == b.key) continue;
             roles = Error{ErrorKind::refused, "rule " + rule.name + ": `" + test.source.name + "` takes `" +
-                          book_.schema.events[a.event].name + "` under two roles; a step takes it under one: name a stream "
-                          "for each role"};
+                                                  book_.schema.events[a.event].name +
+                                                  "` under two roles; a step takes it under one: name a stream "
+                                                  "for each role"};
           }
         }
       });
@@ -514,8 +517,10 @@ class Build {
       for (std::size_t t = 0; t < tests.size(); ++t) {
         if (t >= step_tests - last_tests && t < step_tests) continue;  // the completing event: read as of now
         if (std::any_of(tests[t].cross.begin(), tests[t].cross.end(), mentions_aggregates)) {
-          return Error{ErrorKind::refused, "rule " + rule.name + ": one condition of a step that is not the last compares an "
-                       "earlier step with a feature; take them apart with `and`, or move the condition to `when`"};
+          return Error{ErrorKind::refused,
+                       "rule " + rule.name +
+                           ": one condition of a step that is not the last compares an "
+                           "earlier step with a feature; take them apart with `and`, or move the condition to `when`"};
         }
       }
       auto program = nfa::compile(pattern, meanings);
@@ -527,9 +532,8 @@ class Build {
       plan.slot = static_cast<std::uint32_t>(space.programs.size());
       space.programs.push_back(index);
       out_->rules[r].pattern = index;
-      const bool by_time = std::any_of(sequence.absences.begin(), sequence.absences.end(), [&](const dsl::Absence& a) {
-        return a.before_step == sequence.steps.size();
-      });
+      const bool by_time = std::any_of(sequence.absences.begin(), sequence.absences.end(),
+                                       [&](const dsl::Absence& a) { return a.before_step == sequence.steps.size(); });
       if (rule.decide && !rule.shadow && !by_time) {
         for (const dsl::EventTest& part : sequence.steps.back().parts) {
           for (const dsl::Alternative& alternative : part.source.alternatives) decided_types_.insert(alternative.event);
@@ -559,7 +563,8 @@ class Build {
     for (const auto& [place, predicates] : uses) {
       TypePlan& type = out_->types[place.first];
       const std::uint32_t use = key_use(place.first, plan.keyspace, place.second);
-      auto route = std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
+      auto route =
+          std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
       if (route == type.routes.end()) {
         type.routes.push_back({use, {}, {}});
         route = type.routes.end() - 1;
@@ -590,7 +595,8 @@ class Build {
         text += line.when ? " when " + as_written(*line.when) : " otherwise";
         built.lines.push_back({line.action, !line.when.has_value(), std::move(text)});
       }
-      if (policy.limit) built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
+      if (policy.limit)
+        built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
       out_->policies.push_back(std::move(built));
       const std::uint32_t predicate = static_cast<std::uint32_t>(policy_predicates_.at(p));
       for (const PlanCondition& c : plan_.predicates[predicate].conditions) {
@@ -632,7 +638,8 @@ class Build {
   }
 
   void build_lists() {
-    for (const dsl::List& list : book_.lists) out_->lists.push_back({list.name, list.element, list.entries, list.networks});
+    for (const dsl::List& list : book_.lists)
+      out_->lists.push_back({list.name, list.element, list.entries, list.networks});
   }
 
   // ---- reads into strata
@@ -666,7 +673,8 @@ class Build {
           for (const Expr& part : wanted.key) read.key.push_back(builders_[type].build(part));
         }
         read.as_of = level > column.stratum;
-        const bool before = column.layout.windows[plan_.aggregates[wanted.aggregate].window].reach == state::Reach::before;
+        const bool before =
+            column.layout.windows[plan_.aggregates[wanted.aggregate].window].reach == state::Reach::before;
         TypeStratum& place = stratum(type, level);
         (before ? place.reads_before : place.reads_last).push_back(std::move(read));
       }

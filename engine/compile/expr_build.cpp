@@ -99,7 +99,7 @@ CodeId ExprBuilder::build(const Expr& expr) {
     case Op::group_first:
     case Op::group_last:
     case Op::group_values:
-      node.op = expr.op == Op::place_field ? NodeOp::place_field
+      node.op = expr.op == Op::place_field  ? NodeOp::place_field
                 : expr.op == Op::group_last ? NodeOp::group_last
                                             : NodeOp::group_first;
       node.a = expr.index;

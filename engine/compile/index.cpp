@@ -17,10 +17,10 @@ struct FieldCondition {
   FieldIndexRows::Kind kind = FieldIndexRows::Kind::enumeration;
   event::FieldIndex field = 0;
   event::Currency currency;
-  Op op = Op::equal;                     // comparison, in_values, in_range
+  Op op = Op::equal;  // comparison, in_values, in_range
   bool half_open = false;
   bool negated = false;
-  std::vector<Int128> numbers;           // enumeration (index) and ordered
+  std::vector<Int128> numbers;  // enumeration (index) and ordered
   std::vector<std::string> texts;
 };
 
@@ -170,8 +170,8 @@ bool satisfied(const FieldCondition& c, const FieldIndexRows& rows, std::size_t 
       yes = holds(c.op, sign_to(c.numbers[0]));
     }
   } else if (c.kind == FieldIndexRows::Kind::text) {
-    const bool found = row < rows.texts.size() &&
-                       std::find(c.texts.begin(), c.texts.end(), rows.texts[row]) != c.texts.end();
+    const bool found =
+        row < rows.texts.size() && std::find(c.texts.begin(), c.texts.end(), rows.texts[row]) != c.texts.end();
     yes = c.op == Op::not_equal ? !found : found;
   } else {
     const bool found = std::find(c.numbers.begin(), c.numbers.end(), static_cast<Int128>(row)) != c.numbers.end();
@@ -222,7 +222,8 @@ PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates,
     for (const FieldCondition& c : conditions[p]) {
       FieldIndexRows& rows = rows_for(c);
       rows.mentioned[p / 64] |= std::uint64_t{1} << (p % 64);
-      if (c.kind == FieldIndexRows::Kind::ordered) rows.bounds.insert(rows.bounds.end(), c.numbers.begin(), c.numbers.end());
+      if (c.kind == FieldIndexRows::Kind::ordered)
+        rows.bounds.insert(rows.bounds.end(), c.numbers.begin(), c.numbers.end());
       if (c.kind == FieldIndexRows::Kind::text) rows.texts.insert(rows.texts.end(), c.texts.begin(), c.texts.end());
     }
   }
@@ -234,8 +235,9 @@ PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates,
     const event::Type& field_type = schema.events[type].fields[rows.field].type;
     const std::size_t classes = rows.kind == FieldIndexRows::Kind::ordered ? 2 * rows.bounds.size() + 1
                                 : rows.kind == FieldIndexRows::Kind::text  ? rows.texts.size() + 1
-                                : field_type.kind == TypeKind::boolean     ? 2
-                                                                           : schema.enums[field_type.enumeration].values.size();
+                                : field_type.kind == TypeKind::boolean
+                                    ? 2
+                                    : schema.enums[field_type.enumeration].values.size();
     rows.rows.assign(classes * table.words, ~std::uint64_t{0});
     for (std::size_t p = 0; p < predicates.size(); ++p) {
       for (const FieldCondition& c : conditions[p]) {

@@ -70,7 +70,8 @@ void add_aggregate(Plan& plan, const dsl::Rulebook& book, const dsl::Aggregate& 
     source.predicate = plan.predicate({{alternative.event, alternative.where.value_or(constant_true()), 0}}, book);
     if (i < aggregate.arguments.size()) source.argument = aggregate.arguments[i];
     column.meaning += "|" + plan.predicates[source.predicate].text + "(";
-    for (const event::FieldIndex field : source.key) column.meaning += book.schema.events[source.event].fields[field].name + ",";
+    for (const event::FieldIndex field : source.key)
+      column.meaning += book.schema.events[source.event].fields[field].name + ",";
     column.meaning += ")";
     if (source.argument) column.meaning += dsl::meaning(*source.argument, book);
     column.sources.push_back(std::move(source));
@@ -123,7 +124,8 @@ std::vector<PlanCondition> conditions_of(const dsl::Source& source, const Expr* 
   return conditions;
 }
 
-std::uint32_t Plan::predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book, const std::string& role) {
+std::uint32_t Plan::predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book,
+                              const std::string& role) {
   for (PlanCondition& c : conditions) fold(c.expr);
   std::string text = meaning_of(conditions, book) + role;
   const auto known =
@@ -153,7 +155,8 @@ std::uint32_t Plan::keyspace(const std::vector<dsl::KeyPart>& parts, const event
 Plan lower(const dsl::Rulebook& book) {
   Plan plan;
   for (const dsl::Aggregate& aggregate : book.aggregates) add_aggregate(plan, book, aggregate);
-  for (const dsl::DerivedField& field : book.derived) plan.derived.push_back({field.event, field.field, field.value, 0, 0});
+  for (const dsl::DerivedField& field : book.derived)
+    plan.derived.push_back({field.event, field.field, field.value, 0, 0});
   return plan;
 }
 
@@ -250,7 +253,8 @@ class Levels {
     if (column_[index] != unknown) return column_[index];
     std::uint32_t level = 0;
     for (const PlanColumnSource& source : plan_.columns[index].sources) {
-      for (const PlanCondition& c : plan_.predicates[source.predicate].conditions) level = std::max(level, of(c.expr, c.event));
+      for (const PlanCondition& c : plan_.predicates[source.predicate].conditions)
+        level = std::max(level, of(c.expr, c.event));
       if (source.argument) level = std::max(level, of(*source.argument, source.event));
       for (const event::FieldIndex field : source.key) level = std::max(level, of_field(source.event, field));
     }
@@ -323,14 +327,15 @@ std::string dump(const Plan& plan, const dsl::Rulebook& book) {
     out += "column " + std::to_string(i) + " keyspace " + std::to_string(column.keyspace) + " stratum " +
            std::to_string(column.stratum) + "\n";
     for (const PlanColumnSource& source : column.sources) {
-      out += "  from " + book.schema.events[source.event].name + " where predicate " + std::to_string(source.predicate) + " key";
+      out += "  from " + book.schema.events[source.event].name + " where predicate " +
+             std::to_string(source.predicate) + " key";
       for (const event::FieldIndex field : source.key) out += " " + book.schema.events[source.event].fields[field].name;
       if (source.argument) out += " value " + dsl::meaning(*source.argument, book);
       out += "\n";
     }
     for (const state::Window& window : column.windows) {
-      out += "  window " + std::string(state::to_text(window.function)) + " " + std::string(state::to_text(window.reach)) + " " +
-             to_text(window.length) + "\n";
+      out += "  window " + std::string(state::to_text(window.function)) + " " +
+             std::string(state::to_text(window.reach)) + " " + to_text(window.length) + "\n";
     }
   }
   return out;

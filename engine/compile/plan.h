@@ -19,7 +19,7 @@ namespace tocsin::engine {
 /// One condition on events of one type.
 struct PlanCondition {
   event::EventTypeId event = 0;
-  dsl::Expr expr;                  // constant true when every event of the type qualifies
+  dsl::Expr expr;  // constant true when every event of the type qualifies
   std::uint32_t stratum = 0;
 };
 
@@ -73,7 +73,8 @@ struct Plan {
   std::uint32_t strata = 1;
 
   /// `role` keeps apart what is asked of one event under several keys; empty where that does not happen.
-  std::uint32_t predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book, const std::string& role = {});
+  std::uint32_t predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book,
+                          const std::string& role = {});
   std::uint32_t keyspace(const std::vector<dsl::KeyPart>& parts, const event::Schema& schema);
 };
 
@@ -88,7 +89,7 @@ void split_conjuncts(const dsl::Expr& expr, std::vector<dsl::Expr>& out);
 Plan lower(const dsl::Rulebook& book);
 
 // Passes, in this order.
-void fold(Plan& plan);                                 // constant subexpressions become constants
+void fold(Plan& plan);  // constant subexpressions become constants
 void fold(dsl::Expr& expr);
 void assign_strata(Plan& plan, const dsl::Rulebook& book);
 /// Stratum in which an expression over events of `event` can be answered. Requires: assign_strata has run.

@@ -270,11 +270,14 @@ void Engine::State::run_features(std::uint32_t level) {
         if (!at.valid || shard_of(at.hash) != shard) continue;
         if (insert.where && !e.bits->test(*insert.where)) continue;
         const ColumnPlan& column = ruleset->columns[insert.column];
-        const Value argument = insert.argument == no_code ? Value{} : evaluate(ruleset->codes, insert.argument, context);
+        const Value argument =
+            insert.argument == no_code ? Value{} : evaluate(ruleset->codes, insert.argument, context);
         KeyState& key = *state_of(e, insert.key_use, true);
-        if (key.columns.empty()) key.columns = std::vector<state::Column>(ruleset->keyspaces[column.keyspace].columns.size());
+        if (key.columns.empty())
+          key.columns = std::vector<state::Column>(ruleset->keyspaces[column.keyspace].columns.size());
         state::Column& cells = key.columns[column.slot];
-        const bool taken = cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
+        const bool taken =
+            cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
         if (!taken) ++counters.window_entries_refused;
         key.last_seen = std::max(key.last_seen, e.event.time);
         touch(column.keyspace, key);
@@ -320,7 +323,8 @@ bool keeps(const nfa::Runs& runs, std::uint64_t position) {
 
 state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
   // What was judged when the watermark passed the deadline, and of what that move released the events up to it.
-  const auto move = std::find_if(moves.begin(), moves.end(), [&](const WatermarkMove& m) { return m.watermark > deadline; });
+  const auto move =
+      std::find_if(moves.begin(), moves.end(), [&](const WatermarkMove& m) { return m.watermark > deadline; });
   std::size_t count = move == moves.end() ? batch.size() : move->released_before;
   while (count < batch.size() && !batch[count].event.late && batch[count].event.time <= deadline) ++count;
   const std::uint64_t first = released - batch.size();
@@ -435,7 +439,8 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
   each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) { key_of(e, use); });
   each([&](BatchEvent& e, std::uint32_t keyspace, std::uint32_t use) {
     const KeyAt& at = key_of(e, use);
-    if (at.valid && at.state == nullptr && shard_of(at.hash) == shard) table_of(keyspace, at.hash).prefetch_value(at.hash);
+    if (at.valid && at.state == nullptr && shard_of(at.hash) == shard)
+      table_of(keyspace, at.hash).prefetch_value(at.hash);
   });
   each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
     const KeyAt& at = key_of(e, use);
@@ -478,10 +483,11 @@ void Engine::State::run_patterns() {
         if (!at.valid || shard_of(at.hash) != shard) continue;
         // One event may belong to one key under two roles (a transfer to oneself): it is stepped once, with both.
         const auto leads_here = [&](const Route& other) {
-          return plan.key_uses[other.key_use].keyspace == keyspace && wakes(e, other) && key_of(e, other.key_use).valid &&
-                 key_of(e, other.key_use).bytes == at.bytes;
+          return plan.key_uses[other.key_use].keyspace == keyspace && wakes(e, other) &&
+                 key_of(e, other.key_use).valid && key_of(e, other.key_use).bytes == at.bytes;
         };
-        if (std::any_of(plan.routes.begin(), plan.routes.begin() + static_cast<std::ptrdiff_t>(r), leads_here)) continue;
+        if (std::any_of(plan.routes.begin(), plan.routes.begin() + static_cast<std::ptrdiff_t>(r), leads_here))
+          continue;
         same_key.assign(1, &route);
         for (std::size_t later = r + 1; later < plan.routes.size(); ++later) {
           if (leads_here(plan.routes[later])) same_key.push_back(&plan.routes[later]);
@@ -563,7 +569,9 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
 
 void Engine::State::emit(Outbox& out) {
   std::sort(hits.begin(), hits.end(), [](const PlacedHit& a, const PlacedHit& b) {
-    const auto place = [](const PlacedHit& h) { return std::tie(h.hit.at, h.by_time, h.release, h.rule, h.sequence, h.hit.id); };
+    const auto place = [](const PlacedHit& h) {
+      return std::tie(h.hit.at, h.by_time, h.release, h.rule, h.sequence, h.hit.id);
+    };
     return place(a) < place(b);
   });
   const auto send = [&](const alerts::Hit& hit) {
@@ -585,8 +593,9 @@ void Engine::State::emit(Outbox& out) {
   for (BatchEvent& e : batch) {
     if (e.event.late) continue;
     const bool decided = !ruleset->types[e.event.type].policies.empty();
-    while (next < hits.size() && (hits[next].hit.at < e.event.time ||
-                                  (hits[next].hit.at == e.event.time && !hits[next].by_time && hits[next].release < e.release))) {
+    while (next < hits.size() &&
+           (hits[next].hit.at < e.event.time ||
+            (hits[next].hit.at == e.event.time && !hits[next].by_time && hits[next].release < e.release))) {
       send(hits[next++].hit);
     }
     own.clear();
@@ -661,7 +670,8 @@ const Counters& Engine::counters() const {
         for (std::size_t t = 0; t < s.ruleset->types.size(); ++t) {
           for (const TypeStratum& stratum : s.ruleset->types[t].strata) {
             for (const PredicateTable::Entry& entry : stratum.predicates.entries) {
-              if (static_cast<std::size_t>(entry.id) == predicate && field < s.ruleset->schema.events[t].fields.size()) {
+              if (static_cast<std::size_t>(entry.id) == predicate &&
+                  field < s.ruleset->schema.events[t].fields.size()) {
                 name = s.ruleset->schema.events[t].fields[field].name;
               }
             }

@@ -31,8 +31,8 @@ struct DataBegins {
 
 struct EngineOptions {
   std::uint32_t shards = 1;
-  std::uint32_t partitions = 1;             // how many the source has; more may appear later
-  std::vector<Duration> lateness;           // per partition; missing ones 0
+  std::uint32_t partitions = 1;    // how many the source has; more may appear later
+  std::vector<Duration> lateness;  // per partition; missing ones 0
   Duration dedupe = Duration::hours(1);
   DataBegins data_begins;
   std::size_t program_bytes_max = 1 << 20;  // per rule and key (LANGUAGE S9)
@@ -41,36 +41,36 @@ struct EngineOptions {
 
 /// Counted since the start of the process; for metrics, status and summary. Names are those of rules and fields.
 struct Counters {
-  std::uint64_t events = 0;       // arrived, duplicates and late ones included
-  std::uint64_t judged = 0;       // released in order and evaluated (late ones too)
+  std::uint64_t events = 0;  // arrived, duplicates and late ones included
+  std::uint64_t judged = 0;  // released in order and evaluated (late ones too)
   std::uint64_t late = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t decisions = 0;
-  std::uint64_t truncated = 0;    // hits that a bound may have changed
+  std::uint64_t truncated = 0;               // hits that a bound may have changed
   std::uint64_t window_entries_refused = 0;  // a window of one key was full (state/column.h)
-  std::uint64_t pushed = 0;       // the reorder buffer was full and the watermark was pushed on
+  std::uint64_t pushed = 0;                  // the reorder buffer was full and the watermark was pushed on
   std::map<std::string, std::uint64_t> hits_by_rule;
   std::map<std::string, std::uint64_t> alerts_by_rule;
   std::map<std::string, std::uint64_t> folded_by_rule;
-  std::map<std::string, std::uint64_t> excepted_by_rule;           // "rule/except name"
+  std::map<std::string, std::uint64_t> excepted_by_rule;  // "rule/except name"
   std::map<std::string, std::uint64_t> decisions_by_action;
   /// A bound of nfa/limits.h was reached (P20): "rule/search" (cut: a match may be lost), "rule/every" (more than 100 matches of
   /// one event), "rule/memory" (the oldest were dropped).
   std::map<std::string, std::uint64_t> bounds_by_rule;
   std::map<std::pair<std::string, std::string>, std::uint64_t> unknown_by_rule_and_field;
-  std::vector<std::string> duplicate_samples;                      // first few, "type key"
+  std::vector<std::string> duplicate_samples;  // first few, "type key"
 };
 
 /// An absence whose deadline the input did not reach.
 struct Undecided {
   std::string rule;
-  std::string key;     // as JSON object
+  std::string key;  // as JSON object
   Timestamp deadline;
 };
 
 struct PartitionPosition {
   std::uint32_t partition = 0;
-  std::uint64_t sequence = 0;        // of the last event taken
+  std::uint64_t sequence = 0;  // of the last event taken
   Timestamp largest_time = Timestamp::min();
   bool active = false;
 };

@@ -23,9 +23,9 @@ struct KeyState {
   std::vector<nfa::Runs> runs;         // by slot; empty until the first relevant event
   state::EventLog log;
   Timestamp last_seen = Timestamp::min();
-  std::int64_t timer = no_timer;       // the earliest deadline of the runs, µs
+  std::int64_t timer = no_timer;  // the earliest deadline of the runs, µs
   bool dirty = false;
-  bool stored = false;                 // the store has a record of it
+  bool stored = false;  // the store has a record of it
 };
 
 /// A key of one event, computed when first needed.
@@ -34,16 +34,16 @@ struct KeyAt {
   std::uint64_t hash = 0;
   KeyState* state = nullptr;
   bool computed = false;
-  bool valid = false;                  // no part is missing
+  bool valid = false;  // no part is missing
 };
 
 /// One released event of the batch.
 struct BatchEvent {
   event::Event event;
-  std::uint64_t release = 0;           // number in the order of judging, engine-wide
-  Timestamp watermark;                 // when it was released
+  std::uint64_t release = 0;  // number in the order of judging, engine-wide
+  Timestamp watermark;        // when it was released
   std::span<event::Value> row;
-  std::span<KeyAt> keys;               // by TypePlan::key_uses
+  std::span<KeyAt> keys;  // by TypePlan::key_uses
   nfa::PredicateBits* bits = nullptr;
 };
 
@@ -51,10 +51,10 @@ struct BatchEvent {
 struct PlacedHit {
   alerts::Hit hit;
   bool by_time = false;
-  std::uint64_t release = 0;           // of the completing event; at a deadline of the last event
+  std::uint64_t release = 0;  // of the completing event; at a deadline of the last event
   std::uint32_t rule = 0;
-  std::uint32_t sequence = 0;          // among the matches of one event and rule
-  std::uint32_t batch_event = 0;       // index; events only
+  std::uint32_t sequence = 0;     // among the matches of one event and rule
+  std::uint32_t batch_event = 0;  // index; events only
 };
 
 struct Timer {
@@ -70,7 +70,7 @@ struct Timer {
 /// When the watermark moved within the batch.
 struct WatermarkMove {
   Timestamp watermark;
-  std::size_t released_before = 0;     // events of the batch released before the move
+  std::size_t released_before = 0;  // events of the batch released before the move
 };
 
 class MatchHost;
@@ -83,18 +83,18 @@ struct Engine::State final : UnknownSink {
   Order order;
   state::IdsSeen ids;
   alerts::AlertBook book;
-  std::vector<alerts::LimitState> limits;                     // by policy
-  std::vector<ListState> lists;                               // by list
-  std::vector<std::vector<state::KeyTable<KeyState>>> tables; // by keyspace, by shard
+  std::vector<alerts::LimitState> limits;                      // by policy
+  std::vector<ListState> lists;                                // by list
+  std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
-  std::optional<Timestamp> begins;                            // of the data, once known
-  std::map<std::uint64_t, Timestamp> own_begins;              // of columns and programs younger than the data, by fingerprint
+  std::optional<Timestamp> begins;                // of the data, once known
+  std::map<std::uint64_t, Timestamp> own_begins;  // of columns and programs younger than the data, by fingerprint
   std::uint64_t released = 0;
-  std::uint64_t swept_at = 0;                                 // `released` at the last sweep
+  std::uint64_t swept_at = 0;  // `released` at the last sweep
   Counters counters;
   std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;  // predicate << 16 | field
   std::uint64_t dropped_sections = 0;
-  std::vector<std::string> orphans;                           // records of the store that belong to nobody since a reload
+  std::vector<std::string> orphans;  // records of the store that belong to nobody since a reload
 
   // The batch.
   Arena arena;
@@ -104,9 +104,9 @@ struct Engine::State final : UnknownSink {
   std::vector<PlacedHit> hits;
   std::vector<std::uint64_t> scratch;
   std::vector<nfa::Match> matches;
-  std::vector<const Route*> same_key;                         // routes of one event that lead to one key
+  std::vector<const Route*> same_key;  // routes of one event that lead to one key
   std::string key_scratch;
-  std::vector<Digest> ids_ahead;                              // of the events of a step, by item
+  std::vector<Digest> ids_ahead;                                // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
 
   // engine.cpp

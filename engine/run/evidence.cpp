@@ -218,7 +218,8 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   if (match.by_deadline) placed.hit.deadline = match.at;
   placed.hit.truncated = match.truncated;
   for (std::size_t i = 0; i < key_values.size(); ++i) {
-    placed.hit.key.push_back({rule.key_names[i], event::json_text(key_values[i], space.parts[i].type, ruleset->schema)});
+    placed.hit.key.push_back(
+        {rule.key_names[i], event::json_text(key_values[i], space.parts[i].type, ruleset->schema)});
   }
   for (std::size_t place = 0; place < events.size(); ++place) {
     for (const event::Event* e : events[place]) {

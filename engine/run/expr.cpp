@@ -134,7 +134,8 @@ Value arithmetic(NodeOp op, const Value& a, const Value& b) {
         return a.currency == b.currency ? number_or_missing(divide(a.number(), b.number())) : missing();
       }
       if (pair(Kind::duration, Kind::duration)) {
-        return number_or_missing(divide(Decimal::from_integer(a.duration().us), Decimal::from_integer(b.duration().us)));
+        return number_or_missing(
+            divide(Decimal::from_integer(a.duration().us), Decimal::from_integer(b.duration().us)));
       }
       if (pair(Kind::duration, Kind::number)) {
         const auto quotient = divide(Decimal{static_cast<Int128>(a.duration().us)}, b.number());
@@ -165,13 +166,14 @@ class Evaluation {
       case NodeOp::late_read: return late_read(node);
       case NodeOp::place_field:
       case NodeOp::group_first:
-        return context_.places[node.a].empty() ? missing()
-                                               : found(field_of(codes_, node.b, node.c, *context_.places[node.a].front()));
+        return context_.places[node.a].empty()
+                   ? missing()
+                   : found(field_of(codes_, node.b, node.c, *context_.places[node.a].front()));
       case NodeOp::group_last:
-        return context_.places[node.a].empty() ? missing()
-                                               : found(field_of(codes_, node.b, node.c, *context_.places[node.a].back()));
-      case NodeOp::group_count:
-        return Value::of_integer(static_cast<std::int64_t>(context_.places[node.a].size()));
+        return context_.places[node.a].empty()
+                   ? missing()
+                   : found(field_of(codes_, node.b, node.c, *context_.places[node.a].back()));
+      case NodeOp::group_count: return Value::of_integer(static_cast<std::int64_t>(context_.places[node.a].size()));
       case NodeOp::some: return some(node);
       case NodeOp::member_field: return found(field_of(codes_, node.b, node.c, *context_.member));
       case NodeOp::group_aggregate: return group_aggregate(node);
@@ -194,7 +196,8 @@ class Evaluation {
         const Value v = child(node, 0);
         const Value low = compare(Comparison::greater_equal, v, child(node, 1));
         const Value high = compare(node.flag ? Comparison::less : Comparison::less_equal, v, child(node, 2));
-        if ((!low.is_missing() && !low.boolean()) || (!high.is_missing() && !high.boolean())) return Value::of_boolean(false);
+        if ((!low.is_missing() && !low.boolean()) || (!high.is_missing() && !high.boolean()))
+          return Value::of_boolean(false);
         if (low.is_missing() || high.is_missing()) return missing();
         return Value::of_boolean(true);
       }
@@ -230,7 +233,8 @@ class Evaluation {
         const Value v = settled(child(node, 0));
         if (v.kind == Kind::number) return v.number().units < 0 ? number_or_missing(negate(v.number())) : v;
         if (v.kind == Kind::money) return v.number().units < 0 ? money_or_missing(negate(v.number()), v.currency) : v;
-        if (v.kind == Kind::duration) return Value::of_duration({v.duration().us < 0 ? -v.duration().us : v.duration().us});
+        if (v.kind == Kind::duration)
+          return Value::of_duration({v.duration().us < 0 ? -v.duration().us : v.duration().us});
         return missing();
       }
       case NodeOp::function_hours_between: {
@@ -419,7 +423,9 @@ std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId 
   const Node& node = codes.nodes[code];
   if (node.op == NodeOp::is_missing || node.op == NodeOp::coalesce) return std::nullopt;
   if (node.op == NodeOp::field && context.subject != nullptr) {
-    if (!node.flag) return context.subject->values[node.a].is_missing() ? std::optional(static_cast<event::FieldIndex>(node.a)) : std::nullopt;
+    if (!node.flag)
+      return context.subject->values[node.a].is_missing() ? std::optional(static_cast<event::FieldIndex>(node.a))
+                                                          : std::nullopt;
     return std::nullopt;
   }
   if (node.op == NodeOp::let) return first_missing_field(codes, context.lets[node.a], context);

@@ -25,29 +25,40 @@ inline constexpr CodeId no_code = 0xffffffffU;
 
 enum class NodeOp : std::uint8_t {
   constant,
-  field,             // of the subject; a: field index, or (flag) a: first of b entries in `field_refs`
-  row_read,          // a: slot in the subject's row
-  late_read,         // a: aggregate; children: key parts
-  place_field,       // a: place; fields as in `field_refs` [b, b + c)
-  group_first, group_last,
-  group_count,       // a: place
-  some,              // a: place; child 0
-  member_field,      // fields as in `field_refs` [b, b + c)
-  group_aggregate,   // a: place; b: GroupFunction; child 0 per member
-  rule_key,          // a: part
-  let,               // a: let
-  not_, and_, or_,
-  compare,           // b: Comparison; children 0, 1
-  in_values,         // child 0 in children 1…; networks [a, a + b) too
-  in_group,          // child 0 in the values of child 1 (group_values) over place a
-  in_list,           // a: list; child 0
-  in_range,          // children 0, 1, 2; flag: half open
+  field,        // of the subject; a: field index, or (flag) a: first of b entries in `field_refs`
+  row_read,     // a: slot in the subject's row
+  late_read,    // a: aggregate; children: key parts
+  place_field,  // a: place; fields as in `field_refs` [b, b + c)
+  group_first,
+  group_last,
+  group_count,      // a: place
+  some,             // a: place; child 0
+  member_field,     // fields as in `field_refs` [b, b + c)
+  group_aggregate,  // a: place; b: GroupFunction; child 0 per member
+  rule_key,         // a: part
+  let,              // a: let
+  not_,
+  and_,
+  or_,
+  compare,    // b: Comparison; children 0, 1
+  in_values,  // child 0 in children 1…; networks [a, a + b) too
+  in_group,   // child 0 in the values of child 1 (group_values) over place a
+  in_list,    // a: list; child 0
+  in_range,   // children 0, 1, 2; flag: half open
   is_missing,
-  contains, starts_with, ends_with,
-  add, subtract, multiply, divide, remainder, negate,
+  contains,
+  starts_with,
+  ends_with,
+  add,
+  subtract,
+  multiply,
+  divide,
+  remainder,
+  negate,
   coalesce,
-  money_as,          // currency
-  function_abs, function_hours_between,
+  money_as,  // currency
+  function_abs,
+  function_hours_between,
   score,
   any_rule_decides,  // a: action
   any_rule_tagged,   // text
@@ -68,7 +79,7 @@ struct Node {
   std::uint32_t a = 0, b = 0, c = 0;
   std::uint32_t first_child = 0;  // in `children`
   std::uint32_t child_count = 0;
-  event::Value value;             // constant; any_rule_tagged: the tag
+  event::Value value;  // constant; any_rule_tagged: the tag
 };
 
 /// All expressions of a ruleset.
@@ -82,14 +93,20 @@ struct Codes {
 /// A list as it is now: values by content, networks by scan.
 class ListState {
  public:
-  void add(const event::Value& value);          // texts are copied
+  void add(const event::Value& value);  // texts are copied
   void add(const event::Network& network) { networks_.push_back(network); }
   [[nodiscard]] bool contains(const event::Value& value) const;
 
  private:
-  struct Entry { event::Value value; };
-  struct Hash { std::size_t operator()(const Entry& e) const { return event::hash_of(e.value); } };
-  struct Same { bool operator()(const Entry& x, const Entry& y) const { return event::same(x.value, y.value); } };
+  struct Entry {
+    event::Value value;
+  };
+  struct Hash {
+    std::size_t operator()(const Entry& e) const { return event::hash_of(e.value); }
+  };
+  struct Same {
+    bool operator()(const Entry& x, const Entry& y) const { return event::same(x.value, y.value); }
+  };
   std::unordered_set<Entry, Hash, Same> values_;
   std::vector<std::unique_ptr<std::string>> texts_;
   std::vector<event::Network> networks_;
@@ -105,16 +122,16 @@ class AggregateReader {
 /// What an expression may look at. Only the members its place in the rule allows are set.
 struct Context {
   const event::Event* subject = nullptr;
-  std::span<const event::Value> row;                                 // the subject's aggregate reads
-  std::span<const std::span<const event::Event* const>> places;     // bound events per place
+  std::span<const event::Value> row;                             // the subject's aggregate reads
+  std::span<const std::span<const event::Event* const>> places;  // bound events per place
   std::span<const event::Value> rule_key;
   std::span<const CodeId> lets;
   std::span<const ListState> lists;
   AggregateReader* reader = nullptr;
-  const event::Event* member = nullptr;                              // inside `some` and group functions
+  const event::Event* member = nullptr;  // inside `some` and group functions
   // policies
   event::Value score;
-  std::uint32_t actions_decided = 0;                                 // bit per Action
+  std::uint32_t actions_decided = 0;  // bit per Action
   std::span<const std::string_view> tags_fired;
 };
 

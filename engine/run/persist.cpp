@@ -129,11 +129,13 @@ bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key) {
   return empty && key.log.empty();
 }
 
-void Engine::State::forget_records(std::uint32_t keyspace, const KeyState& key, std::vector<std::string>& records) const {
+void Engine::State::forget_records(std::uint32_t keyspace, const KeyState& key,
+                                   std::vector<std::string>& records) const {
   const std::uint64_t space = ruleset->keyspaces[keyspace].fingerprint;
   const std::string_view bytes = state::KeyTable<KeyState>::key_of(key);
   const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(key);
-  for (auto [at, end] = key.log.trimmed(); at < end; ++at) records.push_back(state::log_record({space, hash, bytes, at}));
+  for (auto [at, end] = key.log.trimmed(); at < end; ++at)
+    records.push_back(state::log_record({space, hash, bytes, at}));
   for (const std::uint64_t at : key.log.dropped()) records.push_back(state::log_record({space, hash, bytes, at}));
   if (key.stored) records.push_back(state::slab_record({space, bytes}));
 }
@@ -156,7 +158,8 @@ void Engine::capture(state::WriteSet& writes) {
     for (auto [at, end] = key->log.trimmed(); at < end; ++at) writes.erase(state::log_record({space, hash, bytes, at}));
     for (const std::uint64_t at : key->log.dropped()) writes.erase(state::log_record({space, hash, bytes, at}));
     for (std::uint64_t at = key->log.dirty_from(); at < key->log.end(); ++at) {
-      if (const auto packed = key->log.find(at)) writes.put(state::log_record({space, hash, bytes, at}), std::string(*packed));
+      if (const auto packed = key->log.find(at))
+        writes.put(state::log_record({space, hash, bytes, at}), std::string(*packed));
     }
     key->log.checkpointed();
     writes.put(state::slab_record({space, bytes}), s.encode_key(keyspace, *key));
@@ -236,8 +239,10 @@ Result<bool> Engine::restore(state::Store& store) {
   if (!meta) return meta.error();
   if (!meta.value()) return false;
   const auto corrupt = [](const std::string& what) {
-    return Error{ErrorKind::corrupt, what + " does not read; restore the store directory from a backup, or start with an empty "
-                                     "one and replay"};
+    return Error{ErrorKind::corrupt,
+                 what +
+                     " does not read; restore the store directory from a backup, or start with an empty "
+                     "one and replay"};
   };
   ByteReader in(*meta.value());
   if (in.get_u8() != engine_format) return corrupt("the engine's record in the store (of another format)");
@@ -276,18 +281,19 @@ Result<bool> Engine::restore(state::Store& store) {
   for (std::uint32_t i = 0; i < s.ruleset->keyspaces.size(); ++i) keyspaces[s.ruleset->keyspaces[i].fingerprint] = i;
 
   // The log before the slabs: a slab's bounds close the log it belongs to.
-  Status scan = store.scan(state::records_of(state::RecordType::log), [&](std::string_view record, std::string_view value) {
-    const auto key = state::parse_log_record(record);
-    if (!key) {
-      status = corrupt("the key of an event log record");
-      return false;
-    }
-    const auto space = keyspaces.find(key->keyspace);
-    if (space == keyspaces.end()) return true;  // nobody asks about these keys any more
-    KeyState& state = s.table_of(space->second, key->hash).get_or_create(key->hash, key->key);
-    status = state.log.restore(key->position, value);
-    return status.ok();
-  });
+  Status scan =
+      store.scan(state::records_of(state::RecordType::log), [&](std::string_view record, std::string_view value) {
+        const auto key = state::parse_log_record(record);
+        if (!key) {
+          status = corrupt("the key of an event log record");
+          return false;
+        }
+        const auto space = keyspaces.find(key->keyspace);
+        if (space == keyspaces.end()) return true;  // nobody asks about these keys any more
+        KeyState& state = s.table_of(space->second, key->hash).get_or_create(key->hash, key->key);
+        status = state.log.restore(key->position, value);
+        return status.ok();
+      });
   if (!scan) return scan.error();
   if (!status) return status.error();
   scan = store.scan(state::records_of(state::RecordType::slab), [&](std::string_view record, std::string_view value) {
@@ -321,16 +327,17 @@ Result<bool> Engine::restore(state::Store& store) {
   });
   if (!scan) return scan.error();
   if (!status) return status.error();
-  scan = store.scan(state::records_of(state::RecordType::id_seen), [&](std::string_view record, std::string_view value) {
-    const auto id = state::parse_id_seen_record(record);
-    const Result<Timestamp> until = state::IdsSeen::decode(value);
-    if (!id || !until) {
-      status = corrupt("an id seen");
-      return false;
-    }
-    s.ids.restore({*id, until.value()});
-    return true;
-  });
+  scan =
+      store.scan(state::records_of(state::RecordType::id_seen), [&](std::string_view record, std::string_view value) {
+        const auto id = state::parse_id_seen_record(record);
+        const Result<Timestamp> until = state::IdsSeen::decode(value);
+        if (!id || !until) {
+          status = corrupt("an id seen");
+          return false;
+        }
+        s.ids.restore({*id, until.value()});
+        return true;
+      });
   if (!scan) return scan.error();
   if (!status) return status.error();
   scan = store.scan(state::records_of(state::RecordType::alert), [&](std::string_view record, std::string_view value) {
@@ -369,7 +376,8 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   for (std::uint32_t keyspace = 0; keyspace < tables.size(); ++keyspace) {
     for (auto& table : tables[keyspace]) {
       table.for_each_sorted([&](std::string_view key, KeyState& state) {
-        Written w{ruleset->keyspaces[keyspace].fingerprint, std::string(key), encode_key(keyspace, state), {}, state.stored};
+        Written w{
+            ruleset->keyspaces[keyspace].fingerprint, std::string(key), encode_key(keyspace, state), {}, state.stored};
         w.log = std::move(state.log);
         written.push_back(std::move(w));
       });
@@ -400,7 +408,8 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
       ++dropped_sections;
       if (w.stored) orphans.push_back(state::slab_record({w.keyspace, w.key}));
       const std::uint64_t first = std::min(w.log.trimmed().first, w.log.begin());
-      for (std::uint64_t at = first; at < w.log.end(); ++at) orphans.push_back(state::log_record({w.keyspace, hash, w.key, at}));
+      for (std::uint64_t at = first; at < w.log.end(); ++at)
+        orphans.push_back(state::log_record({w.keyspace, hash, w.key, at}));
       continue;
     }
     KeyState& state = table_of(space->second, hash).get_or_create(hash, w.key);

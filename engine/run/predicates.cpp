@@ -41,7 +41,8 @@ void answer(const PredicateTable& table, const Codes& codes, Context& context, n
   std::uint64_t* survivors = scratch.data();
   std::uint64_t* unsure = scratch.data() + words;
   std::fill(survivors, survivors + words, ~std::uint64_t{0});
-  if (const std::size_t tail = table.entries.size() % 64; tail != 0) survivors[words - 1] = (std::uint64_t{1} << tail) - 1;
+  if (const std::size_t tail = table.entries.size() % 64; tail != 0)
+    survivors[words - 1] = (std::uint64_t{1} << tail) - 1;
 
   for (const FieldIndexRows& index : table.fields) {
     const std::optional<std::size_t> row = class_of(index, context.subject->values[index.field]);

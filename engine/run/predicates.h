@@ -22,18 +22,18 @@ struct FieldIndexRows {
   enum class Kind : std::uint8_t { enumeration, ordered, text };
   Kind kind = Kind::enumeration;
   event::FieldIndex field = 0;
-  std::vector<Int128> bounds;                 // ordered: the constants, ascending; class 2i+1 is bound i itself, 2i below it
-  event::Currency currency;                   // ordered money: another currency makes every comparison unknown
-  std::vector<std::string> texts;             // text: ascending; class i is texts[i], the last class anything else
-  std::vector<std::uint64_t> rows;            // class-major, `words` each
-  std::vector<std::uint64_t> mentioned;       // predicates with a condition on this field: unknown when it is missing
+  std::vector<Int128> bounds;            // ordered: the constants, ascending; class 2i+1 is bound i itself, 2i below it
+  event::Currency currency;              // ordered money: another currency makes every comparison unknown
+  std::vector<std::string> texts;        // text: ascending; class i is texts[i], the last class anything else
+  std::vector<std::uint64_t> rows;       // class-major, `words` each
+  std::vector<std::uint64_t> mentioned;  // predicates with a condition on this field: unknown when it is missing
 };
 
 struct PredicateTable {
   struct Entry {
     nfa::PredicateId id{};
-    CodeId rest = no_code;    // asked of survivors; no_code: nothing is left to ask
-    CodeId whole = no_code;   // the whole condition, for three-valued answers when a field is missing
+    CodeId rest = no_code;   // asked of survivors; no_code: nothing is left to ask
+    CodeId whole = no_code;  // the whole condition, for three-valued answers when a field is missing
   };
   std::vector<Entry> entries;
   std::size_t words = 0;

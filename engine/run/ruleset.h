@@ -27,17 +27,17 @@ struct KeyPartInfo {
 
 /// The keys of one shape (user; sender and recipient; …): all that is remembered under such a key lies in one slab.
 struct KeySpace {
-  std::string name;                        // "user", "user, device"
-  std::uint64_t fingerprint = 0;           // of the kinds of its parts
+  std::string name;               // "user", "user, device"
+  std::uint64_t fingerprint = 0;  // of the kinds of its parts
   std::vector<KeyPartInfo> parts;
-  std::vector<std::uint32_t> columns;      // indices into Ruleset::columns, in the order of the slab
-  std::vector<std::uint32_t> programs;     // indices into Ruleset::patterns
+  std::vector<std::uint32_t> columns;   // indices into Ruleset::columns, in the order of the slab
+  std::vector<std::uint32_t> programs;  // indices into Ruleset::patterns
 };
 
 /// One column: entries of one source, condition and argument, under one keyspace; several windows over it.
 struct ColumnPlan {
   std::uint32_t keyspace = 0;
-  std::uint32_t slot = 0;                  // in the slab
+  std::uint32_t slot = 0;  // in the slab
   state::ColumnLayout layout;
   std::uint32_t stratum = 0;
 };
@@ -59,18 +59,18 @@ struct KeyUse {
 /// The event's argument goes into a column.
 struct Insert {
   std::uint32_t column = 0;
-  std::uint32_t key_use = 0;               // in TypePlan::key_uses
-  std::optional<nfa::PredicateId> where;   // membership; nothing: every event of the type
+  std::uint32_t key_use = 0;              // in TypePlan::key_uses
+  std::optional<nfa::PredicateId> where;  // membership; nothing: every event of the type
   CodeId argument = no_code;
 };
 
 /// A window is read for the event, into its row.
 struct Read {
   std::uint32_t aggregate = 0;
-  std::optional<std::uint32_t> key_use;    // when the key is plain fields
-  std::vector<CodeId> key;                 // else these
+  std::optional<std::uint32_t> key_use;  // when the key is plain fields
+  std::vector<CodeId> key;               // else these
   std::uint32_t slot = 0;
-  bool as_of = false;                      // the column was filled in an earlier stratum: read back at the event's moment
+  bool as_of = false;  // the column was filled in an earlier stratum: read back at the event's moment
 };
 
 struct Derived {
@@ -83,32 +83,32 @@ struct Route {
   std::uint32_t key_use = 0;
   struct Entry {
     std::uint32_t pattern = 0;
-    std::vector<std::uint64_t> allowed;    // predicates valid under this role; empty: all
+    std::vector<std::uint64_t> allowed;  // predicates valid under this role; empty: all
   };
   std::vector<Entry> patterns;
-  std::vector<std::uint64_t> wakes;        // union of the predicates the programs look at: none set, nothing to do
+  std::vector<std::uint64_t> wakes;  // union of the predicates the programs look at: none set, nothing to do
 };
 
 struct OnRule {
   std::uint32_t rule = 0;
   nfa::PredicateId fires{};
-  std::uint32_t variant = 0;               // in RulePlan::variants
+  std::uint32_t variant = 0;  // in RulePlan::variants
 };
 
 /// A policy that decides events of a type, with its lines compiled for that type.
 struct PolicyUse {
   std::uint32_t policy = 0;
-  std::optional<nfa::PredicateId> where;   // a policy on a stream
-  std::vector<CodeId> lines;               // no_code: otherwise, true for every event
+  std::optional<nfa::PredicateId> where;  // a policy on a stream
+  std::vector<CodeId> lines;              // no_code: otherwise, true for every event
 };
 
 /// What one stratum does with an event of this type, in this order.
 struct TypeStratum {
   std::vector<Derived> derived;
   PredicateTable predicates;
-  std::vector<Read> reads_before;          // `in W before`: without the event itself
+  std::vector<Read> reads_before;  // `in W before`: without the event itself
   std::vector<Insert> inserts;
-  std::vector<Read> reads_last;            // `in last W`: with it
+  std::vector<Read> reads_last;  // `in last W`: with it
 };
 
 struct TypePlan {
@@ -116,9 +116,9 @@ struct TypePlan {
   std::vector<KeyUse> key_uses;
   std::uint32_t row_size = 0;
   std::vector<Route> routes;
-  std::vector<OnRule> on_rules;            // in rule-name order
-  std::vector<std::uint64_t> fires;        // union of what they fire on: none set, no rule is asked
-  std::vector<PolicyUse> policies;         // the first whose condition is true decides
+  std::vector<OnRule> on_rules;      // in rule-name order
+  std::vector<std::uint64_t> fires;  // union of what they fire on: none set, no rule is asked
+  std::vector<PolicyUse> policies;   // the first whose condition is true decides
 };
 
 struct TextPiece {
@@ -143,24 +143,24 @@ struct ExceptPlan {
 
 /// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
 struct RuleVariant {
-  event::EventTypeId subject = 0;          // rules on an event
+  event::EventTypeId subject = 0;  // rules on an event
   std::vector<CodeId> lets;
-  std::vector<NamedCode> let_values;       // for the evidence
+  std::vector<NamedCode> let_values;  // for the evidence
   std::vector<ExceptPlan> excepts;
   std::optional<event::Action> action, otherwise;
   CodeId decide_when = no_code;
   CodeId score = no_code;
   std::vector<TextPiece> because;
   std::vector<NamedCode> show;
-  std::vector<NamedCode> features;         // features used, for the evidence
+  std::vector<NamedCode> features;  // features used, for the evidence
   std::vector<NamedCode> once_key;
 };
 
 struct RulePlan {
   alerts::RuleInfo info;
-  std::string alias;                       // rules on an event: what the evidence calls it
-  std::vector<std::string> key_names;      // rules per key: as the rule writes them
-  std::vector<RuleVariant> variants;       // patterns: exactly one
+  std::string alias;                   // rules on an event: what the evidence calls it
+  std::vector<std::string> key_names;  // rules per key: as the rule writes them
+  std::vector<RuleVariant> variants;   // patterns: exactly one
   std::optional<std::uint32_t> pattern;
 };
 
@@ -174,10 +174,10 @@ struct PlaceInfo {
 struct PatternPlan {
   std::uint32_t rule = 0;
   std::uint32_t keyspace = 0;
-  std::uint32_t slot = 0;                  // in the slab
+  std::uint32_t slot = 0;  // in the slab
   nfa::Program program;
-  std::vector<PlaceInfo> places;           // by place id
-  std::vector<CodeId> guards;              // by GuardId
+  std::vector<PlaceInfo> places;  // by place id
+  std::vector<CodeId> guards;     // by GuardId
   CodeId when = no_code;
 };
 
@@ -200,18 +200,20 @@ struct Ruleset {
   std::vector<KeySpace> keyspaces;
   std::vector<ColumnPlan> columns;
   std::vector<AggregatePlan> aggregates;
-  std::vector<RulePlan> rules;             // in name order
+  std::vector<RulePlan> rules;  // in name order
   std::vector<PatternPlan> patterns;
   std::vector<alerts::Policy> policies;
   std::vector<ListPlan> lists;
-  std::vector<TypePlan> types;             // by EventTypeId
+  std::vector<TypePlan> types;  // by EventTypeId
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
   std::uint32_t strata = 1;
-  Digest digest;                           // of the meaning of everything above
+  Digest digest;  // of the meaning of everything above
   std::string digest_text;
-  struct File { std::string path, text; };
-  std::vector<File> files;                 // as loaded; kept in the store
+  struct File {
+    std::string path, text;
+  };
+  std::vector<File> files;                         // as loaded; kept in the store
   std::shared_ptr<std::deque<std::string>> texts;  // what constants point into
 };
 

@@ -58,12 +58,11 @@ TEST_CASE("a hit with nothing it may lack") {
   rule.shadow = true;
   Hit hit = hit_of(rule, minute(0), "a1");
   hit.id = {1, 2};
-  CHECK(
-      hit_record(hit, {}, "d1") ==
-      R"({"id":"00000000000000010000000000000002","rule":"r","revision":"0123456789abcdeffedcba9876543210",)"
-      R"("at":"2026-01-05T10:00:00Z","key":{},)"
+  CHECK(hit_record(hit, {}, "d1") ==
+        R"({"id":"00000000000000010000000000000002","rule":"r","revision":"0123456789abcdeffedcba9876543210",)"
+        R"("at":"2026-01-05T10:00:00Z","key":{},)"
         R"("events":[{"alias":"a","type":"a","id":"a1","at":"2026-01-05T10:00:00Z"}],)"
-      R"("values":{},"severity":"medium","shadow":true,"truncated":false,"ruleset":"d1"})");
+        R"("values":{},"severity":"medium","shadow":true,"truncated":false,"ruleset":"d1"})");
   const std::string made = hit_record(hit, {Kind::made, hit.id}, "d1");
   CHECK(made.find(R"("truncated":false,"alert":"00000000000000010000000000000002","ruleset")") != std::string::npos);
 }

@@ -54,12 +54,13 @@ std::vector<Sent> random_stream(std::uint32_t partitions) {
   for (int i = 0; i < count; ++i) {
     now += *rc::gen::element<std::int64_t>(0, 0, 1, 5, 10, 20, 35);
     const std::int64_t back = *rc::gen::weightedElement<std::int64_t>({{12, 0}, {2, 3}, {1, 15}, {1, 40}});
-    const Timestamp at = *parse_timestamp("2026-01-05T10:00:00Z") + Duration::seconds(std::max<std::int64_t>(0, now - back));
+    const Timestamp at =
+        *parse_timestamp("2026-01-05T10:00:00Z") + Duration::seconds(std::max<std::int64_t>(0, now - back));
     const char type = *rc::gen::weightedElement<char>({{5, 'a'}, {4, 'b'}, {1, 'x'}});
     std::string line = R"({"type":")";
     line += type;
-    line += R"(","id":"e)" + std::to_string(*rc::gen::weightedElement<int>({{20, i}, {1, i / 2}})) + R"(","at":")" + to_text(at) +
-            R"(","user":"u)" + std::to_string(*rc::gen::inRange(0, 3)) + "\"";
+    line += R"(","id":"e)" + std::to_string(*rc::gen::weightedElement<int>({{20, i}, {1, i / 2}})) + R"(","at":")" +
+            to_text(at) + R"(","user":"u)" + std::to_string(*rc::gen::inRange(0, 3)) + "\"";
     if (*rc::gen::inRange(0, 4) > 0) line += R"(,"dev":"d)" + std::to_string(*rc::gen::inRange(0, 2)) + "\"";
     if (*rc::gen::inRange(0, 4) > 0) line += R"(,"v":)" + std::to_string(*rc::gen::inRange(0, 5));
     if (*rc::gen::inRange(0, 3) > 0) line += std::string(R"(,"s":")") + *rc::gen::element('k', 'z') + "\"";
@@ -93,11 +94,14 @@ TEST_CASE("shards and batches do not change a byte") {
     const Duration lateness = *rc::gen::element(Duration{}, Duration{}, Duration::seconds(10));
     const std::vector<Sent> events = random_stream(partitions);
     const auto one = run(ruleset, events, options_of(1, partitions, lateness), 1);
-    const auto many = run(ruleset, events, options_of(7, partitions, lateness), *rc::gen::element<std::size_t>(2, 7, 512));
+    const auto many =
+        run(ruleset, events, options_of(7, partitions, lateness), *rc::gen::element<std::size_t>(2, 7, 512));
     for (const char* rule : {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}) {
       const std::string name = std::string(R"("rule":")") + rule + "\"";
-      RC_CLASSIFY(std::any_of(one.begin(), one.end(), [&](const std::string& l) {
-        return l.starts_with("hits") && l.find(name) != std::string::npos; }), rule);
+      RC_CLASSIFY(
+          std::any_of(one.begin(), one.end(),
+                      [&](const std::string& l) { return l.starts_with("hits") && l.find(name) != std::string::npos; }),
+          rule);
     }
     RC_ASSERT(one == many);
   }));

@@ -18,11 +18,28 @@ class Count final : public engine::UnknownSink {
 };
 
 std::string condition() {
-  static const char* const all[] = {"n > 3",          "n <= 7 USD2",   "m as USD >= 5 USD", "m as USD < 8 USD", "kind == red",
-                                    "kind in [red, blue]", "not kind == green", "s == \"k\"", "s != \"k\"", "s in [\"k\", \"z\"]",
-                                    "flag",           "not flag",      "n in 2 ..< 5",  "n in 2 .. 5",      "n != 4",
-                                    "n * 2 > 9",      "who == \"u1\"", "s contains \"k\"", "n is missing",  "d > 5m",
-                                    "n > 3 or flag",  "5 < n"};
+  static const char* const all[] = {"n > 3",
+                                    "n <= 7 USD2",
+                                    "m as USD >= 5 USD",
+                                    "m as USD < 8 USD",
+                                    "kind == red",
+                                    "kind in [red, blue]",
+                                    "not kind == green",
+                                    "s == \"k\"",
+                                    "s != \"k\"",
+                                    "s in [\"k\", \"z\"]",
+                                    "flag",
+                                    "not flag",
+                                    "n in 2 ..< 5",
+                                    "n in 2 .. 5",
+                                    "n != 4",
+                                    "n * 2 > 9",
+                                    "who == \"u1\"",
+                                    "s contains \"k\"",
+                                    "n is missing",
+                                    "d > 5m",
+                                    "n > 3 or flag",
+                                    "5 < n"};
   std::string text = all[*rc::gen::inRange<std::size_t>(0, std::size(all))];
   if (text == "n <= 7 USD2") text = "n <= 7";
   return text;
@@ -30,9 +47,10 @@ std::string condition() {
 
 TEST_CASE("rows of bits answer as the conditions do") {
   CHECK(rc::check("table = one by one", [] {
-    std::string text = "entity user\nevent e { key id : string  time at : time  who : user optional  n : decimal optional\n"
-                       "  m : money optional  kind : enum(red, green, blue) optional  s : string optional  flag : bool optional\n"
-                       "  d : duration optional }\n";
+    std::string text =
+        "entity user\nevent e { key id : string  time at : time  who : user optional  n : decimal optional\n"
+        "  m : money optional  kind : enum(red, green, blue) optional  s : string optional  flag : bool optional\n"
+        "  d : duration optional }\n";
     const int rules = *rc::gen::inRange(1, 80);
     for (int r = 0; r < rules; ++r) {
       text += "rule r" + std::to_string(r) + " on e { when (" + condition() + ")";
@@ -64,7 +82,8 @@ TEST_CASE("rows of bits answer as the conditions do") {
     for (const auto& entry : table.entries) {
       const event::Value v = engine::evaluate(ruleset->codes, entry.whole, context);
       RC_ASSERT(bits.test(entry.id) == engine::is_true(v));
-      const bool told = std::find(count.ids.begin(), count.ids.end(), static_cast<std::uint32_t>(entry.id)) != count.ids.end();
+      const bool told =
+          std::find(count.ids.begin(), count.ids.end(), static_cast<std::uint32_t>(entry.id)) != count.ids.end();
       RC_ASSERT(told == v.is_missing());
     }
   }));
