@@ -525,7 +525,7 @@ void Engine::State::run_on_rules() {
     for (std::size_t w = 0; w < plan.fires.size() && !any; ++w) any = (e.bits->word_at(w) & plan.fires[w]) != 0;
     if (!any) continue;  // nearly always, however many rules there are
     for (const OnRule& rule : plan.on_rules) {
-      if (e.bits->test(rule.fires)) hit_of_event(e, i, rule);
+      if (e.bits->test(rule.fires)) hit_of_event(e, rule);
     }
   }
 }

@@ -54,7 +54,6 @@ struct PlacedHit {
   std::uint64_t release = 0;  // of the completing event; at a deadline of the last event
   std::uint32_t rule = 0;
   std::uint32_t sequence = 0;     // among the matches of one event and rule
-  std::uint32_t batch_event = 0;  // index; events only
 };
 
 struct Timer {
@@ -153,7 +152,7 @@ struct Engine::State final : UnknownSink {
   void unknown(nfa::PredicateId predicate, CodeId code, const Context& context) override;
 
   // evidence.cpp
-  void hit_of_event(BatchEvent& e, std::uint32_t batch_index, const OnRule& rule);
+  void hit_of_event(BatchEvent& e, const OnRule& rule);
   void hit_of_match(const PatternPlan& pattern, const nfa::Match& match, std::uint32_t sequence, MatchHost& host);
   bool finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context);
 

@@ -185,13 +185,12 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
   return true;
 }
 
-void Engine::State::hit_of_event(BatchEvent& e, std::uint32_t batch_index, const OnRule& on) {
+void Engine::State::hit_of_event(BatchEvent& e, const OnRule& on) {
   const RulePlan& rule = ruleset->rules[on.rule];
   const RuleVariant& variant = rule.variants[on.variant];
   PlacedHit placed;
   placed.release = e.release;
   placed.rule = on.rule;
-  placed.batch_event = batch_index;
   placed.hit.at = e.event.time;
   placed.hit.events.push_back(bound_event(rule.alias, e.event, ruleset->schema));
   Context context;

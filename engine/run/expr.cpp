@@ -178,7 +178,6 @@ class Evaluation {
       case NodeOp::member_field: return found(field_of(codes_, node.b, node.c, *context_.member));
       case NodeOp::group_aggregate: return group_aggregate(node);
       case NodeOp::rule_key: return context_.rule_key[node.a];
-      case NodeOp::let: return run(context_.lets[node.a]);
       case NodeOp::not_: {
         const Value v = child(node, 0);
         return v.kind == Kind::boolean ? Value::of_boolean(!v.boolean()) : missing();
@@ -428,7 +427,6 @@ std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId 
                                                           : std::nullopt;
     return std::nullopt;
   }
-  if (node.op == NodeOp::let) return first_missing_field(codes, context.lets[node.a], context);
   if (node.op == NodeOp::money_as && context.subject != nullptr) {
     // An amount of a currency that has no rate is there, and unknown all the same.
     const Node& amount = codes.nodes[codes.children[node.first_child]];

@@ -36,7 +36,6 @@ enum class NodeOp : std::uint8_t {
   member_field,     // fields as in `field_refs` [b, b + c)
   group_aggregate,  // a: place; b: GroupFunction; child 0 per member
   rule_key,         // a: part
-  let,              // a: let
   not_,
   and_,
   or_,
@@ -125,7 +124,6 @@ struct Context {
   std::span<const event::Value> row;                             // the subject's aggregate reads
   std::span<const std::span<const event::Event* const>> places;  // bound events per place
   std::span<const event::Value> rule_key;
-  std::span<const CodeId> lets;
   std::span<const ListState> lists;
   AggregateReader* reader = nullptr;
   const event::Event* member = nullptr;  // inside `some` and group functions

@@ -144,7 +144,6 @@ struct ExceptPlan {
 /// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
 struct RuleVariant {
   event::EventTypeId subject = 0;  // rules on an event
-  std::vector<CodeId> lets;
   std::vector<NamedCode> let_values;  // for the evidence
   std::vector<ExceptPlan> excepts;
   std::optional<event::Action> action, otherwise;
