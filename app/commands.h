@@ -7,6 +7,7 @@
 namespace tocsin::app {
 
 int check_command(const CheckOptions& options);
+int fmt_command(const FormatOptions& options);
 int test_command(const TestOptions& options);
 int explain_command(const ExplainOptions& options);
 int replay_command(ReplayCommandOptions options);

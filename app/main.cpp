@@ -10,6 +10,7 @@ using namespace tocsin::app;
 
 struct Dispatch {
   int operator()(const CheckOptions& options) const { return check_command(options); }
+  int operator()(const FormatOptions& options) const { return fmt_command(options); }
   int operator()(const TestOptions& options) const { return test_command(options); }
   int operator()(const ExplainOptions& options) const { return explain_command(options); }
   int operator()(const ReplayCommandOptions& options) const { return replay_command(options); }

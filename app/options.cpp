@@ -14,6 +14,7 @@ constexpr const char* version = "tocsin 0.1.0";
 
 constexpr const char* footer = R"(Examples:
   tocsin check rules/                          are the rules right? all messages at once
+  tocsin fmt rules/                            lay them out in the one canonical form
   tocsin test rules/                           run the tests that stand in the rule files
   tocsin explain E0203                         what a message's code means
   tocsin explain --stage rulebook rules/       how the rules were understood
@@ -123,6 +124,14 @@ Parsed parse_options(int argument_count, char** arguments) {
   check_app->add_option("--format", format, "text for people, json for programs (one message per line)")
       ->check(CLI::IsMember({"text", "json"}));
 
+  FormatOptions fmt;
+  CLI::App* fmt_app = app.add_subcommand("fmt", "Lays rule files out in the one canonical form");
+  fmt_app->add_option("paths", fmt.paths, "rule files, or directories of *.risk; - for the standard input")
+      ->required()
+      ->type_name("PATH");
+  fmt_app->add_flag("--check", fmt.check,
+                    "change nothing; name the files that are laid out otherwise, exit code 1 if any");
+
   TestOptions test;
   CLI::App* test_app = app.add_subcommand("test", "Runs the tests that stand in the rule files");
   test_app->add_option("paths", test.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
@@ -159,6 +168,7 @@ Parsed parse_options(int argument_count, char** arguments) {
   }
   check.json = format == "json";
   if (check_app->parsed()) parsed.command = check;
+  if (fmt_app->parsed()) parsed.command = fmt;
   if (test_app->parsed()) parsed.command = test;
   if (replay_app->parsed()) {
     finish(replay, replay_texts);

@@ -20,6 +20,10 @@ struct CheckOptions {
   std::vector<std::string> paths;
   bool json = false;
 };
+struct FormatOptions {
+  std::vector<std::string> paths;  // `-`: the standard input
+  bool check = false;              // only say which files would change
+};
 struct TestOptions {
   std::vector<std::string> paths;
 };
@@ -37,7 +41,8 @@ struct RunOptions {
   bool print_config = false;
 };
 
-using Command = std::variant<CheckOptions, TestOptions, ExplainOptions, ReplayCommandOptions, RunOptions>;
+using Command =
+    std::variant<CheckOptions, FormatOptions, TestOptions, ExplainOptions, ReplayCommandOptions, RunOptions>;
 
 struct Parsed {
   std::optional<Command> command;  // nothing: help or version was printed, or the use was wrong and said so
