@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/hash.h"
+#include "nfa/exists.h"
 
 namespace tocsin::nfa {
 namespace {
@@ -81,13 +82,14 @@ std::string why_not(const Pattern& p) {
 
 class Compiler {
  public:
-  Compiler(const Pattern& pattern, const Meanings& meanings) : pattern_(pattern), meanings_(meanings) {}
+  Compiler(const Pattern& pattern, const Meanings& meanings, const Choosing& choosing)
+      : pattern_(pattern), meanings_(meanings), choosing_(choosing) {}
 
   Result<Program> run() {
     out_.pick = pattern_.pick;
     out_.after = pattern_.after;
     out_.after_step = pattern_.after_step;
-    mix(1);  // of this way to compute the fingerprint
+    mix(2);  // of this way to compute the fingerprint
     mix(meanings_.extra);
     mix(static_cast<std::uint64_t>(pattern_.pick));
     mix(static_cast<std::uint64_t>(pattern_.after));
@@ -113,8 +115,18 @@ class Compiler {
     add_masks();
     add_bounds();
     add_words();
+    const std::string not_exists = why_not_exists(out_, choosing_.refuses);
+    out_.engine = choosing_.engine.value_or(not_exists.empty() ? Engine::exists : Engine::search);
+    switch (out_.engine) {
+      case Engine::exists:
+        if (!not_exists.empty()) return refuse("the engine `exists` does not claim this pattern: " + not_exists);
+        out_.reason = why_exists(out_);
+        break;
+      case Engine::search: out_.reason = why_search(not_exists); break;
+    }
+    // What is kept is the engine's own: bytes of one are none of the other's.
+    mix(static_cast<std::uint64_t>(out_.engine));
     out_.fingerprint = hash_;
-    out_.engine = why();
     return std::move(out_);
   }
 
@@ -312,18 +324,20 @@ class Compiler {
     std::erase_if(out_.words, [](const Program::Word& w) { return w.mask == 0; });
   }
 
-  std::string why() const {
+  std::string why_search(const std::string& not_exists) const {
     std::size_t across = out_.conditions.size();
-    std::string text = "search: keeps occurrences ";
+    std::string text = "keeps occurrences ";
     text += out_.horizon == Program::unbounded ? "without a bound in time (byte limit only)"
                                                : "for " + std::to_string(out_.horizon) + "us";
     text += ", searches when an event may complete a match; ";
     text += across == 0 ? "no conditions across events" : std::to_string(across) + " conditions across events";
+    text += not_exists.empty() ? "; asked for" : "; not `exists`: " + not_exists;
     return text;
   }
 
   const Pattern& pattern_;
   const Meanings& meanings_;
+  const Choosing& choosing_;
   Program out_;
   std::map<PredicateId, std::size_t> bits_;
   std::uint64_t hash_ = 0;
@@ -337,13 +351,21 @@ std::string hex(std::uint64_t v) {
 
 }  // namespace
 
-Result<Program> compile(const Pattern& pattern, const Meanings& meanings) {
+const char* to_text(Engine engine) {
+  switch (engine) {
+    case Engine::search: return "search";
+    case Engine::exists: return "exists";
+  }
+  return "?";
+}
+
+Result<Program> compile(const Pattern& pattern, const Meanings& meanings, const Choosing& choosing) {
   if (std::string why = why_not(pattern); !why.empty()) return refuse(why);
-  return Compiler(pattern, meanings).run();
+  return Compiler(pattern, meanings, choosing).run();
 }
 
 std::string dump(const Program& p) {
-  std::string text = "program " + hex(p.fingerprint) + "\n  engine " + p.engine + "\n";
+  std::string text = "program " + hex(p.fingerprint) + "\n  engine " + to_text(p.engine) + ": " + p.reason + "\n";
   for (std::size_t i = 0; i < p.steps.size(); ++i) {
     const Program::Step& s = p.steps[i];
     text += "  step " + std::to_string(i) + (s.can_be_first ? " start" : "") + (s.can_be_empty ? " optional" : "");

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +27,17 @@ struct Meanings {
   std::span<const std::uint64_t> values;
   std::span<const std::uint64_t> guards;
   std::uint64_t extra = 0;
+};
+
+enum class Engine : std::uint8_t { search, exists };
+const char* to_text(Engine engine);
+
+/// What compile() may take for granted, and what it must.
+struct Choosing {
+  /// Host::accept may say no to a match for any reason. If not, it always agrees, or looks only at how early the match
+  /// begins and agrees with every later beginning too.
+  bool refuses = true;
+  std::optional<Engine> engine;  // this one and no other
 };
 
 struct Program {
@@ -108,13 +120,15 @@ struct Program {
   std::uint32_t after_step = 0;
 
   std::uint64_t fingerprint = 0;
-  std::string engine;  // which engine and why, for `explain`
+  Engine engine = Engine::search;
+  std::string reason;  // why this engine, for `explain`
 
   [[nodiscard]] bool waits() const { return final_wait >= 0; }
 };
 
 /// Refuses what docs/matching.md, part "Refused", lists, with a sentence.
-Result<Program> compile(const Pattern& pattern, const Meanings& meanings = {});
+/// An engine that is asked for and does not claim the pattern refuses too, and says why.
+Result<Program> compile(const Pattern& pattern, const Meanings& meanings = {}, const Choosing& choosing = {});
 
 std::string dump(const Program& program);
 

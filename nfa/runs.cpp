@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "base/coding.h"
+#include "nfa/exists.h"
 
 namespace tocsin::nfa {
 namespace {
 
-constexpr std::uint8_t format_version = 1;
+constexpr std::uint8_t format_version = 2;
 
 void put_place(ByteWriter& out, Place p) {
   out.put_i64(p.time.us);
@@ -21,27 +21,43 @@ Place get_place(ByteReader& in) {
   return p;
 }
 
+std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in);
+
 }  // namespace
 
-bool Runs::empty() const { return body == nullptr || (body->head == body->kept.size() && body->pending.empty()); }
-
-std::size_t Runs::bytes() const {
-  if (body == nullptr) return 0;
-  return sizeof(Body) + body->kept.capacity() * sizeof(Kept) + body->values.capacity() * sizeof(std::int64_t) +
-         body->pending.capacity() * sizeof(Pending) + body->reach.capacity() * sizeof(Place);
+std::size_t Body::bytes() const {
+  return sizeof(Body) + kept.capacity() * sizeof(Kept) + values.capacity() * sizeof(std::int64_t) +
+         pending.capacity() * sizeof(Pending) + reach.capacity() * sizeof(Place);
 }
 
 void encode(const Program& program, const Runs& runs, std::string& out) {
   ByteWriter to(out);
   to.put_u8(format_version);
   to.put_u64(program.fingerprint);
-  if (runs.body == nullptr) {
-    to.put_u8(0);
-    return;
+  to.put_u8(runs.body == nullptr ? 0 : 1);
+  if (runs.body != nullptr) runs.body->encode(program, to);
+}
+
+std::optional<Runs> decode(const Program& program, std::string_view bytes) {
+  ByteReader in(bytes);
+  if (in.get_u8() != format_version || in.get_u64() != program.fingerprint) return std::nullopt;
+  const std::uint8_t has_body = in.get_u8();
+  if (has_body > 1 || in.failed()) return std::nullopt;
+  Runs runs;
+  if (has_body == 1) {
+    switch (program.engine) {
+      case Engine::search: runs.body = decode_search(program, in); break;
+      case Engine::exists: runs.body = decode_exists(program, in); break;
+    }
+    if (runs.body == nullptr) return std::nullopt;
   }
-  const Body& b = *runs.body;
+  if (in.failed() || !in.at_end()) return std::nullopt;
+  return runs;
+}
+
+void Body::encode(const Program& program, ByteWriter& to) const {
+  const Body& b = *this;
   const std::size_t width = program.values.size();
-  to.put_u8(1);
   put_place(to, b.floor);
   put_place(to, b.lost);
   put_place(to, b.newest_start);
@@ -67,36 +83,31 @@ void encode(const Program& program, const Runs& runs, std::string& out) {
   }
 }
 
-std::optional<Runs> decode(const Program& program, std::string_view bytes) {
-  ByteReader in(bytes);
-  if (in.get_u8() != format_version || in.get_u64() != program.fingerprint) return std::nullopt;
-  Runs runs;
-  const std::uint8_t has_body = in.get_u8();
-  if (has_body > 1 || in.failed()) return std::nullopt;
-  if (has_body == 0) return in.at_end() ? std::optional<Runs>(std::move(runs)) : std::nullopt;
-  runs.body = std::make_unique<Body>();
-  Body& b = *runs.body;
+namespace {
+
+std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) {
+  auto body = std::make_unique<Body>();
+  Body& b = *body;
   const std::size_t width = program.values.size();
   b.floor = get_place(in);
   b.lost = get_place(in);
   b.newest_start = get_place(in);
   // A count is believed only as far as the bytes that are left could hold it.
   const std::uint64_t reach_count = in.get_varint();
-  if (in.failed() || reach_count != program.steps.size()) return std::nullopt;
+  if (in.failed() || reach_count != program.steps.size()) return nullptr;
   for (std::uint64_t i = 0; i < reach_count; ++i) b.reach.push_back(get_place(in));
   const std::uint64_t pending_count = in.get_varint();
-  if (in.failed() || pending_count > in.remaining() / 17 || (pending_count != 0 && !program.waits()))
-    return std::nullopt;
+  if (in.failed() || pending_count > in.remaining() / 17 || (pending_count != 0 && !program.waits())) return nullptr;
   for (std::uint64_t i = 0; i < pending_count; ++i) {
     Pending p;
     p.last = get_place(in);
     p.deadline.us = in.get_i64();
-    if (p.deadline != p.last.time + Duration{program.final_wait}) return std::nullopt;
-    if (!b.pending.empty() && !(b.pending.back().last < p.last)) return std::nullopt;
+    if (p.deadline != p.last.time + Duration{program.final_wait}) return nullptr;
+    if (!b.pending.empty() && !(b.pending.back().last < p.last)) return nullptr;
     b.pending.push_back(p);
   }
   const std::uint64_t kept_count = in.get_varint();
-  if (in.failed() || kept_count > in.remaining() / (4 + 8 * width)) return std::nullopt;
+  if (in.failed() || kept_count > in.remaining() / (4 + 8 * width)) return nullptr;
   b.kept.reserve(kept_count);
   b.values.reserve(kept_count * width);
   Kept before;
@@ -108,41 +119,54 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
                                        static_cast<std::uint64_t>(in.get_signed()));
     k.bits = in.get_varint();
     for (std::size_t v = 0; v < width; ++v) b.values.push_back(in.get_i64());
-    if (in.failed() || (i != 0 && !(before.place() < k.place()))) return std::nullopt;
+    if (in.failed() || (i != 0 && !(before.place() < k.place()))) return nullptr;
     b.late_count += k.late() ? 1U : 0U;
     b.kept.push_back(k);
     before = k;
   }
-  if (in.failed() || !in.at_end()) return std::nullopt;
-  return runs;
+  return body;
 }
 
-std::optional<Timestamp> next_deadline(const Runs& runs) {
-  if (runs.body == nullptr || runs.body->pending.empty()) return std::nullopt;
-  return runs.body->pending.front().deadline;
+}  // namespace
+
+std::optional<Timestamp> Body::next_deadline() const {
+  return pending.empty() ? std::nullopt : std::optional(pending.front().deadline);
 }
 
-std::optional<std::uint64_t> oldest_needed(const Runs& runs) {
-  if (runs.empty() || runs.body->head == runs.body->kept.size()) return std::nullopt;
-  const Body& b = *runs.body;
+std::optional<std::uint64_t> Body::oldest_needed() const {
+  if (head == kept.size()) return std::nullopt;
   // Without late ones the order of time is the order of the log.
-  if (b.late_count == 0) return b.kept[b.head].event;
-  std::uint64_t oldest = b.kept[b.head].event;
-  for (std::size_t i = b.head; i < b.kept.size(); ++i) oldest = std::min(oldest, b.kept[i].event);
+  std::uint64_t oldest = kept[head].event;
+  if (late_count == 0) return oldest;
+  for (std::size_t i = head; i < kept.size(); ++i) oldest = std::min(oldest, kept[i].event);
   return oldest;
+}
+
+std::optional<Timestamp> Body::expires_at(const Program& program) const {
+  Timestamp at = Timestamp::min();
+  if (!pending.empty()) at = pending.back().deadline + Duration{1};
+  if (head != kept.size()) {
+    if (program.horizon == Program::unbounded) return std::nullopt;
+    const Timestamp newest{kept.back().time};
+    at = std::max(at, newest + Duration{std::max(program.horizon, program.first_no_wait)} + Duration{1});
+  }
+  return at;
+}
+
+std::vector<Timestamp> Body::deadlines() const {
+  std::vector<Timestamp> all;
+  for (const Pending& p : pending) all.push_back(p.deadline);
+  return all;
+}
+
+void Body::prefetch() const {
+  __builtin_prefetch(kept.data());
+  __builtin_prefetch(reach.data());
 }
 
 std::optional<Timestamp> expires_at(const Program& program, const Runs& runs) {
   if (runs.empty()) return Timestamp::min();
-  const Body& b = *runs.body;
-  Timestamp at = Timestamp::min();
-  if (!b.pending.empty()) at = b.pending.back().deadline + Duration{1};
-  if (b.head != b.kept.size()) {
-    if (program.horizon == Program::unbounded) return std::nullopt;
-    const Timestamp newest{b.kept.back().time};
-    at = std::max(at, newest + Duration{std::max(program.horizon, program.first_no_wait)} + Duration{1});
-  }
-  return at;
+  return runs.body->expires_at(program);
 }
 
 }  // namespace tocsin::nfa

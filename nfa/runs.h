@@ -1,6 +1,6 @@
-// What lives of one program for one key: the occurrences that may still be part of a match, and the completed ones that
-// wait for their deadline (final `no`). One pointer when nothing has begun. Owned by the key; touched by one thread at
-// a time; changed only by step() and advance().
+// What lives of one program for one key: what its engine keeps of begun matches, and the completed ones that wait for
+// their deadline (final `no`). One pointer when nothing has begun. Owned by the key; touched by one thread at a time;
+// changed only by step() and advance().
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/coding.h"
 #include "base/time.h"
+#include "nfa/place.h"
 #include "nfa/program.h"
 
 namespace tocsin::nfa {
-
-/// A place in the total order (T1).
-struct Place {
-  Timestamp time = Timestamp::min();
-  std::uint64_t order = 0;
-  constexpr auto operator<=>(const Place&) const = default;
-};
 
 /// One kept occurrence. Hot: the search walks an array of these.
 struct Kept {
@@ -40,7 +35,41 @@ struct Pending {
   Timestamp deadline;
 };
 
-struct Body {
+/// What an engine keeps of one program for one key. Each engine has its own; only its step knows more than stands here.
+struct RunsBody {
+  explicit RunsBody(Engine whose) : engine(whose) {}
+  RunsBody(const RunsBody&) = delete;
+  RunsBody& operator=(const RunsBody&) = delete;
+  virtual ~RunsBody() = default;
+
+  /// Nothing that a later event could use.
+  [[nodiscard]] virtual bool empty() const = 0;
+  /// Bytes of this object and what it holds.
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
+  [[nodiscard]] virtual std::optional<Timestamp> next_deadline() const = 0;
+  [[nodiscard]] virtual std::optional<std::uint64_t> oldest_needed() const = 0;
+  [[nodiscard]] virtual std::optional<Timestamp> expires_at(const Program& program) const = 0;
+  /// Of all that wait, in order.
+  [[nodiscard]] virtual std::vector<Timestamp> deadlines() const = 0;
+  /// Asks for the memory that the next step will look at.
+  virtual void prefetch() const = 0;
+  virtual void encode(const Program& program, ByteWriter& out) const = 0;
+
+  const Engine engine;
+};
+
+/// What `search` keeps.
+struct Body final : RunsBody {
+  Body() : RunsBody(Engine::search) {}
+  [[nodiscard]] bool empty() const override { return head == kept.size() && pending.empty(); }
+  [[nodiscard]] std::size_t bytes() const override;
+  [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
+  [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
+  [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
+  [[nodiscard]] std::vector<Timestamp> deadlines() const override;
+  void prefetch() const override;
+  void encode(const Program& program, ByteWriter& out) const override;
+
   std::vector<Kept> kept;            // in total order, from `head` on
   std::vector<std::int64_t> values;  // of kept[i] at i * program.values.size()
   std::size_t head = 0;              // dropped in front, freed now and then
@@ -52,15 +81,18 @@ struct Body {
   Place newest_start;                // the newest kept one that may begin a match
 };
 
+/// The memory of a body that a step begins with, whatever its engine.
+inline constexpr std::size_t runs_body_bytes = 192;
+
 class Runs {
  public:
   Runs() = default;
   /// Nothing that a later event could use.
-  [[nodiscard]] bool empty() const;
+  [[nodiscard]] bool empty() const { return body == nullptr || body->empty(); }
   /// Bytes held outside of this object.
-  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t bytes() const { return body == nullptr ? 0 : body->bytes(); }
 
-  std::unique_ptr<Body> body;  // for step.cpp and runs.cpp
+  std::unique_ptr<RunsBody> body;  // for the engine of the program
 };
 
 /// Appends; the bytes begin with a format version and the program's fingerprint.
@@ -70,9 +102,13 @@ void encode(const Program& program, const Runs& runs, std::string& out);
 std::optional<Runs> decode(const Program& program, std::string_view bytes);
 
 /// When advance() must be called next, at the latest: the deadline fires when time is past it.
-std::optional<Timestamp> next_deadline(const Runs& runs);
+inline std::optional<Timestamp> next_deadline(const Runs& runs) {
+  return runs.body == nullptr ? std::nullopt : runs.body->next_deadline();
+}
 /// The smallest event position still referred to; the log of the key may be cut below it.
-std::optional<std::uint64_t> oldest_needed(const Runs& runs);
+inline std::optional<std::uint64_t> oldest_needed(const Runs& runs) {
+  return runs.empty() ? std::nullopt : runs.body->oldest_needed();
+}
 /// From then on nothing kept can be used, unless events come before: the key may forget these runs. Nothing: never.
 std::optional<Timestamp> expires_at(const Program& program, const Runs& runs);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "nfa/exists.h"
 #include "nfa/search.h"
 
 namespace tocsin::nfa {
@@ -135,21 +136,110 @@ void limit(const Program& program, Body& body, Host& host) {
 
 Body& body_of(const Program& program, Runs& runs) {
   if (runs.body == nullptr) {
-    runs.body = std::make_unique<Body>();
-    runs.body->reach.resize(program.steps.size());
+    auto body = std::make_unique<Body>();
+    body->reach.resize(program.steps.size());
+    runs.body = std::move(body);
   }
-  return *runs.body;
+  return static_cast<Body&>(*runs.body);
+}
+
+bool keeps(const Body& body, std::uint64_t event) {
+  for (std::size_t i = body.kept.size(); i > body.head; --i) {
+    if (body.kept[i - 1].event == event) return true;
+    if (!body.kept[i - 1].late() && body.kept[i - 1].event < event) return false;
+  }
+  return false;
 }
 
 /// T6: nothing but `no` and `until` sees a late event.
-void step_late(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host) {
+bool step_late(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host) {
   bits &= program.no_until_mask;
-  if (bits == 0) return;
-  if (runs.empty() && (bits & program.first_no_mask) == 0) return;
+  if (bits == 0) return false;
+  if (runs.empty() && (bits & program.first_no_mask) == 0) return false;
   Body& body = body_of(program, runs);
   end_waiting(program, body, bits, {o.time, o.order});
   put(program, body, o, bits | Kept::late_bit);
   limit(program, body, host);
+  return keeps(body, o.event);
+}
+
+bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
+                 std::vector<Match>& out) {
+  if (o.late) return step_late(program, runs, o, bits, host);
+  if (runs.body == nullptr && (bits & (program.start_mask | program.first_no_mask)) == 0) return false;
+  Body& body = body_of(program, runs);
+  prune(program, body, o.time);
+  const Place here{o.time, o.order};
+  end_waiting(program, body, bits, here);
+
+  // A cheap filter, blind for gaps and conditions across events: how far has anything come, and may this event complete
+  // it?
+  const std::size_t last = program.steps.size() - 1;
+  bool completes = false;
+  bool extends = false;
+  for (std::size_t i = last + 1; i-- > 0;) {
+    const Program::Step& s = program.steps[i];
+    if ((s.predicates & bits) == 0) continue;
+    Place begun = s.can_be_first ? here : Place{};
+    for (std::size_t j = i; begun != here && j-- > 0;) {
+      begun = std::max(begun, body.reach[j]);
+      if (!program.steps[j].can_be_empty) break;
+    }
+    if (begun != here && !alive(program, body, begun, o.time)) continue;
+    if (i == last) {
+      completes = true;
+      // A single last event is of no use afterwards, unless it waits or stands in the way of a later one.
+      if (s.kind != StepKind::single || s.link == Link::first || program.waits()) extends = true;
+    } else {
+      body.reach[i] = std::max(body.reach[i], begun);
+      extends = true;
+    }
+  }
+  if (extends && (bits & program.start_mask) != 0) body.newest_start = here;
+  const bool live = alive(program, body, body.newest_start, o.time);
+  const bool keep = extends || (bits & program.first_no_mask) != 0 || (live && (bits & program.aux_mask) != 0);
+  if (!keep && !completes) return false;
+
+  // Of neighbouring events that only a first `no` asks for, the later one says all the earlier one did.
+  if ((bits & ~program.lonely_no_mask) == 0 && body.head != body.kept.size() && body.kept.back().bits == bits) {
+    take_back(program, body);
+  }
+  put(program, body, o, bits);
+  if (completes && program.waits()) {
+    body.pending.push_back({here, o.time + Duration{program.final_wait}});
+  } else if (completes) {
+    const std::size_t before = out.size();
+    // A late event may carry a place behind this one, so the place is looked for.
+    std::size_t at = body.kept.size() - 1;
+    while (body.kept[at].place() != here) --at;
+    Search(program, body, at, host).run(out, body.floor);
+    if (!keep) {
+      const auto width = static_cast<std::ptrdiff_t>(program.values.size());
+      body.kept.erase(body.kept.begin() + static_cast<std::ptrdiff_t>(at));
+      const auto first_value = body.values.begin() + static_cast<std::ptrdiff_t>(at) * width;
+      body.values.erase(first_value, first_value + width);
+    }
+    if (out.size() != before) settle(program, body, o.time);
+  }
+  limit(program, body, host);
+  return keeps(body, o.event);
+}
+
+void search_advance(const Program& program, Body& body, Timestamp time, Host& host, std::vector<Match>& out) {
+  if (body.pending.empty()) return;  // what is old is dropped by the next event
+  while (!body.pending.empty() && body.pending.front().deadline < time) {
+    const Pending due = body.pending.front();
+    const auto begin = body.kept.begin() + static_cast<std::ptrdiff_t>(body.head);
+    const auto at = std::partition_point(begin, body.kept.end(), [&](const Kept& k) { return k.place() < due.last; });
+    const std::size_t before = out.size();
+    if (at != body.kept.end() && at->place() == due.last) {
+      Search(program, body, static_cast<std::size_t>(at - body.kept.begin()), host).run(out, body.floor);
+    }
+    body.pending.erase(body.pending.begin());
+    // Not pruned yet: what follows in the order of deadlines looks at times long gone.
+    if (out.size() != before) settle(program, body, due.last.time);
+  }
+  prune(program, body, time);
 }
 
 }  // namespace
@@ -182,84 +272,22 @@ Bound Match::last() const {
   return last;
 }
 
-void step(const Program& program, Runs& runs, const Occurrence& o, Host& host, std::vector<Match>& out) {
+bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, std::vector<Match>& out) {
   const std::uint64_t bits = own_bits(program, *o.bits);
-  if (bits == 0) return;
-  if (o.late) return step_late(program, runs, o, bits, host);
-  if (runs.body == nullptr && (bits & (program.start_mask | program.first_no_mask)) == 0) return;
-  Body& body = body_of(program, runs);
-  prune(program, body, o.time);
-  const Place here{o.time, o.order};
-  end_waiting(program, body, bits, here);
-
-  // A cheap filter, blind for gaps and conditions across events: how far has anything come, and may this event complete
-  // it?
-  const std::size_t last = program.steps.size() - 1;
-  bool completes = false;
-  bool extends = false;
-  for (std::size_t i = last + 1; i-- > 0;) {
-    const Program::Step& s = program.steps[i];
-    if ((s.predicates & bits) == 0) continue;
-    Place begun = s.can_be_first ? here : Place{};
-    for (std::size_t j = i; begun != here && j-- > 0;) {
-      begun = std::max(begun, body.reach[j]);
-      if (!program.steps[j].can_be_empty) break;
-    }
-    if (begun != here && !alive(program, body, begun, o.time)) continue;
-    if (i == last) {
-      completes = true;
-      // A single last event is of no use afterwards, unless it waits or stands in the way of a later one.
-      if (s.kind != StepKind::single || s.link == Link::first || program.waits()) extends = true;
-    } else {
-      body.reach[i] = std::max(body.reach[i], begun);
-      extends = true;
-    }
+  if (bits == 0) return false;
+  switch (program.engine) {
+    case Engine::search: return search_step(program, runs, o, bits, host, out);
+    case Engine::exists: return exists_step(program, runs, o, bits, host, out);
   }
-  if (extends && (bits & program.start_mask) != 0) body.newest_start = here;
-  const bool live = alive(program, body, body.newest_start, o.time);
-  const bool keep = extends || (bits & program.first_no_mask) != 0 || (live && (bits & program.aux_mask) != 0);
-  if (!keep && !completes) return;
-
-  // Of neighbouring events that only a first `no` asks for, the later one says all the earlier one did.
-  if ((bits & ~program.lonely_no_mask) == 0 && body.head != body.kept.size() && body.kept.back().bits == bits) {
-    take_back(program, body);
-  }
-  put(program, body, o, bits);
-  if (completes && program.waits()) {
-    body.pending.push_back({here, o.time + Duration{program.final_wait}});
-  } else if (completes) {
-    const std::size_t before = out.size();
-    // A late event may carry a place behind this one, so the place is looked for.
-    std::size_t at = body.kept.size() - 1;
-    while (body.kept[at].place() != here) --at;
-    Search(program, body, at, host).run(out, body.floor);
-    if (!keep) {
-      const auto width = static_cast<std::ptrdiff_t>(program.values.size());
-      body.kept.erase(body.kept.begin() + static_cast<std::ptrdiff_t>(at));
-      const auto first_value = body.values.begin() + static_cast<std::ptrdiff_t>(at) * width;
-      body.values.erase(first_value, first_value + width);
-    }
-    if (out.size() != before) settle(program, body, o.time);
-  }
-  limit(program, body, host);
+  return false;
 }
 
 void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std::vector<Match>& out) {
-  if (runs.body == nullptr || runs.body->pending.empty()) return;  // what is old is dropped by the next event
-  Body& body = *runs.body;
-  while (!body.pending.empty() && body.pending.front().deadline < time) {
-    const Pending due = body.pending.front();
-    const auto begin = body.kept.begin() + static_cast<std::ptrdiff_t>(body.head);
-    const auto at = std::partition_point(begin, body.kept.end(), [&](const Kept& k) { return k.place() < due.last; });
-    const std::size_t before = out.size();
-    if (at != body.kept.end() && at->place() == due.last) {
-      Search(program, body, static_cast<std::size_t>(at - body.kept.begin()), host).run(out, body.floor);
-    }
-    body.pending.erase(body.pending.begin());
-    // Not pruned yet: what follows in the order of deadlines looks at times long gone.
-    if (out.size() != before) settle(program, body, due.last.time);
+  if (runs.body == nullptr) return;
+  switch (program.engine) {
+    case Engine::search: return search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
+    case Engine::exists: return exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
   }
-  prune(program, body, time);
 }
 
 }  // namespace tocsin::nfa

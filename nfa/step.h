@@ -24,15 +24,6 @@ struct Occurrence {
   std::span<const std::int64_t> values;  // by ValueId; what is beyond its end is missing
 };
 
-/// An event in its place.
-struct Bound {
-  std::uint64_t event = 0;
-  std::uint64_t order = 0;
-  Timestamp time;
-  [[nodiscard]] Place place() const { return {time, order}; }
-  bool operator==(const Bound&) const = default;
-};
-
 /// The events of each step, and of each part of `all of` and `any n of`. An empty optional has none.
 struct Places {
   std::vector<std::vector<std::vector<Bound>>> steps;
@@ -77,12 +68,15 @@ class Host {
   virtual bool accept(const Match& match) = 0;
 
   Counters counters;
+  Match
+      scratch;  // the match accept() is asked about, for engines that make one at a time: a refused one costs no memory
   std::size_t runs_bytes = runs_bytes_max;
   std::int64_t search_visits = search_visits_max;
 };
 
 /// Requires: advance() to the event's time (late: to the watermark) came before; places of events not late never fall.
-void step(const Program& program, Runs& runs, const Occurrence& occurrence, Host& host, std::vector<Match>& out);
+/// True when the runs hold on to the occurrence, so that the log must keep its event.
+bool step(const Program& program, Runs& runs, const Occurrence& occurrence, Host& host, std::vector<Match>& out);
 
 /// Fires the deadlines before `time`, in order of (deadline, place of the last event).
 void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std::vector<Match>& out);

@@ -120,33 +120,65 @@ class Build {
   /// as a condition of that event's step, and there it costs one predicate instead of a search through combinations. Not for
   /// steps where other events than the chosen one matter: groups, `first`, optional ones, parts.
   static std::vector<Expr> conditions_from_when(const dsl::Rule& rule, std::uint32_t place) {
-    std::vector<Expr> conditions, conjuncts;
-    if (rule.when) split_conjuncts(with_lets_inlined(*rule.when, rule.lets), conjuncts);
-    for (const Expr& conjunct : conjuncts) {
+    std::vector<Expr> conditions;
+    for (const Expr& conjunct : conjuncts_of_when(rule)) {
       if (!looks_at_only(conjunct, place)) continue;
       conditions.push_back(conjunct);
       as_own_fields(conditions.back());
     }
     return conditions;
   }
+  static std::vector<Expr> conjuncts_of_when(const dsl::Rule& rule) {
+    std::vector<Expr> conjuncts;
+    if (rule.when) split_conjuncts(with_lets_inlined(*rule.when, rule.lets), conjuncts);
+    return conjuncts;
+  }
+  static bool takes_conditions_from_when(const dsl::Step& step) {
+    return step.kind == dsl::StepKind::single && !step.optional && step.link == dsl::Link::then;
+  }
+  /// Whether all of `when` has become conditions of steps, so that it refuses nothing any more.
+  static bool when_is_in_steps(const dsl::Rule& rule) {
+    const std::vector<Expr> conjuncts = conjuncts_of_when(rule);
+    return std::all_of(conjuncts.begin(), conjuncts.end(), [&](const Expr& conjunct) {
+      return std::any_of(rule.sequence->steps.begin(), rule.sequence->steps.end(), [&](const dsl::Step& step) {
+        return takes_conditions_from_when(step) && looks_at_only(conjunct, step.parts.front().place);
+      });
+    });
+  }
   static bool looks_at_only(const Expr& expr, std::uint32_t place) {
     std::set<std::uint32_t> places;
     places_of(expr, places);
     return places == std::set<std::uint32_t>{place} && only_single_fields(expr);
   }
+  /// `when` is read as of the completing event, a condition of a step as of its own: only what does not change between the two
+  /// may move. Lists, labels and features may.
   static bool only_single_fields(const Expr& expr) {
     switch (expr.op) {
-      case Op::field:
-      case Op::aggregate:
-      case Op::rule_key:
-      case Op::group_first:
-      case Op::group_last:
-      case Op::group_values:
-      case Op::group_count:
-      case Op::some:
-      case Op::group_aggregate:
-      case Op::in_group: return false;
-      default: return std::all_of(expr.args.begin(), expr.args.end(), only_single_fields);
+      case Op::constant:
+      case Op::place_field:
+      case Op::not_:
+      case Op::and_:
+      case Op::or_:
+      case Op::equal:
+      case Op::not_equal:
+      case Op::less:
+      case Op::less_equal:
+      case Op::greater:
+      case Op::greater_equal:
+      case Op::in_values:
+      case Op::in_range:
+      case Op::is_missing:
+      case Op::contains:
+      case Op::starts_with:
+      case Op::ends_with:
+      case Op::add:
+      case Op::subtract:
+      case Op::multiply:
+      case Op::divide:
+      case Op::remainder:
+      case Op::negate:
+      case Op::coalesce: return std::all_of(expr.args.begin(), expr.args.end(), only_single_fields);
+      default: return false;
     }
   }
   static void as_own_fields(Expr& expr) {
@@ -206,7 +238,7 @@ class Build {
       std::vector<TestPredicates>& tests = test_predicates_[r];
       std::map<const dsl::EventTest*, std::vector<Expr>> from_when;
       for (const dsl::Step& step : rule.sequence->steps) {
-        if (step.kind != dsl::StepKind::single || step.optional || step.link != dsl::Link::then) continue;
+        if (!takes_conditions_from_when(step)) continue;
         from_when[&step.parts.front()] = conditions_from_when(rule, step.parts.front().place);
       }
       each_test(*rule.sequence, [&](const dsl::EventTest& test) {
@@ -523,7 +555,9 @@ class Build {
                            "earlier step with a feature; take them apart with `and`, or move the condition to `when`"};
         }
       }
-      auto program = nfa::compile(pattern, meanings);
+      nfa::Choosing choosing;
+      choosing.refuses = !when_is_in_steps(rule);
+      auto program = nfa::compile(pattern, meanings, choosing);
       if (!program) return program.error().while_doing("rule " + rule.name);
       plan.program = program.take();
       add_routes(r, sequence, plan);

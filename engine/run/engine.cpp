@@ -306,21 +306,6 @@ void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Conte
 
 // ---------------------------------------------------------------- patterns and deadlines
 
-namespace {
-
-/// Whether the runs hold on to the event at this position.
-bool keeps(const nfa::Runs& runs, std::uint64_t position) {
-  if (!runs.body) return false;
-  const std::vector<nfa::Kept>& kept = runs.body->kept;
-  for (std::size_t i = kept.size(); i > runs.body->head; --i) {
-    if (kept[i - 1].event == position) return true;
-    if (!kept[i - 1].late() && kept[i - 1].event < position) return false;
-  }
-  return false;
-}
-
-}  // namespace
-
 state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
   // What was judged when the watermark passed the deadline, and of what that move released the events up to it.
   const auto move =
@@ -380,10 +365,10 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     host.set_moment({e.event.time, e.release}, false);
     matches.clear();
     nfa::Runs& runs = key.runs[pattern.slot];
-    nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
+    kept |=
+        nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
     count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
-    kept = kept || keeps(runs, position);
   };
   for (std::size_t r = 0; r < routes.size(); ++r) {
     for (const Route::Entry& entry : routes[r]->patterns) {
@@ -453,7 +438,7 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
     for (const nfa::Runs& runs : key->runs) {
       if (!runs.body) continue;
       const char* body = reinterpret_cast<const char*>(runs.body.get());
-      for (std::size_t at = 0; at < sizeof(nfa::Body); at += 64) __builtin_prefetch(body + at);
+      for (std::size_t at = 0; at < nfa::runs_body_bytes; at += 64) __builtin_prefetch(body + at);
     }
     key->log.prefetch();
   });
@@ -461,9 +446,7 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
     const KeyState* key = key_of(e, use).state;
     if (key == nullptr) return;
     for (const nfa::Runs& runs : key->runs) {
-      if (!runs.body) continue;
-      __builtin_prefetch(runs.body->kept.data());
-      __builtin_prefetch(runs.body->reach.data());
+      if (runs.body) runs.body->prefetch();
     }
   });
 }

@@ -445,8 +445,8 @@ std::vector<Undecided> Engine::undecided() const {
             event::append_json(text, (*values)[i], space.parts[i].type, s.ruleset->schema);
           }
           text += "}";
-          for (const nfa::Pending& pending : key.runs[slot].body->pending) {
-            list.push_back({rule.info.name, text, pending.deadline});
+          for (const Timestamp deadline : key.runs[slot].body->deadlines()) {
+            list.push_back({rule.info.name, text, deadline});
           }
         }
       });

@@ -177,20 +177,42 @@ void feed(const std::vector<Item>& items, const Advance& on_advance, const Step&
   }
 }
 
-inline std::vector<Match> run(const Pattern& pattern, const std::vector<Item>& items, Host& host) {
-  const Result<Program> program = compile(pattern);
+/// Every engine that claims the pattern; `refuses` as in Choosing.
+inline std::vector<Program> programs_of(const Pattern& pattern, bool refuses) {
+  std::vector<Program> programs;
+  for (const Engine engine : {Engine::search, Engine::exists}) {
+    Result<Program> program = compile(pattern, {}, {refuses, engine});
+    if (program) programs.push_back(program.take());
+  }
+  return programs;
+}
+
+inline std::vector<Match> run(const Program& program, const std::vector<Item>& items, Host& host) {
   std::vector<Match> out;
-  if (!program) return out;
   Runs runs;
   feed(
-      items, [&](Timestamp t) { advance(program.value(), runs, t, host, out); },
-      [&](const Occurrence& o) { step(program.value(), runs, o, host, out); });
+      items, [&](Timestamp t) { advance(program, runs, t, host, out); },
+      [&](const Occurrence& o) { step(program, runs, o, host, out); });
   return out;
 }
 
+inline std::vector<Match> run(const Pattern& pattern, const std::vector<Item>& items, Host& host) {
+  const Result<Program> program = compile(pattern);
+  return program ? run(program.value(), items, host) : std::vector<Match>{};
+}
+
+/// What all engines that claim the pattern say; if they do not say the same, what each says.
 inline std::string run(const Pattern& pattern, const std::string& stream) {
-  TestHost host;
-  return to_text(run(pattern, parse_stream(stream), host));
+  std::string first, all;
+  bool agree = true;
+  for (const Program& program : programs_of(pattern, false)) {
+    TestHost host;
+    const std::string said = to_text(run(program, parse_stream(stream), host));
+    if (all.empty()) first = said;
+    agree = agree && said == first;
+    all += std::string(nfa::to_text(program.engine)) + " says " + said + "; ";
+  }
+  return agree ? first : all;
 }
 
 }  // namespace tocsin::nfa::testing

@@ -1,0 +1,307 @@
+#include "nfa/exists.h"
+
+#include <algorithm>
+
+#include "nfa/search.h"
+
+namespace tocsin::nfa {
+namespace {
+
+/// Whether a match of `now` may begin at `start`.
+bool alive(const Program& program, const ExistsBody& body, const Bound& start, Timestamp now) {
+  return start.place() >= body.floor &&
+         (program.horizon == Program::unbounded || start.time > now - Duration{program.horizon});
+}
+
+/// The chains that start first are those of the last steps.
+void drop_dead(const Program& program, ExistsBody& body, Timestamp now) {
+  while (body.reached != 0 && !alive(program, body, *body.chains.of(body.reached - 1), now)) --body.reached;
+}
+
+void forget_first_waiting(ExistsBody& body) {
+  body.waiting_head += body.step_count;
+  if (body.waiting_head == body.waiting.size()) {
+    body.waiting.clear();
+    body.waiting_head = 0;
+  } else if (body.waiting_head * 2 > body.waiting.size()) {
+    // Half is gone: moving the rest costs at most one event for each that went.
+    body.waiting.erase(body.waiting.begin(), body.waiting.begin() + static_cast<std::ptrdiff_t>(body.waiting_head));
+    body.waiting_head = 0;
+  }
+}
+
+void emit(const Program& program, ExistsBody& body, const Bound* chain, Host& host, std::vector<Match>& out) {
+  Match& match = host.scratch;
+  match.places.steps.resize(body.step_count);
+  for (std::size_t i = 0; i < body.step_count; ++i) {
+    match.places.steps[i].resize(1);
+    match.places.steps[i][0].assign(1, chain[i]);
+  }
+  match.at = chain[body.step_count - 1].time + body.wait;
+  match.by_deadline = program.waits();
+  match.truncated = body.lost_until != Timestamp::min() && chain[0].time <= body.lost_until;
+  if (!host.accept(match)) return;
+  use_up(program, match, body.floor);
+  out.push_back(std::move(match));
+}
+
+void wait(ExistsBody& body, const Bound* chain, Host& host) {
+  body.waiting.insert(body.waiting.end(), chain, chain + body.step_count);
+  const std::size_t each = body.step_count * sizeof(Bound);
+  const std::size_t most = std::max<std::size_t>(host.runs_bytes / each, 1) * body.step_count;
+  while (body.waiting.size() - body.waiting_head > most) {
+    ++host.counters.dropped;
+    body.lost_until = body.waiting[body.waiting_head + body.step_count - 1].time + body.wait;
+    forget_first_waiting(body);
+  }
+}
+
+/// A waiting match is dead as soon as an X of a final `no`, or the `until`, comes in its time.
+void end_waiting(const Program& program, ExistsBody& body, std::uint64_t bits, Place here) {
+  if (body.waiting.empty() || (bits & program.no_until_mask) == 0) return;
+  const auto ended = [&](const Bound* chain) {
+    const Bound& last = chain[body.step_count - 1];
+    // A late `until` may come between the first event and the last.
+    if ((bits & program.until) != 0 && chain[0].place() < here && here.time <= last.time + body.wait &&
+        here != last.place()) {
+      return true;
+    }
+    if (!(last.place() < here)) return false;
+    return std::any_of(program.absences.begin(), program.absences.end(), [&](const Program::Absence& a) {
+      return (bits & a.element.predicate) != 0 && here.time <= last.time + Duration{a.wait};
+    });
+  };
+  std::size_t to = body.waiting_head;
+  for (std::size_t from = body.waiting_head; from < body.waiting.size(); from += body.step_count) {
+    const Bound* chain = body.waiting.data() + from;
+    if (ended(chain)) continue;
+    if (to != from) std::copy(chain, chain + body.step_count, body.waiting.data() + to);
+    to += body.step_count;
+  }
+  body.waiting.resize(to);
+  if (body.waiting_head == to) {
+    body.waiting.clear();
+    body.waiting_head = 0;
+  }
+}
+
+/// What began before a U is ended by it.
+void end_begun(ExistsBody& body, Place here) {
+  while (body.reached != 0 && body.chains.of(body.reached - 1)->place() < here) --body.reached;
+}
+
+/// After a match: what begins before the floor is gone, and waits for nothing.
+void settle(ExistsBody& body) {
+  while (body.reached != 0 && body.chains.of(body.reached - 1)->place() < body.floor) --body.reached;
+  while (body.waiting_head != body.waiting.size() && body.waiting[body.waiting_head].place() < body.floor) {
+    forget_first_waiting(body);
+  }
+}
+
+void put_bound(ByteWriter& out, const Bound& b) {
+  out.put_varint(b.event);
+  out.put_varint(b.order);
+  out.put_i64(b.time.us);
+}
+
+Bound get_bound(ByteReader& in) {
+  Bound b;
+  b.event = in.get_varint();
+  b.order = in.get_varint();
+  b.time.us = in.get_i64();
+  return b;
+}
+
+/// Reads a chain; false when its events are not in order.
+bool get_chain(ByteReader& in, Bound* chain, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    chain[i] = get_bound(in);
+    if (in.failed() || (i != 0 && !(chain[i - 1].place() < chain[i].place()))) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string why_not_exists(const Program& program, bool refuses) {
+  if (program.pick == Pick::earliest) return "`pick earliest` needs the oldest beginnings too";
+  if (program.pick == Pick::every) return "`pick every` asks for all matches";
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const Program::Step& s = program.steps[i];
+    const std::string name = "step " + std::to_string(i + 1);
+    if (s.kind != StepKind::single) return name + " is more than one event";
+    if (s.can_be_empty) return name + " is optional";
+    if (s.link != Link::any) return name + " is `first` or `next`";
+    if (program.slots[s.first_slot].element.condition_count != 0) return name + " looks at other steps";
+  }
+  for (const Program::Absence& a : program.absences) {
+    if (a.element.condition_count != 0) return "a `no` looks at steps";
+    if (a.before != program.steps.size()) return "a `no` stands before the last step, and a late event may tell";
+  }
+  if (refuses) return "`when` may refuse the newest";
+  return {};
+}
+
+std::string why_exists(const Program& program) {
+  std::string text = "single events, each told by itself alone: the newest chain of each step is enough, ";
+  text += program.horizon == Program::unbounded ? "without a bound in time"
+                                                : "no older than " + std::to_string(program.horizon) + "us";
+  return text;
+}
+
+void Chains::reach(std::size_t count) {
+  const std::size_t bounds = count * (count + 1) / 2;
+  if (bounds <= near_.size() || bounds <= far_.size()) return;
+  if (far_.empty()) far_.assign(near_.begin(), near_.end());
+  far_.resize(bounds);
+}
+
+bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
+                 std::vector<Match>& out) {
+  const Place here{o.time, o.order};
+  auto* body = static_cast<ExistsBody*>(runs.body.get());
+  if (o.late) {  // T6: nothing but `no` and `until` sees it
+    if (body == nullptr || (bits & program.no_until_mask) == 0) return false;
+    end_waiting(program, *body, bits, here);
+    if ((bits & program.until) != 0) end_begun(*body, here);
+    return false;
+  }
+  if (body == nullptr) {
+    if ((bits & program.start_mask) == 0) return false;
+    runs.body = std::make_unique<ExistsBody>(static_cast<std::uint32_t>(program.steps.size()));
+    body = static_cast<ExistsBody*>(runs.body.get());
+    body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
+  }
+  drop_dead(program, *body, o.time);
+  end_waiting(program, *body, bits, here);
+
+  const std::size_t last = program.steps.size() - 1;
+  const Bound bound{o.event, o.order, o.time};
+  const bool ends = (bits & program.until) != 0;
+  bool kept = false;
+  // From the last step to the first, so that an event extends what was there before it.
+  for (std::size_t i = std::min<std::size_t>(last, body->reached) + 1; i-- > 0;) {
+    const Program::Slot& slot = program.slots[i];
+    if ((bits & slot.element.predicate) == 0) continue;
+    if (i > body->reached) continue;  // a match of this very event has used up what there was
+    const Bound* before = nullptr;
+    if (i == 0) {
+      if (here < body->floor) continue;
+    } else {
+      before = body->chains.of(i - 1);
+      if (slot.within != Program::unbounded && (o.time - before[i - 1].time).us >= slot.within) continue;
+    }
+    if (i == last) {
+      std::array<Bound, steps_max> whole;
+      std::copy_n(before, i, whole.begin());
+      whole[i] = bound;
+      if (program.waits()) {
+        wait(*body, whole.data(), host);
+        kept = true;
+      } else {
+        emit(program, *body, whole.data(), host, out);
+        settle(*body);
+      }
+      continue;
+    }
+    if (ends && i != 0) continue;  // a U between the first event and the last
+    body->chains.reach(i + 1);
+    Bound* chain = body->chains.of(i);
+    std::copy_n(body->chains.of(i - (i != 0 ? 1 : 0)), i, chain);
+    chain[i] = bound;
+    body->reached = std::max(body->reached, static_cast<std::uint32_t>(i) + 1);
+    kept = true;
+  }
+  if (ends) end_begun(*body, here);
+  return kept;
+}
+
+void exists_advance(const Program& program, ExistsBody& body, Timestamp time, Host& host, std::vector<Match>& out) {
+  while (body.waiting_head != body.waiting.size()) {
+    const Bound* chain = body.waiting.data() + body.waiting_head;
+    if (!(chain[body.step_count - 1].time + body.wait < time)) return;
+    if (chain[0].place() >= body.floor) emit(program, body, chain, host, out);
+    forget_first_waiting(body);
+    settle(body);
+  }
+}
+
+std::size_t ExistsBody::bytes() const {
+  return sizeof(ExistsBody) + chains.bytes() + waiting.capacity() * sizeof(Bound);
+}
+
+std::optional<Timestamp> ExistsBody::next_deadline() const {
+  if (waiting_head == waiting.size()) return std::nullopt;
+  return waiting[waiting_head + step_count - 1].time + wait;
+}
+
+std::optional<std::uint64_t> ExistsBody::oldest_needed() const {
+  if (empty()) return std::nullopt;
+  std::uint64_t oldest = UINT64_MAX;
+  if (reached != 0) oldest = chains.of(reached - 1)->event;
+  if (waiting_head != waiting.size()) oldest = std::min(oldest, waiting[waiting_head].event);
+  return oldest;
+}
+
+std::optional<Timestamp> ExistsBody::expires_at(const Program& program) const {
+  Timestamp at = Timestamp::min();
+  if (waiting_head != waiting.size()) at = waiting.back().time + wait + Duration{1};
+  if (reached != 0) {
+    if (program.horizon == Program::unbounded) return std::nullopt;
+    at = std::max(at, chains.of(0)->time + Duration{program.horizon} + Duration{1});
+  }
+  return at;
+}
+
+std::vector<Timestamp> ExistsBody::deadlines() const {
+  std::vector<Timestamp> all;
+  for (std::size_t i = waiting_head; i < waiting.size(); i += step_count)
+    all.push_back(waiting[i + step_count - 1].time + wait);
+  return all;
+}
+
+void ExistsBody::encode(const Program&, ByteWriter& out) const {
+  out.put_i64(floor.time.us);
+  out.put_varint(floor.order);
+  out.put_i64(lost_until.us);
+  out.put_varint(reached);
+  for (std::size_t i = 0; i < reached; ++i) {
+    for (std::size_t k = 0; k <= i; ++k) put_bound(out, chains.of(i)[k]);
+  }
+  out.put_varint((waiting.size() - waiting_head) / step_count);
+  for (std::size_t i = waiting_head; i < waiting.size(); ++i) put_bound(out, waiting[i]);
+}
+
+std::unique_ptr<RunsBody> decode_exists(const Program& program, ByteReader& in) {
+  auto body = std::make_unique<ExistsBody>(static_cast<std::uint32_t>(program.steps.size()));
+  body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
+  body->floor.time.us = in.get_i64();
+  body->floor.order = in.get_varint();
+  body->lost_until.us = in.get_i64();
+  const std::uint64_t reached = in.get_varint();
+  if (in.failed() || reached >= program.steps.size()) return nullptr;
+  body->chains.reach(reached);
+  for (std::uint64_t i = 0; i < reached; ++i) {
+    Bound* chain = body->chains.of(i);
+    if (!get_chain(in, chain, i + 1)) return nullptr;
+    if (i != 0 && body->chains.of(i - 1)->place() < chain->place()) return nullptr;
+  }
+  body->reached = static_cast<std::uint32_t>(reached);
+  // A count is believed only as far as the bytes that are left could hold it.
+  const std::uint64_t count = in.get_varint();
+  if (in.failed() || count > in.remaining() / (10 * body->step_count) || (count != 0 && !program.waits()))
+    return nullptr;
+  body->waiting.resize(count * body->step_count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Bound* chain = body->waiting.data() + i * body->step_count;
+    if (!get_chain(in, chain, body->step_count)) return nullptr;
+    const Bound* before = chain - body->step_count;
+    if (i != 0 && (!(before[body->step_count - 1].place() < chain[body->step_count - 1].place()) ||
+                   chain->place() < before->place())) {
+      return nullptr;
+    }
+  }
+  return body;
+}
+
+}  // namespace tocsin::nfa

@@ -1,0 +1,27 @@
+// Where an event stands in the total order of a key, and an event in its place. Plain values.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace tocsin::nfa {
+
+/// A place in the total order (T1).
+struct Place {
+  Timestamp time = Timestamp::min();
+  std::uint64_t order = 0;
+  constexpr auto operator<=>(const Place&) const = default;
+};
+
+/// An event in its place.
+struct Bound {
+  std::uint64_t event = 0;  // position in the log of the key
+  std::uint64_t order = 0;  // arrival number
+  Timestamp time;
+  [[nodiscard]] Place place() const { return {time, order}; }
+  bool operator==(const Bound&) const = default;
+};
+
+}  // namespace tocsin::nfa
