@@ -28,7 +28,7 @@ std::string encode(const TaskRecord& record) {
     out.put_i64(decided.time.us);
     out.put_varint(decided.rules.size());
     for (const engine::RuleFileText& file : decided.rules) {
-      out.put_bytes(file.path);
+      out.put_bytes(engine::stored_path(file.path, file.data));
       out.put_bytes(file.text);
     }
   }
@@ -57,9 +57,8 @@ std::optional<TaskRecord> decode_task_record(std::string_view bytes) {
     decided.time.us = in.get_i64();
     const std::uint64_t files = in.get_varint();
     for (std::uint64_t f = 0; f < files && !in.failed(); ++f) {
-      std::string path(in.get_bytes());
-      std::string text(in.get_bytes());
-      decided.rules.push_back({std::move(path), std::move(text)});
+      const std::string_view path = in.get_bytes();
+      decided.rules.push_back(engine::stored_file(path, in.get_bytes()));
     }
     record.decided.push_back(std::move(decided));
   }

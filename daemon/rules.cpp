@@ -35,9 +35,8 @@ Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const stat
   std::vector<engine::RuleFileText> files;
   const std::uint64_t count = in.get_varint();
   for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
-    std::string path(in.get_bytes());
-    std::string text(in.get_bytes());
-    files.push_back({std::move(path), std::move(text)});
+    const std::string_view path = in.get_bytes();
+    files.push_back(engine::stored_file(path, in.get_bytes()));
   }
   if (in.failed() || !in.at_end()) {
     return Error{ErrorKind::corrupt,
@@ -49,14 +48,14 @@ Result<std::optional<std::vector<engine::RuleFileText>>> stored_rules(const stat
 
 std::vector<engine::RuleFileText> files_of(const engine::Ruleset& ruleset) {
   std::vector<engine::RuleFileText> files;
-  for (const engine::Ruleset::File& file : ruleset.files) files.push_back({file.path, file.text});
+  for (const engine::Ruleset::File& file : ruleset.files) files.push_back({file.path, *file.text, file.data});
   return files;
 }
 
 bool same_rules(const engine::Ruleset& a, const engine::Ruleset& b) {
   if (a.digest != b.digest || a.files.size() != b.files.size()) return false;
   for (std::size_t i = 0; i < a.files.size(); ++i) {
-    if (a.files[i].path != b.files[i].path || a.files[i].text != b.files[i].text) return false;
+    if (a.files[i].path != b.files[i].path || *a.files[i].text != *b.files[i].text) return false;
   }
   return true;
 }

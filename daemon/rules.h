@@ -25,7 +25,7 @@ using RuleLoader = std::function<RulesLoaded()>;
 
 /// Reads, checks and builds what stands at the paths now.
 RulesLoaded rules_of_files(const std::vector<std::string>& paths);
-/// The same of texts kept in a checkpoint. Lists in files of their own are read from where the rules name them.
+/// The same of texts kept in a checkpoint. Files of lists and tables are among them.
 RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files);
 
 /// The text of the rules that were active at the checkpoint; nothing when the store is new.

@@ -158,8 +158,9 @@ std::optional<Rulebook> Checker::run() {
 
 }  // namespace detail
 
-std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics) {
-  return detail::Checker(sources, files, diagnostics).run();
+std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics,
+                              const CheckOptions& options) {
+  return detail::Checker(sources, files, diagnostics, options).run();
 }
 
 }  // namespace tocsin::dsl

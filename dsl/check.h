@@ -3,7 +3,12 @@
 // built is refused here by name (E0901), never ignored.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "dsl/ast.h"
@@ -12,8 +17,21 @@
 
 namespace tocsin::dsl {
 
+struct CheckOptions {
+  /// Texts of the files that lists and tables name, by path from where the rule files are. What is not here is read from the disk.
+  std::map<std::string, std::shared_ptr<const std::string>> data_files;
+  /// What a library says against a regular expression; without it only what can be seen in its form is refused. The position is
+  /// in bytes of the pattern.
+  struct PatternProblem {
+    std::string message;
+    std::size_t at = 0;
+  };
+  std::function<std::optional<PatternProblem>(std::string_view pattern, bool ignoring_case)> pattern_problem;
+};
+
 /// Nothing when there was an error; warnings do not prevent a book.
-std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics);
+std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics,
+                              const CheckOptions& options = {});
 
 struct Loaded {
   SourceSet sources;
@@ -22,6 +40,6 @@ struct Loaded {
   std::optional<Rulebook> book;  // nothing when there was an error
 };
 /// Reads, parses and checks the files and directories. The error is one of reading (a path that is not there).
-Result<Loaded> load(const std::vector<std::string>& paths);
+Result<Loaded> load(const std::vector<std::string>& paths, const CheckOptions& options = {});
 
 }  // namespace tocsin::dsl

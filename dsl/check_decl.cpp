@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "dsl/check_scope.h"
 
@@ -117,11 +115,7 @@ void Checker::collect() {
           }
           break;
         case Kind::event: declare(NameKind::event, decl.event->name, 0); break;
-        case Kind::table:
-          declare(NameKind::table, decl.table->name, 0);
-          not_built(decl.table->name.span, "`table`",
-                    "tables come later; what a rule needs can be a field of the event for now");
-          break;
+        case Kind::table: declare(NameKind::table, decl.table->name, 0); break;
         case Kind::param:
           declare(NameKind::param, decl.param->name, params_.size());
           params_.push_back({decl.param.get(), Progress::untouched, {}});
@@ -167,6 +161,7 @@ void Checker::collect() {
   for (const ast::File& file : files_) {
     for (const ast::Decl& decl : file.declarations) {
       if (decl.kind == Kind::list) declare_list(*decl.list);
+      if (decl.kind == Kind::table) declare_table(*decl.table);
     }
   }
 }
@@ -373,174 +368,6 @@ void Checker::declare_derived() {
       derived_.push_back({&field, Progress::untouched, *event, index});
     }
   }
-}
-
-// ---------------------------------------------------------------- lists
-
-bool Checker::add_entry(List& list, const std::string& text, std::string& problem) {
-  const auto refuse = [&](const std::string& what) {
-    problem = "\"" + text + "\" is not " + what;
-    return false;
-  };
-  switch (list.element.kind) {
-    case TypeKind::cidr: {
-      const auto network = event::parse_network(text);
-      if (!network) return refuse("a network");
-      list.networks.push_back(*network);
-      return true;
-    }
-    case TypeKind::ip: {
-      if (text.find('/') != std::string::npos) {
-        const auto network = event::parse_network(text);
-        if (!network) return refuse("an address or a network");
-        list.networks.push_back(*network);
-        return true;
-      }
-      const auto ip = event::parse_ip(text);
-      if (!ip) return refuse("an address");
-      list.entries.push_back(*ip);
-      return true;
-    }
-    case TypeKind::text:
-    case TypeKind::entity: list.entries.push_back(text_value(text)); return true;
-    case TypeKind::integer:
-    case TypeKind::decimal: {
-      const auto number = parse_decimal(text);
-      if (!number || (list.element.kind == TypeKind::integer && number->units % Decimal::one != 0)) {
-        return refuse(list.element.kind == TypeKind::integer ? "a whole number" : "a number");
-      }
-      list.entries.push_back(Value::of_number(*number));
-      return true;
-    }
-    case TypeKind::time: {
-      const auto time = parse_timestamp(text);
-      if (!time) return refuse("a time");
-      list.entries.push_back(Value::of_time(*time));
-      return true;
-    }
-    case TypeKind::boolean:
-    case TypeKind::enumeration:
-    case TypeKind::duration:
-    case TypeKind::geo:
-    case TypeKind::money: break;
-  }
-  return refuse("an entry of a list of this type");
-}
-
-void Checker::add_written_entry(List& list, const ast::Expr& entry) {
-  const TypeKind kind = list.element.kind;
-  if (entry.kind == ast::ExprKind::string) {
-    std::string problem;
-    const bool network = kind == TypeKind::cidr || (kind == TypeKind::ip && entry.text.find('/') != std::string::npos);
-    if (network) {
-      if (const auto read = network_literal(entry)) list.networks.push_back(*read);
-    } else if (is_number(list.element)) {
-      error(Code::bad_list_entry, entry.span, "a list of numbers has no texts").under = "write it without quotes";
-    } else if (!add_entry(list, entry.text, problem)) {
-      error(Code::bad_list_entry, entry.span, problem);
-    }
-    return;
-  }
-  if (kind == TypeKind::cidr) {
-    error(Code::bad_list_entry, entry.span, "a network stands in quotes, as in \"10.0.0.0/8\"");
-    return;
-  }
-  if (const auto value = check_constant(entry, list.element, "an entry of `@" + list.name + "`"))
-    list.entries.push_back(value->value);
-}
-
-void Checker::declare_list(const ast::ListDecl& decl) {
-  const auto [first, fresh] = list_spans_.try_emplace(decl.name.text, decl.name.span);
-  if (!fresh) {
-    error(Code::duplicate_name, decl.name.span, "list `@" + decl.name.text + "` is declared twice")
-        .labels.push_back({first->second, "first here"});
-    return;
-  }
-  poison_lists_.insert(decl.name.text);
-  if (decl.type.name.text != "set" || decl.type.argument.empty()) {
-    error(Code::unknown_type, decl.type.span, "a list is a `set<…>`")
-        .hints.push_back("for example `list @" + decl.name.text + " : set<user>`");
-    return;
-  }
-  ast::TypeRef element;
-  element.name = {decl.type.argument, decl.type.argument_span};
-  element.span = decl.type.argument_span;
-  const auto type = resolve_type(element, true);
-  if (!type) return;
-  switch (type->kind) {
-    case TypeKind::text:
-    case TypeKind::entity:
-    case TypeKind::ip:
-    case TypeKind::cidr:
-    case TypeKind::integer:
-    case TypeKind::decimal:
-    case TypeKind::time: break;
-    case TypeKind::boolean:
-    case TypeKind::enumeration:
-    case TypeKind::duration:
-    case TypeKind::geo:
-    case TypeKind::money:
-      not_built(decl.type.argument_span, "a list of " + quoted(decl.type.argument),
-                "lists hold strings, entities, addresses, networks, numbers and times");
-      return;
-  }
-  List list;
-  list.name = decl.name.text;
-  list.element = *type;
-  if (decl.entries) {
-    for (const ast::Expr& entry : *decl.entries) add_written_entry(list, entry);
-  }
-  if (decl.file) read_list_file(list, decl);
-  poison_lists_.erase(decl.name.text);
-  lists_[decl.name.text] = book_.lists.size();
-  book_.lists.push_back(std::move(list));
-}
-
-void Checker::read_list_file(List& list, const ast::ListDecl& decl) {
-  const std::string& rules = sources_[decl.file->span.file].path();
-  const std::size_t slash = rules.rfind('/');
-  std::string path = decl.file->text;
-  if (slash != std::string::npos && !path.starts_with('/')) path = rules.substr(0, slash + 1) + path;
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in || in.bad()) {
-    error(Code::cannot_read_file, decl.file->span, "cannot read the file " + path)
-        .hints.push_back("the name is taken from the folder of this rule file");
-    return;
-  }
-  std::istringstream lines(text.str());
-  std::string line;
-  std::size_t number = 0;
-  std::size_t bad = 0;
-  while (std::getline(lines, line)) {
-    ++number;
-    const std::size_t comment = line.find('#');
-    if (comment != std::string::npos) line.resize(comment);
-    const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-    while (!line.empty() && blank(line.back())) line.pop_back();
-    std::size_t begin = 0;
-    while (begin < line.size() && blank(line[begin])) ++begin;
-    line.erase(0, begin);
-    if (line.empty()) continue;
-    std::string problem;
-    if (add_entry(list, line, problem)) continue;
-    // The span is the same for every line of the file, so the lines are gathered in one message.
-    constexpr std::size_t shown_max = 5;
-    if (++bad == 1) {
-      Diagnostic& d =
-          error(Code::bad_list_entry, decl.file->span, path + ":" + std::to_string(number) + ": " + problem);
-      d.hints.push_back("one entry a line; `#` begins a comment");
-    } else if (bad <= shown_max && !diagnostics_.all().empty()) {
-      bad_lines_.push_back(path + ":" + std::to_string(number) + ": " + problem);
-    }
-  }
-  if (bad > 1) {
-    Diagnostic& d = error(Code::bad_list_entry, {decl.name.span.file, decl.name.span.begin, decl.name.span.end},
-                          std::to_string(bad) + " lines of " + path + " are no entries of `@" + list.name + "`");
-    d.notes = std::move(bad_lines_);
-  }
-  bad_lines_.clear();
 }
 
 // ---------------------------------------------------------------- what is worked out on demand

@@ -527,8 +527,12 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
     out.expr.span = e.span;
     return out;
   }
-  if (entry != nullptr && (entry->kind == NameKind::switch_ || entry->kind == NameKind::table))
-    return {};  // refused where declared
+  if (entry != nullptr && entry->kind == NameKind::switch_) return {};  // refused where declared
+  if (entry != nullptr && entry->kind == NameKind::table) {
+    error(Code::type_mismatch, e.span, quoted(name) + " is a table, not a value")
+        .hints.push_back("look a row up by its key and say which column: `" + name + "(key).column`");
+    return {};
+  }
   return unknown_name(e, s, wanted);
 }
 
@@ -695,11 +699,7 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
   const ast::Expr& of = e.children[0];
   const ast::Name name{e.text, e.text_span};
   if (of.kind == ExprKind::call) {
-    const NameEntry* entry = find_name(of.text);
-    if (entry != nullptr && entry->kind == NameKind::table) return {};  // refused where declared
-    not_built(e.span, "looking up " + quoted(of.text + "(…)." + e.text),
-              "tables come later; what a rule needs can be a field of the event for now");
-    return {};
+    return check_look_up(e, s);
   }
   if (of.kind == ExprKind::member && of.children[0].kind == ExprKind::name &&
       (of.text == "first" || of.text == "last")) {
@@ -817,8 +817,8 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
     Diagnostic& d = error(Code::money_currency_unknown, unknown.span,
                           "cannot " + doing + " money of unknown currency with " + described(other_side, other));
     d.labels.push_back({other.span, ""});
-    std::string hint = "`" + source_text(unknown.span) + " as " + currency + "` takes amounts in " + currency +
-                       "; others count as missing until there are exchange rates";
+    std::string hint = "`" + source_text(unknown.span) + " as " + currency +
+                       "` converts with the rate as of the event's time (table `fx`)";
     if (!unknown_side.expr.fields.empty()) {
       const FieldRef ref = unknown_side.expr.fields[0];
       const Span place = field_spans_[ref.event][ref.field];
@@ -1153,7 +1153,7 @@ Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_s
       Diagnostic& d = error(Code::money_currency_unknown, unknown.expr.span,
                             "cannot calculate with money of unknown currency and other money");
       d.hints.push_back("`" + source_text(unknown.expr.span) +
-                        " as USD` takes amounts in USD; others count as missing until there are exchange rates");
+                        " as USD` converts with the rate as of the event's time (table `fx`)");
       return {};
     }
     if (a.currency != b.currency) {
@@ -1224,6 +1224,79 @@ Typed Checker::check_coalesce(const ast::Expr& e, Scope& s, std::optional<event:
   return typed(make(Op::coalesce, type, e.span, std::move(args)));
 }
 
+Typed Checker::check_look_up(const ast::Expr& e, Scope& s) {
+  const ast::Expr& call = e.children[0];
+  if (s.where == Where::constant) {
+    error(Code::type_mismatch, e.span, "a constant is wanted here, and this is looked up when an event arrives");
+    return {};
+  }
+  const auto id = find_table(call.text);
+  if (!id) {
+    if (poison_tables_.contains(call.text)) return {};
+    const NameEntry* entry = find_name(call.text);
+    const auto names = names_of({NameKind::table});
+    Diagnostic& d = error(Code::unknown_name, call.text_span, "there is no table " + quoted(call.text));
+    d.under = did_you_mean(call.text, names);
+    if (!names.empty()) d.notes.push_back("tables: " + joined(names));
+    if (entry == nullptr) d.hints.push_back("`table " + call.text + " keyed by … { " + e.text + " : … }` declares one");
+    return {};
+  }
+  const Table& table = book_.tables[*id];
+  std::vector<std::string> columns;
+  for (const TableColumn& column : table.columns) columns.push_back(column.name);
+  const auto column = std::find(columns.begin(), columns.end(), e.text);
+  if (column == columns.end()) {
+    Diagnostic& d =
+        error(Code::unknown_field, e.text_span, "table " + quoted(call.text) + " has no column " + quoted(e.text));
+    d.under = did_you_mean(e.text, columns);
+    d.notes.push_back("columns of " + call.text + ": " + joined(columns));
+    return {};
+  }
+  const auto index = static_cast<std::size_t>(column - columns.begin());
+  if (call.children.size() != table.keys.size()) {
+    std::vector<std::string> keys;
+    for (const KeyPart& key : table.keys) keys.push_back(key.name);
+    error(Code::wrong_arguments, call.span,
+          "table " + quoted(call.text) + " is keyed by " + and_joined(keys) + ", and " +
+              number_word(call.children.size()) + (call.children.size() == 1 ? " value is" : " values are") + " given");
+    return {};
+  }
+  Expr out = make(Op::table_column, table.columns[index].type, e.span);
+  out.index = *id;
+  out.name = e.text;
+  bool ok = true;
+  for (std::size_t k = 0; k < call.children.size(); ++k) {
+    const ast::Expr& child = call.children[k];
+    const Type type = book_.tables[*id].keys[k].type;
+    const bool is_enum = type.kind == TypeKind::enumeration;
+    const std::string key_name = book_.tables[*id].keys[k].name;
+    if (is_enum) wanted_by_ = key_name;
+    Typed key = check_expr(child, s, is_enum ? std::optional(type.enumeration) : std::nullopt);
+    Typed wanted;
+    wanted.poison = false;
+    wanted.expr.type = type;
+    if (!key.poison && key.text_literal && !adopt(key, type, child.span)) key.poison = true;
+    if (!key.poison) {
+      bool fits = false;
+      {
+        Typed given = key;
+        Typed same = wanted;
+        const Silently silently(silent_);
+        fits = !key.list && fit(given, same, child, child, "compare");
+      }
+      if (!fits) {
+        error(Code::type_mismatch, child.span,
+              "table " + quoted(call.text) + " is keyed by " + key_name + ", " + type_words(type) + ", and this is " +
+                  (key.list ? "a list" : type_words(key.expr.type)));
+        key.poison = true;
+      }
+    }
+    ok = ok && !key.poison;
+    if (ok) out.args.push_back(std::move(key.expr));
+  }
+  return ok ? typed(std::move(out)) : Typed{};
+}
+
 Typed Checker::check_money_as(const ast::Expr& e, Scope& s) {
   Typed t = check_expr(e.children[0], s);
   const auto currency = event::parse_currency(e.text);
@@ -1241,11 +1314,17 @@ Typed Checker::check_money_as(const ast::Expr& e, Scope& s) {
     return {};
   }
   Type type = t.expr.type;
+  const bool already = type.currency == *currency;
   type.currency = *currency;
   std::vector<Expr> args;
   args.push_back(std::move(t.expr));
   Expr out = make(Op::money_as, type, e.span, std::move(args));
   out.currency = *currency;
+  // The table of rates, as index + 1; amounts that are in this currency anyway need none.
+  if (!already) {
+    const auto rates = find_table("fx");
+    if (rates) out.index = *rates + 1;
+  }
   return typed(std::move(out));
 }
 
@@ -1303,7 +1382,11 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
   }
   if (contains(functions_known, name)) return check_group_function(e, s);
   const NameEntry* entry = find_name(name);
-  if (entry != nullptr && entry->kind == NameKind::table) return {};
+  if (entry != nullptr && entry->kind == NameKind::table) {
+    error(Code::type_mismatch, e.span, quoted(source_text(e.span)) + " is a row of a table, not a value")
+        .hints.push_back("say which column: `" + source_text(e.span) + ".column`");
+    return {};
+  }
   if (contains(functions_to_come, name)) {
     not_built(e.text_span, "the function " + quoted(name),
               "there are " + joined({std::begin(functions_known), std::end(functions_known)}));

@@ -170,7 +170,18 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         out.networks = std::move(given.networks);
         break;
       }
-      case ast::TestStepKind::given_table: not_built(step.span, "`given table`", "tables come later"); continue;
+      case ast::TestStepKind::given_table: {
+        out.kind = TestStep::Kind::given_table;
+        const auto id = find_table(step.name.text);
+        if (!id) {
+          if (poison_tables_.contains(step.name.text)) continue;
+          error(Code::unknown_name, step.name.span, "there is no table " + quoted(step.name.text)).under =
+              did_you_mean(step.name.text, names_of({NameKind::table}));
+          continue;
+        }
+        if (!fill_row(step.fields, *id, out)) continue;
+        break;
+      }
       case ast::TestStepKind::given_label:
         not_built(step.span, "`given … has label`", "labels come later; `given @list has …` is there");
         continue;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "dsl/ast.h"
+#include "dsl/check.h"
 #include "dsl/diagnostic.h"
 #include "dsl/rulebook.h"
 
@@ -125,8 +126,9 @@ inline constexpr std::uint64_t step_count_max = 10'000;
 
 class Checker {
  public:
-  Checker(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics)
-      : sources_(sources), files_(files), diagnostics_(diagnostics) {}
+  Checker(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics,
+          const CheckOptions& options)
+      : sources_(sources), files_(files), diagnostics_(diagnostics), options_(options) {}
   std::optional<Rulebook> run();
 
  private:
@@ -144,10 +146,25 @@ class Checker {
   void declare_event(const ast::EventDecl& decl);
   void declare_derived();
   void declare_list(const ast::ListDecl& decl);
+  std::optional<Type> resolve_type(const ast::TypeRef& ref, bool in_list);
+
+  // ------------------------------------------------ lists and tables (check_data.cpp)
+  /// A value as a file writes it; text values borrow `text`. Nothing, and what is wrong with it.
+  std::optional<Value> value_of_text(const Type& type, std::string_view text, std::string& problem);
+  /// The text of a file that a declaration names, read once; nothing, and a message, when it cannot be had.
+  std::shared_ptr<const std::string> read_data_file(const ast::Text& name);
   void read_list_file(List& list, const ast::ListDecl& decl);
   void add_written_entry(List& list, const ast::Expr& entry);
-  bool add_entry(List& list, const std::string& text, std::string& problem);
-  std::optional<Type> resolve_type(const ast::TypeRef& ref, bool in_list);
+  bool add_entry(List& list, std::string_view text, std::string& problem);
+  void declare_table(const ast::TableDecl& decl);
+  std::optional<Type> table_key_type(const ast::Name& key, const std::map<std::string, Type>& own_types,
+                                     std::size_t key_count, Table& table);
+  bool read_table_file(Table& table, const ast::TableDecl& decl);
+  bool table_cell(const Table& table, std::size_t column, std::string_view text, std::vector<Value>& row,
+                  event::Network& network, std::string& problem);
+  static void add_row(Table& table, Timestamp from, const std::vector<Value>& row, const event::Network& network);
+  std::optional<TableId> find_table(std::string_view name);
+  bool fill_row(const ast::Object& object, TableId id, TestStep& out);
   const NameEntry* find_name(std::string_view name) const;
   std::vector<std::string> names_of(std::initializer_list<NameKind> kinds) const;
 
@@ -196,6 +213,7 @@ class Checker {
   Typed combine(const std::string& op, Typed left, Typed right, Span op_span, Span span);
   Typed check_coalesce(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
   Typed check_money_as(const ast::Expr& e, Scope& s);
+  Typed check_look_up(const ast::Expr& e, Scope& s);
   Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
   std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
   Typed check_feature(std::size_t index, Span span, Scope& s);
@@ -250,6 +268,7 @@ class Checker {
   const SourceSet& sources_;
   const std::vector<ast::File>& files_;
   Diagnostics& diagnostics_;
+  const CheckOptions& options_;
   Rulebook book_;
   int silent_ = 0;
   std::size_t nodes_ = 0;
@@ -263,7 +282,9 @@ class Checker {
   std::set<std::pair<std::string, std::string>> failed_fields_;  // event and field whose type is unknown
   std::set<std::string, std::less<>> hit_circles_;               // rules that need their own hits
   std::set<std::string, std::less<>> poison_lets_;               // of the rule at hand: did not type
-  std::vector<std::string> bad_lines_;
+  std::map<std::string, std::size_t, std::less<>> table_ids_;
+  std::set<std::string, std::less<>> poison_tables_;
+  std::string data_path_;                 // of the data file read last, as messages name it
   bool deferred_ = false;                 // a feature names a field: its types are known only where it is used
   std::string wanted_by_;                 // what an enumeration's value is compared with, as written; for its message
   bool default_policies_unsure_ = false;  // a policy did not resolve: which events it decides is unknown

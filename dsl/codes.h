@@ -40,6 +40,10 @@ enum class Code : std::uint16_t {
   bad_list_entry = 232,
   cannot_read_file = 233,
   text_placeholder = 234,  // a {…} of `because` that does not read
+  bad_table = 235,         // how a table is declared
+  bad_table_row = 236,     // a line of a table's file
+  bad_pattern = 237,       // a regular expression that does not read, or that could run away
+  unknown_mask = 238,
   // 03xx: windows and features
   no_key_field = 301,  // the event has no field of that kind
   window_unsaid = 311,

@@ -17,6 +17,7 @@
 //   rule, policy: grammar_rule.cpp          expression, source: grammar_expression.cpp
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "dsl/grammar_common.h"
 #include "dsl/parse.h"
 
@@ -591,33 +592,6 @@ class FileParser {
   std::size_t reported_ = 0;
 };
 
-/// The first byte that is no UTF-8 (overlong forms and surrogates included), or the size.
-std::size_t first_not_utf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned lead = byte(i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    const std::size_t size = lead >= 0xC2 && lead < 0xE0   ? 2
-                             : lead >= 0xE0 && lead < 0xF0 ? 3
-                             : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                           : 0;
-    if (size == 0) return i;
-    for (std::size_t k = 1; k < size; ++k) {
-      if ((byte(i + k) & 0xC0U) != 0x80U) return i;
-    }
-    const unsigned second = byte(i + 1);
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-        (lead == 0xF4 && second > 0x8F)) {
-      return i;
-    }
-    i += size;
-  }
-  return text.size();
-}
-
 /// Spans of a text inside a file, moved to where it stands there.
 void move_to(Span& span, Span at) {
   const std::uint32_t size = at.end - at.begin;
@@ -661,7 +635,7 @@ namespace tocsin::dsl {
 
 ast::File parse(const SourceSet& sources, std::uint32_t file, Diagnostics& diagnostics) {
   const SourceFile& source = sources[file];
-  const std::size_t bad = grammar::first_not_utf8(source.text());
+  const std::size_t bad = first_not_utf8(source.text());
   if (bad < source.text().size()) {
     const auto at = static_cast<std::uint32_t>(bad);
     diagnostics.error(Code::bad_text_encoding, {file, at, at + 1}, "this file is not UTF-8 text")

@@ -99,7 +99,7 @@ bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_r
 
 }  // namespace
 
-Result<Loaded> load(const std::vector<std::string>& paths) {
+Result<Loaded> load(const std::vector<std::string>& paths, const CheckOptions& options) {
   Result<SourceSet> read = read_sources(paths);
   if (!read) return read.error();
   Loaded loaded;
@@ -108,12 +108,12 @@ Result<Loaded> load(const std::vector<std::string>& paths) {
     loaded.files.push_back(parse(loaded.sources, i, loaded.diagnostics));
   }
   if (loaded.diagnostics.error_count() == 0) {
-    loaded.book = check(loaded.sources, loaded.files, loaded.diagnostics);
+    loaded.book = check(loaded.sources, loaded.files, loaded.diagnostics, options);
   } else {
     // What did parse is checked all the same, so that one run says everything; left out is what would only repeat that a
     // declaration has a mistake, and warnings, which would speak of half a rule set.
     Diagnostics found;
-    check(loaded.sources, loaded.files, found);
+    check(loaded.sources, loaded.files, found, options);
     const std::vector<Diagnostic> written_wrong = loaded.diagnostics.all();
     const std::set<std::string> lost = lost_names(loaded.sources, loaded.files);
     for (const Diagnostic& d : found.all()) {

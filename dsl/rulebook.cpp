@@ -49,6 +49,9 @@ std::string_view word(Op op) {
     case Op::coalesce: return "??";
     case Op::money_as: return "as";
     case Op::function: return "call";
+    case Op::table_column: return "look-up";
+    case Op::like: return "like";
+    case Op::matches: return "matches";
     case Op::score: return "score";
     case Op::any_rule_decides: return "any-rule-decides";
     case Op::any_rule_tagged: return "any-rule-tagged";
@@ -133,7 +136,8 @@ class Printer {
     std::string out = "(" + std::string(word(e.op));
     switch (e.op) {
       case Op::aggregate: out += " " + nested_aggregate(e.index); break;
-      case Op::in_list: out += " " + list(e.index); break;
+      case Op::in_list: out += " " + list(e.index, false); break;
+      case Op::table_column: out += " " + table(e.index, false) + "." + e.name; break;
       case Op::group_count:
       case Op::some:
       case Op::rule_key:
@@ -144,6 +148,11 @@ class Printer {
       case Op::any_rule_decides: out += " " + std::string(to_text(static_cast<Action>(e.index))); break;
       case Op::money_as: out += " " + to_text(e.currency); break;
       case Op::in_range: out += e.flag ? " ..<" : " .."; break;
+      case Op::contains:
+      case Op::starts_with:
+      case Op::ends_with:
+      case Op::like:
+      case Op::matches: out += e.flag ? " ignoring-case" : ""; break;
       default: break;
     }
     for (const Expr& arg : e.args) out += " " + expr(arg);
@@ -282,12 +291,30 @@ class Printer {
     return out;
   }
 
-  std::string list(ListId id) {
+  /// What is in a list changes while the rules stay what they are, so a rule's meaning holds its name and type only: what was
+  /// remembered under one state of the list is kept (W5).
+  std::string list(ListId id, bool with_contents) {
     const List& l = book_.lists[id];
+    if (!with_contents) return "@" + l.name + ":" + book_.schema.type_text(l.element);
     std::string contents;
     for (const event::Value& entry : l.entries) contents += value(entry, l.element) + "\n";
     for (const event::Network& network : l.networks) contents += text_of(network) + "\n";
     return "@" + l.name + ":" + book_.schema.type_text(l.element) + ":" + to_text(hash128(contents));
+  }
+
+  std::string table(TableId id, bool with_contents) {
+    const Table& t = book_.tables[id];
+    std::string out = t.name + (t.by_network ? "<cidr>(" : "(");
+    for (const KeyPart& key : t.keys) out += key.name + ":" + book_.schema.type_text(key.type) + ";";
+    for (const TableColumn& column : t.columns) out += column.name + ":" + book_.schema.type_text(column.type) + ";";
+    out += ")";
+    if (!with_contents) return out;
+    std::uint64_t contents = 0;
+    for (const Timestamp from : t.from) contents = hash_mix(contents, static_cast<std::uint64_t>(from.us));
+    for (const event::Value& cell : t.cells) contents = hash_mix(contents, event::hash_of(cell));
+    for (const event::Network& n : t.networks)
+      contents = hash_mix(hash_mix(hash_mix(contents, n.prefix), n.high), n.low);
+    return out + ":" + std::to_string(contents) + " " + std::to_string(t.from.size()) + " rows";
   }
 
   static std::string text(std::string_view t) {
@@ -359,8 +386,10 @@ std::string dump(const Rulebook& book) {
   }
   for (ListId id = 0; id < book.lists.size(); ++id) {
     const List& list = book.lists[id];
-    out += "list " + print.list(id) + " " + std::to_string(list.entries.size() + list.networks.size()) + " entries\n";
+    out += "list " + print.list(id, true) + " " + std::to_string(list.entries.size() + list.networks.size()) +
+           " entries\n";
   }
+  for (TableId id = 0; id < book.tables.size(); ++id) out += "table " + print.table(id, true) + "\n";
   for (const DerivedField& derived : book.derived) {
     const event::EventType& type = book.schema.events[derived.event];
     out += "field " + type.name + "." + type.fields[derived.field].name + " = " + print.expr(derived.value) + "\n";

@@ -1,6 +1,6 @@
 // The rules as meant: the output of checking and the input of the engine's compiler. Every name is an index, every expression
-// has a type, every window a length; nothing half-checked is in here. Constant after `check`. Text constants live in `texts`,
-// which whoever keeps values of the book must keep alive.
+// has a type, every window a length; nothing half-checked is in here. Constant after `check`. Text constants live in `texts`
+// and in the files of lists and tables, which whoever keeps values of the book must keep alive.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 namespace tocsin::dsl {
 
 using ListId = std::uint32_t;
+using TableId = std::uint32_t;
 using AggregateId = std::uint32_t;
 using StreamId = std::uint32_t;
 using PlaceId =
@@ -67,7 +68,9 @@ enum class Op : std::uint8_t {
   is_missing,     // args[0]; never unknown
   contains,
   starts_with,
-  ends_with,  // texts; `flag`: unused
+  ends_with,
+  like,     // args[0] as a whole is args[1], in which `*` is any text and `?` one character
+  matches,  // the regular expression args[1], a constant, is found somewhere in args[0]. All five: `flag`: ignoring case
   add,
   subtract,
   multiply,
@@ -75,8 +78,9 @@ enum class Op : std::uint8_t {
   remainder,  // two args; kinds by the types (time - time, money / number …)
   negate,
   coalesce,          // args[0] ?? args[1]
-  money_as,          // args[0] as `currency`
-  function,          // built-in `name` over args: abs, hours_between, count of text …
+  money_as,          // args[0] as `currency`, by tables[index - 1]; index 0: it is in that currency already
+  table_column,      // column `name` of tables[index] under the key args, as of the moment of the subject
+  function,          // functions()[index] (dsl/functions.h) over args; `name` is its name
   score,             // policy: the score so far
   any_rule_decides,  // policy: action = index
   any_rule_tagged,   // policy: tag = name
@@ -145,6 +149,32 @@ struct List {
   event::Type element;
   std::vector<event::Value> entries;     // not of cidr lists
   std::vector<event::Network> networks;  // of cidr lists, and of ip lists' entries that are networks
+};
+
+struct TableColumn {
+  std::string name;
+  event::Type type;
+  bool optional = false;
+};
+
+/// Reference data, looked up as of an event's time (V5). Row i has its cells, keys first, at i * width().
+struct Table {
+  std::string name;
+  std::vector<KeyPart> keys;
+  std::vector<TableColumn> columns;
+  bool by_network =
+      false;  // the one key is `cidr`: an address finds the smallest network it lies in. Its cell is unused
+  std::vector<Timestamp> from;  // from when on the row holds
+  std::vector<event::Value> cells;
+  std::vector<event::Network> networks;  // by_network: of each row
+  [[nodiscard]] std::size_t width() const { return keys.size() + columns.size(); }
+};
+
+/// A file of a list or a table, as it was read. It is part of the rules: kept with them in the store, so that a restart and a
+/// replay know what was known.
+struct DataFile {
+  std::string path;
+  std::shared_ptr<const std::string> text;
 };
 
 // ---------------------------------------------------------------- rules
@@ -266,14 +296,26 @@ struct Policy {
 // ---------------------------------------------------------------- tests
 
 struct TestStep {
-  enum class Kind { at, given_list, send, wait, expect_rule, expect_no_rule, expect_decision, expect_alerts };
+  enum class Kind {
+    at,
+    given_list,
+    given_table,
+    send,
+    wait,
+    expect_rule,
+    expect_no_rule,
+    expect_decision,
+    expect_alerts
+  };
   Kind kind = Kind::at;
   Span span;
-  Timestamp time;                        // at
-  Duration duration;                     // wait; send +D
-  ListId list = 0;                       // given_list
-  std::vector<event::Value> values;      // given_list entries; send: one per field of the event type (declared ones)
-  std::vector<event::Network> networks;  // given_list
+  Timestamp time;     // at; given_table: from when on the row holds
+  Duration duration;  // wait; send +D
+  ListId list = 0;    // given_list
+  TableId table = 0;  // given_table
+  std::vector<event::Value>
+      values;  // given_list entries; given_table: one row; send: one per declared field of the event
+  std::vector<event::Network> networks;  // given_list; given_table: the network, if it is keyed by one
   event::EventTypeId event = 0;          // send
   std::uint32_t times = 1;               // send
   Duration every;                        // send
@@ -294,6 +336,8 @@ struct Test {
 struct Rulebook {
   event::Schema schema;
   std::vector<List> lists;
+  std::vector<Table> tables;
+  std::vector<DataFile> data_files;  // in the order in which they were read, each path once
   std::vector<DerivedField> derived;
   std::vector<Aggregate> aggregates;
   std::vector<Rule> rules;  // in name order

@@ -61,12 +61,21 @@ Result<Rules> load_rules(const std::vector<std::string>& paths) {
 
 Rules rules_of_texts(const std::vector<RuleFileText>& files) {
   dsl::Loaded loaded;
-  for (const RuleFileText& file : files) loaded.sources.emplace_back(file.path, file.text);
+  dsl::CheckOptions options;
+  for (const RuleFileText& file : files) {
+    if (file.data) {
+      options.data_files[file.path] = std::make_shared<const std::string>(file.text);
+    } else {
+      loaded.sources.emplace_back(file.path, file.text);
+    }
+  }
   for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
     loaded.files.push_back(dsl::parse(loaded.sources, i, loaded.diagnostics));
   }
   // As dsl::load does: what is written wrong is put right before names are looked at.
-  if (loaded.diagnostics.error_count() == 0) loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics);
+  if (loaded.diagnostics.error_count() == 0) {
+    loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics, options);
+  }
   loaded.diagnostics.sort();
   return built(std::move(loaded));
 }

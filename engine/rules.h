@@ -30,8 +30,8 @@ struct Rules {
 
 /// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result.
 Result<Rules> load_rules(const std::vector<std::string>& paths);
-/// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. Lists in files of
-/// their own are read from where the rules name them.
+/// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. The files
+/// of lists and tables are among the texts, or are read from where the rules name them.
 Rules rules_of_texts(const std::vector<RuleFileText>& files);
 inline Rules rules_of_text(std::string path, std::string text) {
   return rules_of_texts({{std::move(path), std::move(text)}});

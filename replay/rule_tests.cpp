@@ -96,9 +96,10 @@ class Runner {
 
   void given(const TestStep& s) {
     engine::Item item;
-    item.kind = engine::ItemKind::list_change;
-    item.time = clock_;
-    item.list = s.list;
+    const bool table = s.kind == Kind::given_table;
+    item.kind = table ? engine::ItemKind::table_change : engine::ItemKind::list_change;
+    item.time = table ? s.time : clock_;
+    item.list = table ? s.table : s.list;
     item.values = s.values;
     item.networks = s.networks;
     step(std::move(item));
@@ -156,7 +157,8 @@ class Runner {
     switch (s.kind) {
       case Kind::at: move_to(s.time); return std::nullopt;
       case Kind::wait: move_to(clock_ + s.duration); return std::nullopt;
-      case Kind::given_list: given(s); return std::nullopt;
+      case Kind::given_list:
+      case Kind::given_table: given(s); return std::nullopt;
       case Kind::send: send(s); return std::nullopt;
       case Kind::expect_rule: {
         const std::string& name = book_.rules[s.rule].name;
@@ -212,11 +214,16 @@ std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
 
 Result<TestReport> run_tests(const dsl::Loaded& rules) {
   TOCSIN_CHECK(rules.book.has_value());
-  // X1: a test begins with nothing, so the lists of its ruleset are empty but for what is `given`.
+  // X1: a test begins with nothing, so the lists and tables of its ruleset are empty but for what is `given`.
   dsl::Rulebook book = *rules.book;
   for (dsl::List& list : book.lists) {
     list.entries.clear();
     list.networks.clear();
+  }
+  for (dsl::Table& table : book.tables) {
+    table.from.clear();
+    table.cells.clear();
+    table.networks.clear();
   }
   std::vector<engine::RuleFileText> files;
   for (const dsl::SourceFile& file : rules.sources) files.push_back({file.path(), std::string(file.text())});

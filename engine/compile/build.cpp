@@ -68,7 +68,10 @@ void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vec
 class Build {
  public:
   Build(const dsl::Rulebook& book, std::vector<RuleFileText> files) : book_(book), plan_(lower(book)) {
-    for (RuleFileText& file : files) out_->files.push_back({std::move(file.path), std::move(file.text)});
+    for (RuleFileText& file : files) {
+      out_->files.push_back({std::move(file.path), std::make_shared<const std::string>(std::move(file.text)), false});
+    }
+    for (const dsl::DataFile& file : book.data_files) out_->files.push_back({file.path, file.text, true});
   }
 
   Result<std::shared_ptr<const Ruleset>> run() {
@@ -87,6 +90,7 @@ class Build {
     if (Status status = build_patterns(); !status) return status.error();
     build_policies();
     build_lists();
+    build_look_ups();
     build_strata();
     finish();
     return std::shared_ptr<const Ruleset>(std::move(out_));
@@ -655,12 +659,12 @@ class Build {
 
   /// The words of the rule file, on one line; the meaning when the text is not at hand.
   std::string as_written(const Expr& expr) const {
-    if (expr.span.file >= out_->files.size() || expr.span.end > out_->files[expr.span.file].text.size() ||
+    if (expr.span.file >= out_->files.size() || expr.span.end > out_->files[expr.span.file].text->size() ||
         expr.span.begin >= expr.span.end) {
       return dsl::meaning(expr, book_);
     }
     std::string text;
-    for (const char c : out_->files[expr.span.file].text.substr(expr.span.begin, expr.span.end - expr.span.begin)) {
+    for (const char c : out_->files[expr.span.file].text->substr(expr.span.begin, expr.span.end - expr.span.begin)) {
       const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
       if (!space) {
         text += c;
@@ -669,6 +673,30 @@ class Build {
       }
     }
     return text;
+  }
+
+  void build_look_ups() {
+    for (const dsl::Table& table : book_.tables) {
+      TablePlan plan;
+      plan.shape.name = table.name;
+      plan.shape.by_network = table.by_network;
+      for (const dsl::KeyPart& key : table.keys) {
+        plan.shape.key_names.push_back(key.name);
+        plan.shape.keys.push_back(key.type);
+      }
+      for (const dsl::TableColumn& column : table.columns) {
+        plan.shape.column_names.push_back(column.name);
+        plan.shape.columns.push_back(column.type);
+      }
+      auto rows = std::make_shared<TableRows>(table.keys.size(), table.width(), table.by_network);
+      for (std::size_t i = 0; i < table.from.size(); ++i) {
+        rows->add({table.from[i], std::span(table.cells).subspan(i * table.width(), table.width()),
+                   table.by_network ? table.networks[i] : event::Network{}});
+      }
+      rows->seal();
+      plan.rows = std::move(rows);
+      out_->tables.push_back(std::move(plan));
+    }
   }
 
   void build_lists() {

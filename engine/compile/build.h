@@ -14,9 +14,16 @@ namespace tocsin::engine {
 struct RuleFileText {
   std::string path;
   std::string text;
+  bool data = false;  // of a list or a table, named by a rule file
 };
 
-/// `files` is kept in the ruleset for the store. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a
+/// A file as stored_path() wrote its path.
+inline RuleFileText stored_file(std::string_view path, std::string_view text) {
+  const bool data = path.starts_with('\0');
+  return {std::string(data ? path.substr(1) : path), std::string(text), data};
+}
+
+/// `files`, the rule files, are kept in the ruleset for the store, and behind them the data files of the book. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a
 /// sentence that names the rule.
 Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files = {});
 

@@ -37,6 +37,23 @@ std::pair<std::uint32_t, std::uint32_t> ExprBuilder::refs(const std::vector<dsl:
   return {first, static_cast<std::uint32_t>(fields.size())};
 }
 
+CodeId ExprBuilder::first_field(CodeId code) const {
+  const Node& node = codes_.nodes[code];
+  switch (node.op) {
+    case NodeOp::field:
+    case NodeOp::place_field:
+    case NodeOp::group_first:
+    case NodeOp::group_last:
+    case NodeOp::member_field: return code;
+    default: break;
+  }
+  for (std::uint32_t i = 0; i < node.child_count; ++i) {
+    const CodeId found = first_field(codes_.children[node.first_child + i]);
+    if (found != no_code) return found;
+  }
+  return no_code;
+}
+
 CodeId ExprBuilder::read(const Expr& expr) {
   Node node;
   if (row_ == nullptr) {
@@ -161,6 +178,8 @@ CodeId ExprBuilder::build(const Expr& expr) {
     case Op::contains: node.op = NodeOp::contains; break;
     case Op::starts_with: node.op = NodeOp::starts_with; break;
     case Op::ends_with: node.op = NodeOp::ends_with; break;
+    case Op::like:
+    case Op::matches: TOCSIN_CHECK(false, "refused by the checker");
     case Op::add: node.op = NodeOp::add; break;
     case Op::subtract: node.op = NodeOp::subtract; break;
     case Op::multiply: node.op = NodeOp::multiply; break;
@@ -168,7 +187,23 @@ CodeId ExprBuilder::build(const Expr& expr) {
     case Op::remainder: node.op = NodeOp::remainder; break;
     case Op::negate: node.op = NodeOp::negate; break;
     case Op::coalesce: node.op = NodeOp::coalesce; break;
-    case Op::money_as: node.op = NodeOp::money_as; break;
+    case Op::money_as: {
+      node.op = NodeOp::money_as;
+      const CodeId amount = build(expr.args[0]);
+      node.a = first_field(amount);
+      node.b = expr.index;
+      return add(node, {amount});
+    }
+    case Op::table_column: {
+      node.op = NodeOp::table_column;
+      node.a = expr.index;
+      const std::vector<dsl::TableColumn>& columns = book_->tables[expr.index].columns;
+      const auto column =
+          std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.name == expr.name; });
+      TOCSIN_CHECK(column != columns.end(), expr.name);
+      node.b = static_cast<std::uint32_t>(column - columns.begin());
+      break;
+    }
     case Op::function:
       if (expr.name == "abs") {
         node.op = NodeOp::function_abs;

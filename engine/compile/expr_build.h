@@ -41,6 +41,8 @@ class ExprBuilder {
  private:
   CodeId add(Node node, const std::vector<CodeId>& children);
   CodeId read(const dsl::Expr& expr);
+  /// The field, in written order, whose event says which rates hold (SEMANTICS V5).
+  [[nodiscard]] CodeId first_field(CodeId code) const;
   std::pair<std::uint32_t, std::uint32_t> refs(const std::vector<dsl::FieldRef>& fields);
 
   Codes& codes_;

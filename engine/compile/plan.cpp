@@ -179,6 +179,7 @@ void fold(Expr& expr) {
     case Op::contains:
     case Op::starts_with:
     case Op::ends_with:
+    case Op::like:
     case Op::add:
     case Op::subtract:
     case Op::multiply:
@@ -204,6 +205,8 @@ void fold(Expr& expr) {
     case Op::in_values:
     case Op::in_group:
     case Op::in_list:
+    case Op::table_column:
+    case Op::matches:
     case Op::score:
     case Op::any_rule_decides:
     case Op::any_rule_tagged: return;

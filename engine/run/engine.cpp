@@ -74,9 +74,20 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
         for (const Value& v : item.values) s.lists[item.list].add(v);
         for (const event::Network& n : item.networks) s.lists[item.list].add(n);
         break;
+      case ItemKind::table_change:
+        s.flush(out);
+        s.change_table(item);
+        break;
     }
   }
   s.flush(out);
+}
+
+void Engine::State::change_table(const Item& item) {
+  const TableRow row{item.time, item.values, item.networks.empty() ? event::Network{} : item.networks.front()};
+  look_ups[item.list].add(ruleset->tables[item.list].shape, row);
+  tables_changed = true;
+  tables_captured = false;
 }
 
 Digest Engine::State::id_of(const event::Event& e) {
@@ -197,6 +208,7 @@ Timestamp Engine::State::begins_of(std::uint64_t fingerprint) const {
 void Engine::State::run_stratum(std::uint32_t level) {
   Context context;
   context.lists = lists;
+  context.tables = look_ups;
   for (BatchEvent& e : batch) {
     const TypePlan& plan = ruleset->types[e.event.type];
     if (plan.strata.size() <= level) continue;
@@ -231,6 +243,7 @@ void Engine::State::run_features(std::uint32_t level) {
   if (!any) return;
   Context context;
   context.lists = lists;
+  context.tables = look_ups;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
     for (BatchEvent& e : batch) {
       const TypePlan& plan = ruleset->types[e.event.type];
@@ -522,6 +535,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const alerts::Policy& policy = ruleset->policies[use.policy];
     Context context;
     context.lists = lists;
+    context.tables = look_ups;
     context.subject = &e.event;
     context.row = e.row;
     const Decimal score = alerts::score_of(policy, event_hits);
@@ -594,6 +608,10 @@ void Engine::State::emit(Outbox& out) {
 
 void Engine::State::flush(Outbox& out) {
   if (batch.empty() && moves.empty()) return;
+  if (tables_changed) {
+    for (TableState& table : look_ups) table.settle();
+    tables_changed = false;
+  }
   for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
     run_stratum(level);
     run_features(level);

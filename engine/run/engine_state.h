@@ -53,7 +53,7 @@ struct PlacedHit {
   bool by_time = false;
   std::uint64_t release = 0;  // of the completing event; at a deadline of the last event
   std::uint32_t rule = 0;
-  std::uint32_t sequence = 0;     // among the matches of one event and rule
+  std::uint32_t sequence = 0;  // among the matches of one event and rule
 };
 
 struct Timer {
@@ -84,6 +84,7 @@ struct Engine::State final : UnknownSink {
   alerts::AlertBook book;
   std::vector<alerts::LimitState> limits;                      // by policy
   std::vector<ListState> lists;                                // by list
+  std::vector<TableState> look_ups;                            // by table of the rule language
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
   std::optional<Timestamp> begins;                // of the data, once known
@@ -108,7 +109,12 @@ struct Engine::State final : UnknownSink {
   std::vector<Digest> ids_ahead;                                // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
 
+  bool tables_changed = false;                    // rows were added that look-ups do not see yet
+  bool tables_captured = true;                    // the store has all rows added at run time
+  std::shared_ptr<const Ruleset> rules_captured;  // whose texts the store has
+
   // engine.cpp
+  void change_table(const Item& item);
   /// `id`: of the event, when there is a dedupe.
   void arrive(const event::Event& event, Digest id);
   [[nodiscard]] Digest id_of(const event::Event& event);

@@ -96,6 +96,7 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   context.places = places;
   context.rule_key = key_values();
   context.lists = engine_.lists;
+  context.tables = engine_.look_ups;
   context.reader = this;
   set_moment({binding.candidate.time, binding.candidate.order}, false);
   return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
@@ -118,7 +119,9 @@ bool MatchHost::accept(const nfa::Match& match) {
   context.places = places;
   context.rule_key = key_values();
   context.lists = engine_.lists;
+  context.tables = engine_.look_ups;
   context.reader = this;
+  if (match.by_deadline) context.moment = match.at;
   set_moment(moment_of(match), match.by_deadline);
   const Value v = evaluate(engine_.ruleset->codes, pattern_.when, context);
   return is_true(v);
@@ -197,6 +200,7 @@ void Engine::State::hit_of_event(BatchEvent& e, const OnRule& on) {
   context.subject = &e.event;
   context.row = e.row;
   context.lists = lists;
+  context.tables = look_ups;
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }
 
@@ -231,7 +235,9 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   context.places = places;
   context.rule_key = key_values;
   context.lists = lists;
+  context.tables = look_ups;
   context.reader = &host;
+  if (match.by_deadline) context.moment = match.at;
   host.set_moment(host.moment_of(match), match.by_deadline);
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }

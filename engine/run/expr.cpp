@@ -1,6 +1,7 @@
 #include "engine/run/expr.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 namespace tocsin::engine {
@@ -150,6 +151,29 @@ Value arithmetic(NodeOp op, const Value& a, const Value& b) {
   }
 }
 
+/// What one unit of `from` is worth in `to`, times the amount, rounded after each operation. Nothing without both rates.
+std::optional<Decimal> converted(Decimal amount, event::Currency from, event::Currency to, const TableState& rates,
+                                 Timestamp moment) {
+  constexpr event::Currency usd{(21U << 10U) | (19U << 5U) | 4U};
+  const auto rate = [&](event::Currency currency) -> std::optional<Decimal> {
+    char letters[3];
+    for (unsigned i = 0; i < 3; ++i)
+      letters[i] = static_cast<char>('A' - 1 + ((currency.code >> (10U - 5U * i)) & 31U));
+    const Value key = Value::of_text({letters, 3});
+    const Value found = rates.find({&key, 1}, 0, moment);
+    return found.kind == Kind::number ? std::optional(found.number()) : std::nullopt;
+  };
+  std::optional<Decimal> in_usd = amount;
+  if (from != usd) {
+    const auto worth = rate(from);
+    if (!worth) return std::nullopt;
+    in_usd = multiply(amount, *worth);
+  }
+  if (to == usd || !in_usd) return in_usd;
+  const auto worth = rate(to);
+  return worth ? divide(*in_usd, *worth) : std::nullopt;
+}
+
 /// One evaluation: the codes and the context of it, so that recursion passes two words.
 class Evaluation {
  public:
@@ -224,10 +248,16 @@ class Evaluation {
         return v.is_missing() ? child(node, 1) : v;
       }
       case NodeOp::money_as: {
-        // Until rates exist (LANGUAGE V5) only the identity is known; anything else is missing, and counted as unknown.
         const Value v = settled(child(node, 0));
-        return v.kind == Kind::money && v.currency == node.currency ? v : missing();
+        if (v.kind != Kind::money) return missing();
+        if (v.currency == node.currency) return v;
+        if (node.b == 0 || node.b > context_.tables.size()) return missing();
+        const auto moment = node.a == no_code ? moment_now() : moment_of_field(codes_.nodes[node.a]);
+        if (!moment) return missing();
+        return money_or_missing(converted(v.number(), v.currency, node.currency, context_.tables[node.b - 1], *moment),
+                                node.currency);
       }
+      case NodeOp::table_column: return look_up(node);
       case NodeOp::function_abs: {
         const Value v = settled(child(node, 0));
         if (v.kind == Kind::number) return v.number().units < 0 ? number_or_missing(negate(v.number())) : v;
@@ -340,6 +370,36 @@ class Evaluation {
       }
     }
     return missing();
+  }
+
+  std::optional<Timestamp> moment_now() const {
+    if (context_.moment) return context_.moment;
+    return context_.subject != nullptr ? std::optional(context_.subject->time) : std::nullopt;
+  }
+
+  std::optional<Timestamp> moment_of_field(const Node& node) const {
+    const event::Event* e = context_.subject;
+    if (node.op == NodeOp::member_field) e = context_.member;
+    if (node.op == NodeOp::place_field || node.op == NodeOp::group_first || node.op == NodeOp::group_last) {
+      const auto& bound = context_.places[node.a];
+      e = bound.empty() ? nullptr : node.op == NodeOp::group_last ? bound.back() : bound.front();
+    }
+    return e != nullptr ? std::optional(e->time) : std::nullopt;
+  }
+
+  Value look_up(const Node& node) {
+    const auto moment = moment_now();
+    if (!moment || node.a >= context_.tables.size()) return missing();
+    constexpr std::size_t few = 4;  // keys of more parts are rare, and may allocate
+    std::array<Value, few> parts;
+    std::vector<Value> many;
+    std::span<Value> key(parts.data(), std::min<std::size_t>(node.child_count, few));
+    if (node.child_count > few) {
+      many.resize(node.child_count);
+      key = many;
+    }
+    for (std::uint32_t i = 0; i < node.child_count; ++i) key[i] = settled(child(node, i));
+    return context_.tables[node.a].find(key, node.b, *moment);
   }
 
   Value in_values(const Node& node) {

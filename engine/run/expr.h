@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/run/tables.h"
 #include "event/event.h"
 
 namespace tocsin::engine {
@@ -55,7 +56,8 @@ enum class NodeOp : std::uint8_t {
   remainder,
   negate,
   coalesce,
-  money_as,  // currency
+  money_as,  // currency; a: the field whose event's time says which rates, no_code: the context's moment; b: the table of rates
+  table_column,  // a: table, b: column; children: the key
   function_abs,
   function_hours_between,
   score,
@@ -125,6 +127,8 @@ struct Context {
   std::span<const std::span<const event::Event* const>> places;  // bound events per place
   std::span<const event::Value> rule_key;
   std::span<const ListState> lists;
+  std::span<const TableState> tables;
+  std::optional<Timestamp> moment;  // as of which tables are read; nothing: the subject's time
   AggregateReader* reader = nullptr;
   const event::Event* member = nullptr;  // inside `some` and group functions
   // policies

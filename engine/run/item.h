@@ -19,6 +19,8 @@ enum class ItemKind : std::uint8_t {
   idle,         // `partition` gave nothing for a while and is left out of the watermark until its next event
   activation,   // `ruleset` goes live; state of what means the same is kept
   list_change,  // list number `list` of the active rules now also holds `values` and `networks`
+  table_change,  // table number `list` of the active rules has one more row: holding from `time` on, cells `values` (keys first),
+                 // `networks` its network if it is keyed by one
 };
 
 struct Item {

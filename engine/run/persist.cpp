@@ -28,6 +28,56 @@ std::vector<std::uint64_t> meanings_of(const Ruleset& rules) {
 }
 
 std::string limit_name(const alerts::Policy& policy) { return "limit:" + policy.name; }
+std::string table_name(const TableShape& shape) { return "table:" + shape.name; }
+
+/// What the rows of a table are made of; rows of another form are not taken up.
+std::string form_of(const TableShape& shape, const event::Schema& schema) {
+  std::string form = shape.by_network ? "cidr;" : "";
+  for (const event::Type& key : shape.keys) form += schema.type_text(key) + ";";
+  for (std::size_t i = 0; i < shape.columns.size(); ++i)
+    form += shape.column_names[i] + ":" + schema.type_text(shape.columns[i]) + ";";
+  return form;
+}
+
+std::string encode_changes(const TableShape& shape, const event::Schema& schema, const TableRows& rows) {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.put_bytes(form_of(shape, schema));
+  out.put_varint(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const TableRow row = rows.row(i);
+    out.put_i64(row.from.us);
+    std::string cells;
+    for (const Value& cell : row.cells) state::append_key_part(cells, cell);
+    out.put_bytes(cells);
+    out.put_u64(row.network.high);
+    out.put_u64(row.network.low);
+    out.put_u8(row.network.prefix);
+  }
+  return bytes;
+}
+
+/// False: the bytes do not read. Rows of another form than the table's are left out.
+bool decode_changes(std::string_view bytes, const TableShape& shape, const event::Schema& schema, TableState& table) {
+  ByteReader in(bytes);
+  const bool same_form = in.get_bytes() == form_of(shape, schema);
+  const std::uint64_t count = in.get_varint();
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
+    TableRow row;
+    row.from.us = in.get_i64();
+    const std::optional<std::vector<Value>> cells = state::decode_key(in.get_bytes());
+    row.network.high = in.get_u64();
+    row.network.low = in.get_u64();
+    row.network.prefix = in.get_u8();
+    if (in.failed() || !cells || row.network.prefix > 128) return false;
+    if (!same_form) continue;
+    if (cells->size() != shape.width()) return false;
+    row.cells = *cells;
+    table.add(shape, row);
+  }
+  table.settle();
+  return !in.failed() && in.at_end();
+}
 
 }  // namespace
 
@@ -43,6 +93,8 @@ void Engine::State::make_tables() {
     for (const event::Network& n : list.networks) state.add(n);
     lists.push_back(std::move(state));
   }
+  look_ups.clear();
+  for (const TablePlan& table : ruleset->tables) look_ups.emplace_back(table.rows);
   dirty_keys.clear();
   timers = {};
   bits_pool.clear();
@@ -221,13 +273,25 @@ void Engine::capture(state::WriteSet& writes) {
   for (const std::uint64_t fingerprint : meanings) out.put_u64(fingerprint);
   writes.put(state::meta_record("engine"), std::move(engine));
 
+  if (!s.tables_captured) {
+    for (std::size_t t = 0; t < rules.tables.size(); ++t) {
+      const TableRows* changes = s.look_ups[t].changes();
+      if (changes == nullptr) continue;
+      writes.put(state::meta_record(table_name(rules.tables[t].shape)),
+                 encode_changes(rules.tables[t].shape, rules.schema, *changes));
+    }
+    s.tables_captured = true;
+  }
+  // Their tables may be large, and they change rarely.
+  if (s.rules_captured == s.ruleset) return;
+  s.rules_captured = s.ruleset;
   std::string text;
   ByteWriter rules_out(text);
   rules_out.put_bytes(rules.digest_text);
   rules_out.put_varint(rules.files.size());
   for (const Ruleset::File& file : rules.files) {
-    rules_out.put_bytes(file.path);
-    rules_out.put_bytes(file.text);
+    rules_out.put_bytes(stored_path(file.path, file.data));
+    rules_out.put_bytes(*file.text);
   }
   writes.put(state::meta_record("rules"), std::move(text));
 }
@@ -360,6 +424,13 @@ Result<bool> Engine::restore(state::Store& store) {
     if (!limit) return corrupt("the limit of policy " + s.ruleset->policies[p].name);
     s.limits[p] = std::move(*limit);
   }
+  for (std::size_t t = 0; t < s.ruleset->tables.size(); ++t) {
+    const TableShape& shape = s.ruleset->tables[t].shape;
+    Result<std::optional<std::string>> bytes = store.get(state::meta_record(table_name(shape)));
+    if (!bytes) return bytes.error();
+    if (bytes.value() && !decode_changes(*bytes.value(), shape, s.ruleset->schema, s.look_ups[t]))
+      return corrupt("the rows of table " + shape.name);
+  }
   return true;
 }
 
@@ -385,6 +456,12 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   }
   std::map<std::string, alerts::LimitState> old_limits;
   for (std::size_t p = 0; p < limits.size(); ++p) old_limits[ruleset->policies[p].name] = std::move(limits[p]);
+  std::map<std::string, std::string> old_rows;
+  for (std::size_t t = 0; t < look_ups.size(); ++t) {
+    const TableShape& shape = ruleset->tables[t].shape;
+    if (const TableRows* changes = look_ups[t].changes())
+      old_rows[shape.name] = encode_changes(shape, ruleset->schema, *changes);
+  }
   const std::vector<std::uint64_t> known = meanings_of(*ruleset);
 
   // … and taken up by the new ones.
@@ -397,6 +474,14 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   for (std::size_t p = 0; p < ruleset->policies.size(); ++p) {
     const auto kept = old_limits.find(ruleset->policies[p].name);
     if (kept != old_limits.end()) limits[p] = std::move(kept->second);
+  }
+  for (std::size_t t = 0; t < ruleset->tables.size(); ++t) {
+    const TableShape& shape = ruleset->tables[t].shape;
+    const auto kept = old_rows.find(shape.name);
+    if (kept == old_rows.end()) continue;
+    const bool read = decode_changes(kept->second, shape, ruleset->schema, look_ups[t]);
+    TOCSIN_CHECK(read, shape.name);  // bytes we have just written
+    tables_captured = false;
   }
   std::map<std::uint64_t, std::uint32_t> keyspaces;
   for (std::uint32_t i = 0; i < ruleset->keyspaces.size(); ++i) keyspaces[ruleset->keyspaces[i].fingerprint] = i;

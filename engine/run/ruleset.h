@@ -143,7 +143,7 @@ struct ExceptPlan {
 
 /// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
 struct RuleVariant {
-  event::EventTypeId subject = 0;  // rules on an event
+  event::EventTypeId subject = 0;     // rules on an event
   std::vector<NamedCode> let_values;  // for the evidence
   std::vector<ExceptPlan> excepts;
   std::optional<event::Action> action, otherwise;
@@ -188,10 +188,19 @@ struct ListPlan {
   std::vector<event::Network> networks;
 };
 
+/// A table as the rule files declare it; rows that come at run time lie over these in the engine.
+struct TablePlan {
+  TableShape shape;
+  std::shared_ptr<const TableRows> rows;
+};
+
 /// Whose metric a predicate's unknown result counts for.
 struct PredicateOwner {
   std::vector<std::uint32_t> rules;
 };
+
+/// How the store and the daemon's records write the path of a file: that of a data file begins with a zero byte.
+inline std::string stored_path(const std::string& path, bool data) { return data ? std::string(1, '\0') + path : path; }
 
 struct Ruleset {
   event::Schema schema;
@@ -203,6 +212,7 @@ struct Ruleset {
   std::vector<PatternPlan> patterns;
   std::vector<alerts::Policy> policies;
   std::vector<ListPlan> lists;
+  std::vector<TablePlan> tables;
   std::vector<TypePlan> types;  // by EventTypeId
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
@@ -210,7 +220,9 @@ struct Ruleset {
   Digest digest;  // of the meaning of everything above
   std::string digest_text;
   struct File {
-    std::string path, text;
+    std::string path;
+    std::shared_ptr<const std::string> text;
+    bool data = false;  // of a list or a table, named by a rule file
   };
   std::vector<File> files;                         // as loaded; kept in the store
   std::shared_ptr<std::deque<std::string>> texts;  // what constants point into

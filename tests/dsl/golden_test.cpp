@@ -2,6 +2,8 @@
 //
 //   --- rules
 //   rule r on login { … }
+//   --- file lists/x.txt
+//   (what stands in a file that the rules name; may be left out)
 //   --- messages
 //   rules.risk:1:9: error[E0201]: …
 //
@@ -22,14 +24,30 @@ using namespace tocsin::dsl;
 namespace {
 
 constexpr std::string_view rules_line = "--- rules\n";
+constexpr std::string_view file_line = "--- file ";
 constexpr std::string_view messages_line = "--- messages\n";
 
+/// Takes the data files off the end of the rules.
+CheckOptions split_files(std::string& rules) {
+  CheckOptions options;
+  for (auto at = rules.find(file_line); at != std::string::npos;) {
+    const auto end = rules.find('\n', at);
+    const auto next = rules.find(file_line, end);
+    const std::string name = rules.substr(at + file_line.size(), end - at - file_line.size());
+    options.data_files[name] = std::make_shared<const std::string>(rules.substr(end + 1, next - end - 1));
+    at = next;
+  }
+  rules.resize(std::min(rules.find(file_line), rules.size()));
+  return options;
+}
+
 /// What `tocsin check` says: when the text does not parse, only that.
-std::string messages_of(const std::string& rules) {
+std::string messages_of(std::string rules) {
+  const CheckOptions options = split_files(rules);
   const SourceSet sources{{"rules.risk", rules}};
   Diagnostics diagnostics;
   const std::vector<ast::File> files{parse(sources, 0, diagnostics)};
-  if (diagnostics.error_count() == 0) check(sources, files, diagnostics);
+  if (diagnostics.error_count() == 0) check(sources, files, diagnostics, options);
   diagnostics.sort();
   return render(diagnostics, sources);
 }

@@ -2,8 +2,9 @@
 // text and events, and what comes out in a short form. TOCSIN_UPDATE=1 writes what came out into the files; the diff is reviewed.
 //
 //   --- rules       rule text
+//   --- file NAME   what stands in a file that the rules name (may be left out)
 //   --- options     lateness 10s · data begins first | complete | TIME   (may be left out)
-//   --- events      lines of JSON; "advance TIME" moves time on
+//   --- events      lines of JSON; "advance TIME" moves time on; "row TABLE column=cell … from=TIME" adds a row, "list NAME entry" an entry
 //   --- hits        TIME rule key {alias:id …} action score: because
 //   --- alerts      TIME rule key severity, and how many hits were folded into it
 //   --- decisions   type:id action line score: reason
@@ -138,6 +139,19 @@ void play(Stream& stream, const std::string& events) {
     if (line.empty()) continue;
     if (line.starts_with("advance ")) {
       stream.advance(parse_timestamp(line.substr(8)).value());
+    } else if (line.starts_with("row ") || line.starts_with("list ")) {
+      std::istringstream words(line);
+      std::string word, name;
+      words >> word >> name;
+      std::map<std::string, std::string> cells;
+      std::vector<std::string> entries;
+      for (std::string cell; words >> cell;) {
+        entries.push_back(cell);
+        if (const auto equals = cell.find('='); equals != std::string::npos)
+          cells[cell.substr(0, equals)] = cell.substr(equals + 1);
+      }
+      CAPTURE(line);
+      REQUIRE((line.starts_with("row ") ? stream.give_row(name, cells) : stream.give(name, entries)));
     } else {
       stream.send(line);
     }
@@ -156,7 +170,11 @@ std::vector<std::string> sorted_by_stream(std::vector<std::string> lines) {
 void check_case(const std::string& path) {
   CAPTURE(path);
   Case wanted = read_case(path);
-  const engine::Rules rules = engine::rules_of_text("case.risk", wanted.parts["rules"]);
+  std::vector<engine::RuleFileText> files = {{"case.risk", wanted.parts["rules"], false}};
+  for (const auto& [part, text] : wanted.parts) {
+    if (part.starts_with("file ")) files.push_back({part.substr(5), text, true});
+  }
+  const engine::Rules rules = engine::rules_of_texts(files);
   REQUIRE_MESSAGE(rules.ok(), rules.messages());
   const engine::EngineOptions options = options_of(wanted.parts["options"]);
   Stream stream(rules.ruleset, options);
@@ -172,6 +190,10 @@ void check_case(const std::string& path) {
       const bool result = got.contains(section);
       const std::string& text = result ? got[section] : wanted.parts[section];
       if (!text.empty()) out << "--- " << section << "\n" << text;
+      if (section != "rules") continue;
+      for (const auto& [part, content] : wanted.parts) {
+        if (part.starts_with("file ")) out << "--- " << part << "\n" << content;
+      }
     }
   } else {
     for (const auto& [section, text] : got) {

@@ -79,6 +79,59 @@ bool Stream::give(const std::string& name, const std::vector<std::string>& entri
   return false;
 }
 
+bool Stream::give_row(const std::string& name, const std::map<std::string, std::string>& cells) {
+  for (std::uint32_t t = 0; t < ruleset_->tables.size(); ++t) {
+    const engine::TableShape& shape = ruleset_->tables[t].shape;
+    if (shape.name != name) continue;
+    engine::Item item;
+    item.kind = engine::ItemKind::table_change;
+    item.list = t;
+    item.time = Timestamp::min();
+    const auto read = [&](const event::Type& type, const std::string& text) -> std::optional<event::Value> {
+      switch (type.kind) {
+        case event::TypeKind::text:
+        case event::TypeKind::entity: return event::Value::of_text(texts_.emplace_back(text));
+        case event::TypeKind::integer:
+        case event::TypeKind::decimal: {
+          const auto number = parse_decimal(text);
+          return number ? std::optional(event::Value::of_number(*number)) : std::nullopt;
+        }
+        case event::TypeKind::time: {
+          const auto time = parse_timestamp(text);
+          return time ? std::optional(event::Value::of_time(*time)) : std::nullopt;
+        }
+        case event::TypeKind::ip: return event::parse_ip(text);
+        default: return std::nullopt;
+      }
+    };
+    const std::vector<std::string>& key_names = ruleset_->tables[t].shape.key_names;
+    for (std::size_t i = 0; i < shape.width(); ++i) {
+      const bool key = i < shape.keys.size();
+      const auto cell = cells.find(key ? key_names[i] : shape.column_names[i - shape.keys.size()]);
+      event::Value value;
+      if (cell != cells.end() && key && shape.by_network) {
+        const auto network = event::parse_network(cell->second);
+        if (!network) return false;
+        item.networks.push_back(*network);
+      } else if (cell != cells.end()) {
+        const auto own = read(key ? shape.keys[i] : shape.columns[i - shape.keys.size()], cell->second);
+        if (!own) return false;
+        value = *own;
+      }
+      item.values.push_back(value);
+    }
+    if (const auto from = cells.find("from"); from != cells.end()) {
+      const auto time = parse_timestamp(from->second);
+      if (!time) return false;
+      item.time = *time;
+    }
+    intake_.add(std::move(item));
+    flush_if_full();
+    return true;
+  }
+  return false;
+}
+
 void Stream::end() {
   for (std::uint32_t i = 0; i < partitions_; ++i) intake_.end(i);
   if (intake_.counts().events > 0) intake_.tick(intake_.counts().last_time);

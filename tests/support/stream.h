@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ class Stream {
   /// The list `name` (without @) now also holds `entries`, written as in a list's file. False: no such list, or an entry that is
   /// none of its type.
   bool give(const std::string& name, const std::vector<std::string>& entries);
+  /// The table `name` has one more row; `from`, when it is there, says from when on it holds. False: no such table, or a cell that is
+  /// none of its type (texts, entities, numbers, times and addresses are read here).
+  bool give_row(const std::string& name, const std::map<std::string, std::string>& cells);
   /// The input is at its end (T7).
   void end();
 
