@@ -26,8 +26,8 @@ from datetime import datetime, timedelta, timezone
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000  # times are milliseconds since BEGIN
 BEGIN = datetime(2026, 3, 2, tzinfo=timezone.utc)  # a Monday
 
-# A feature over the last seven days is only known once seven days have been seen; stories that lean on one come after
-# that.
+# A device, a payer, a customer's habits are known from the stream alone: stories that lean on them come after a week of
+# ordinary life.
 WARM = 7 * DAY + 4 * HOUR
 TAIL = 16 * HOUR  # after the last story: longer than the longest absence (12 h) by a good margin
 HOURS_MIN = 8 * 24 + 12  # leaves a stretch of at least 16 h between WARM and TAIL
@@ -580,8 +580,8 @@ def alarm_stays(world, at, miss):
     return {"node": node, "service": service}, events
 
 
-# kind, rules expected to speak (one of them is enough, all are welcome), teller, needs seven days of history, near
-# misses
+# kind, rules expected to speak (one of them is enough, all are welcome), teller, needs a week of ordinary life
+# before, near misses
 KINDS = [
     (
         "card testing",
