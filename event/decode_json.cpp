@@ -410,7 +410,7 @@ struct JsonDecoder::Implementation {
   [[nodiscard]] bool decode(std::string_view bytes, Arena& memory, Event& out);
   [[nodiscard]] bool decode_straight(Event& out);
   // What lies between two tokens is the first one, and white space.
-  [[nodiscard, gnu::always_inline]] std::string_view straight_token(const std::uint32_t* token) const {
+  [[nodiscard]] std::string_view straight_token(const std::uint32_t* token) const {
     std::size_t size = token[1] - token[0];
     while (size > 1 && static_cast<unsigned char>(line[token[0] + size - 1]) <= ' ') --size;
     return line.substr(token[0], size);
@@ -453,7 +453,7 @@ struct JsonDecoder::Implementation {
   [[nodiscard]] bool finish(const TypePlan& type, std::size_t end, Event& out);
 
   // Whether the key that begins at `key` (behind its quote) is this one, written without escapes.
-  [[nodiscard, gnu::always_inline]] bool key_is(const char* key, const KeyPattern& pattern) const {
+  [[nodiscard]] bool key_is(const char* key, const KeyPattern& pattern) const {
     if (pattern.is_short) {
       std::array<std::uint64_t, 2> words{};
       std::memcpy(words.data(), key, sizeof words);  // inside of the padding, if not of the line
