@@ -72,6 +72,18 @@ struct DecodeResult {
   explicit operator bool() const { return ok; }
 };
 
+/// A field of the input that no schema declares; inside of money or a place: "amount.curency".
+struct UnknownField {
+  std::string type;
+  std::string field;
+  std::uint64_t count = 0;
+};
+/// So many names per type are told apart, and of so many bytes; the rest is counted together: names may come from the data,
+/// and memory must not.
+constexpr std::size_t unknown_names_max = 100;
+constexpr std::size_t unknown_name_bytes_max = 100;
+constexpr std::string_view unknown_others_name = "(other)";
+
 class JsonDecoder {
  public:
   /// Refused when the format names a type or field that the schema does not have, or gives two fields one name.
@@ -85,8 +97,10 @@ class JsonDecoder {
   /// Requires: `padding_bytes` readable bytes behind `line`; `line` and `arena` outlive the use of `out`.
   DecodeResult decode(std::string_view line, Arena& arena, Event& out);
 
-  /// Fields seen that nobody declared, since the decoder was made.
-  [[nodiscard]] std::uint64_t unknown_fields() const;
+  /// Fields seen that nobody declared, since the decoder was made: by type in the order of the schema, then of appearance.
+  [[nodiscard]] std::vector<UnknownField> unknown_fields() const;
+  /// Their number.
+  [[nodiscard]] std::uint64_t unknown_count() const;
 
  private:
   struct Implementation;

@@ -99,9 +99,8 @@ class Runner {
     const bool table = s.kind == Kind::given_table;
     item.kind = table ? engine::ItemKind::table_change : engine::ItemKind::list_change;
     item.time = table ? s.time : clock_;
-    item.list = table ? s.table : s.list;
-    item.values = s.values;
-    item.networks = s.networks;
+    item.change =
+        std::make_shared<const engine::DataChange>(engine::DataChange{table ? s.table : s.list, s.values, s.networks});
     step(std::move(item));
   }
 

@@ -6,113 +6,77 @@
 #include "base/coding.h"
 
 namespace tocsin::state {
-namespace {
-
-constexpr std::int64_t lot_us = 1'000'000;
-
-/// The lot of all ends in ((n-1) s, n s]: when `n` seconds are reached all of it is over.
-std::int64_t lot_of(Timestamp until) {
-  const std::int64_t whole = until.us / lot_us;
-  return until.us > whole * lot_us ? whole + 1 : whole;
-}
-
-}  // namespace
 
 bool IdsSeen::seen_before(Digest id, Timestamp time, Duration keep) {
   // A late event is remembered as long as one of now: sent again at once it is still a second one.
   const Timestamp reached = std::max(time, now_);
-  const Timestamp until = reached + keep;
   make_room();
   Place& place = places_[locate(id)];
-  if (place.used) {
-    if (reached.us < place.until_us) return true;
-    place.until_us = until.us;
-    if (!place.fresh) fresh_.push_back(id);
-    place.fresh = true;
-    remember_end(id, until);
-    return false;
-  }
-  ++size_;
-  place = {id, until.us, true, false, true};
-  remember_end(id, until);
-  fresh_.push_back(id);
+  if (place.until_us != free && reached.us < place.until_us) return true;
+  remember(place, id, reached + keep);
   return false;
+}
+
+void IdsSeen::remember(Place& place, Digest id, Timestamp until) {
+  if (place.until_us == free) {
+    ++size_;
+    place.id = id;
+    place.stored = false;
+  } else if (place.fresh_in != interval_) {
+    place.stored = true;
+  }
+  until = std::max(until, Timestamp{free + 1});
+  place.until_us = until.us;
+  place.fresh_in = interval_;
+  last_until_ = std::max(last_until_, until);
+  to_sweep_ += swept_per_id;
+  if (checkpoints_) fresh_.push_back({id, until});
 }
 
 void IdsSeen::restore(const Seen& seen) {
   make_room();
   Place& place = places_[locate(seen.id)];
-  if (!place.used) ++size_;
-  place = {seen.id, seen.until.us, true, true, false};
-  remember_end(seen.id, seen.until);
+  if (place.until_us == free) ++size_;
+  place = {seen.id, std::max(seen.until, Timestamp{free + 1}).us, 0, true};
+  last_until_ = std::max(last_until_, seen.until);
 }
 
 void IdsSeen::make_room() {
   if ((size_ + 1) * 4 > places_.size() * 3) grow();
 }
 
-void IdsSeen::remember_end(Digest id, Timestamp until) {
-  if (const std::int64_t lot = lot_of(until); lot != newest_lot_number_) {
-    close_newest_lot();
-    newest_lot_number_ = lot;
-  }
-  newest_lot_.push_back(id);
-}
-
-void IdsSeen::close_newest_lot() {
-  if (newest_lot_.empty()) return;
-  std::vector<Digest>& lot = ends_[newest_lot_number_];
-  lot.insert(lot.end(), newest_lot_.begin(), newest_lot_.end());
-  newest_lot_.clear();
-}
-
 void IdsSeen::expire() {
-  if (newest_lot_number_ <= now_.us / lot_us) close_newest_lot();
-  while (!ends_.empty() && ends_.begin()->first <= now_.us / lot_us) {
-    const std::vector<Digest>& lot = ends_.begin()->second;
-    for (std::size_t i = 0; i < lot.size(); ++i) {
-      if (i + 24 < lot.size()) prefetch(lot[i + 24]);
-      const Digest id = lot[i];
-      const std::size_t index = locate(id);
-      // Seen again since, it stands in a later lot as well.
-      if (!places_[index].used || places_[index].until_us > now_.us) continue;
-      if (places_[index].stored) expired_.push_back(id);
-      erase_at(index);
+  if (now_ >= last_until_) to_sweep_ = places_.size();
+  if (to_sweep_ == 0 || size_ == 0) return;
+  sweep(std::min(to_sweep_, places_.size()));
+  to_sweep_ = 0;
+}
+
+void IdsSeen::sweep(std::size_t count) {
+  const std::size_t mask = places_.size() - 1;
+  while (count-- > 0) {
+    // What moves into the gap stands under the hand then, so it stays until the place holds something alive.
+    while (places_[hand_].until_us != free && places_[hand_].until_us <= now_.us) {
+      const Place& place = places_[hand_];
+      if (checkpoints_ && (place.stored || place.fresh_in != interval_)) expired_.push_back(place.id);
+      erase_at(hand_);
     }
-    ends_.erase(ends_.begin());
+    hand_ = (hand_ + 1) & mask;
   }
 }
 
 std::vector<IdsSeen::Seen> IdsSeen::added() const {
   std::vector<Seen> out;
-  if (places_.empty()) return out;
-  for (const Digest id : fresh_) {
-    const Place& place = places_[locate(id)];
-    if (place.used && place.fresh) out.push_back({id, {place.until_us}});
+  out.reserve(fresh_.size());
+  // What is over is not written: the hand may have come by already, and nobody would delete the record.
+  for (const Seen& seen : fresh_) {
+    if (seen.until > now_) out.push_back(seen);
   }
-  std::sort(out.begin(), out.end(), [](const Seen& a, const Seen& b) { return a.id < b.id; });
-  out.erase(std::unique(out.begin(), out.end(), [](const Seen& a, const Seen& b) { return a.id == b.id; }), out.end());
-  return out;
-}
-
-std::vector<Digest> IdsSeen::expired() const {
-  std::vector<Digest> out;
-  for (const Digest id : expired_) {
-    // Seen again after it expired: its record is written anew, not deleted.
-    if (places_.empty() || !places_[locate(id)].used) out.push_back(id);
-  }
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
 void IdsSeen::checkpointed() {
-  for (const Digest id : fresh_) {
-    Place& place = places_[locate(id)];
-    if (!place.used) continue;
-    place.fresh = false;
-    place.stored = true;
-  }
+  ++interval_;
   fresh_.clear();
   expired_.clear();
 }
@@ -120,13 +84,13 @@ void IdsSeen::checkpointed() {
 std::size_t IdsSeen::locate(Digest id) const {
   const std::size_t mask = places_.size() - 1;
   std::size_t i = id.low & mask;
-  while (places_[i].used && places_[i].id != id) i = (i + 1) & mask;
+  while (places_[i].until_us != free && places_[i].id != id) i = (i + 1) & mask;
   return i;
 }
 
 void IdsSeen::erase_at(std::size_t gap) {
   const std::size_t mask = places_.size() - 1;
-  for (std::size_t i = (gap + 1) & mask; places_[i].used; i = (i + 1) & mask) {
+  for (std::size_t i = (gap + 1) & mask; places_[i].until_us != free; i = (i + 1) & mask) {
     const std::size_t home = places_[i].id.low & mask;
     if (((i - home) & mask) >= ((i - gap) & mask)) {
       places_[gap] = places_[i];
@@ -139,8 +103,9 @@ void IdsSeen::erase_at(std::size_t gap) {
 
 void IdsSeen::grow() {
   const auto old = std::exchange(places_, decltype(places_)(places_.empty() ? 64 : places_.size() * 2));
+  hand_ = 0;
   for (const Place& place : old) {
-    if (place.used) places_[locate(place.id)] = place;
+    if (place.until_us != free) places_[locate(place.id)] = place;
   }
 }
 

@@ -3,11 +3,15 @@
 // a duplicate depends on what was asked before and on the event time told by advance(), never on when expired ids are
 // thrown away: expire() may be called at any time.
 //
-// One owner, one thread. Bounded by the rate of events times the span; 40 bytes per id.
+// A table of 32-byte places, open addressing. Expired ids lie where they are until a hand that goes round the table like that of
+// a clock comes by: memory is then read in its order, and nothing needs to know which id ends when. The hand goes
+// `swept_per_id` places for each id remembered, so it is round once while the table takes an eighth of its places, and at most so
+// many of them hold what is over.
+//
+// One owner, one thread. Bounded by the rate of events times the span; 32 bytes per place, at most three of four used.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +30,9 @@ class IdsSeen {
     Timestamp until;
   };
 
+  /// `checkpoints` false: added(), expired() and checkpointed() will not be called, nothing is remembered for them.
+  explicit IdsSeen(bool checkpoints = true) : checkpoints_(checkpoints) {}
+
   /// Event time has come to `now`; it never goes back. Told at the same places of the input in every run.
   void advance(Timestamp now) { now_ = now > now_ ? now : now_; }
   [[nodiscard]] Timestamp now() const { return now_; }
@@ -38,13 +45,16 @@ class IdsSeen {
     if (!places_.empty()) __builtin_prefetch(&places_[id.low & (places_.size() - 1)], 1);
   }
 
-  /// Throws away the ids that no event can meet any more.
+  /// Moves the hand on, and throws away what it finds that no event can meet any more; everything when all is over.
   void expire();
+  /// Ids in the table: the remembered ones, and the expired ones the hand has not come by.
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  /// For a checkpoint: ids remembered since the last one, and stored ids that expired since; both sorted by id.
+  /// For a checkpoint: ids remembered since the last one, in the order of remembering (of two of one id the later one counts), and
+  /// ids of stored records that expired since. An id that expired and was seen again is in both: the records of expired() are to be
+  /// deleted first, those of added() written then.
   [[nodiscard]] std::vector<Seen> added() const;
-  [[nodiscard]] std::vector<Digest> expired() const;
+  [[nodiscard]] const std::vector<Digest>& expired() const { return expired_; }
   void checkpointed();
 
   /// While loading: an id as added() gave it.
@@ -55,28 +65,33 @@ class IdsSeen {
   static Result<Timestamp> decode(std::string_view bytes);
 
  private:
-  struct Place {
+  static constexpr std::int64_t free = INT64_MIN;
+  static constexpr std::size_t swept_per_id = 8;
+
+  struct alignas(32) Place {
     Digest id;
-    std::int64_t until_us = 0;
-    bool used = false;
-    bool stored = false;  // an earlier checkpoint holds a record of this id
-    bool fresh = false;   // to be written by the next
+    std::int64_t until_us = free;
+    std::uint32_t fresh_in = 0;  // between which checkpoints it was remembered (interval_)
+    bool stored = false;         // an earlier checkpoint holds a record of this id
   };
+  static_assert(sizeof(Place) == 32);
 
   [[nodiscard]] std::size_t locate(Digest id) const;
   void make_room();
-  void remember_end(Digest id, Timestamp until);
-  void close_newest_lot();
+  void remember(Place& place, Digest id, Timestamp until);
   void erase_at(std::size_t index);
+  void sweep(std::size_t count);
   void grow();
 
+  bool checkpoints_;
   std::vector<Place, LargePages<Place>> places_;
   std::size_t size_ = 0;
+  std::size_t hand_ = 0;
+  std::size_t to_sweep_ = 0;  // places
   Timestamp now_ = Timestamp::min();
-  std::map<std::int64_t, std::vector<Digest>> ends_;  // by second of their end, so that throwing away is by the lot
-  std::vector<Digest> newest_lot_;  // on its way into ends_: nearly every id ends with the one before it
-  std::int64_t newest_lot_number_ = 0;
-  std::vector<Digest> fresh_;  // may name an id twice, or one that is gone
+  Timestamp last_until_ = Timestamp::min();  // the newest end of all
+  std::uint32_t interval_ = 1;
+  std::vector<Seen> fresh_;  // may name an id twice, or one that is over
   std::vector<Digest> expired_;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/compile/build.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 
@@ -604,14 +605,23 @@ class Build {
       auto route =
           std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
       if (route == type.routes.end()) {
-        type.routes.push_back({use, {}, {}});
+        type.routes.push_back({use, {}, {}, {}});
         route = type.routes.end() - 1;
       }
       const std::size_t words = (plan_.predicates.size() + 63) / 64;
       std::vector<std::uint64_t> mask(words, 0);
       for (const std::uint32_t p : predicates) mask[p / 64] |= std::uint64_t{1} << (p % 64);
       route->wakes.resize(words, 0);
-      for (std::size_t w = 0; w < words; ++w) route->wakes[w] |= mask[w];
+      route->begins.resize(words, 0);
+      for (const nfa::Program::Word& word : plan.program.words) {
+        route->wakes[word.index] |= mask[word.index] & word.mask;
+        for (std::uint64_t left = word.mask; left != 0; left &= left - 1) {
+          const auto bit = static_cast<unsigned>(std::countr_zero(left));
+          const std::uint64_t own = std::uint64_t{1} << word.bit[bit];
+          if ((own & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
+          route->begins[word.index] |= mask[word.index] & std::uint64_t{1} << bit;
+        }
+      }
       const bool several_roles = keys[place.first].size() > 1;
       route->patterns.push_back({pattern_index, several_roles ? std::move(mask) : std::vector<std::uint64_t>{}});
     }

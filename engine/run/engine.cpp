@@ -17,7 +17,10 @@ namespace tocsin::engine {
 using event::Value;
 
 Engine::State::State(std::shared_ptr<const Ruleset> rules, EngineOptions engine_options)
-    : ruleset(std::move(rules)), options(std::move(engine_options)), order(options.partitions, options.lateness) {
+    : ruleset(std::move(rules)),
+      options(std::move(engine_options)),
+      order(options.partitions, options.lateness),
+      ids(options.checkpoints) {
   options.shards = std::max<std::uint32_t>(options.shards, 1);
   if (options.data_begins.kind == DataBegins::Kind::at) begins = options.data_begins.at;
   if (options.data_begins.kind == DataBegins::Kind::complete) begins = Timestamp::min();
@@ -71,8 +74,8 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
         break;
       case ItemKind::list_change:
         s.flush(out);
-        for (const Value& v : item.values) s.lists[item.list].add(v);
-        for (const event::Network& n : item.networks) s.lists[item.list].add(n);
+        for (const Value& v : item.change->values) s.lists[item.change->number].add(v);
+        for (const event::Network& n : item.change->networks) s.lists[item.change->number].add(n);
         break;
       case ItemKind::table_change:
         s.flush(out);
@@ -84,8 +87,9 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
 }
 
 void Engine::State::change_table(const Item& item) {
-  const TableRow row{item.time, item.values, item.networks.empty() ? event::Network{} : item.networks.front()};
-  look_ups[item.list].add(ruleset->tables[item.list].shape, row);
+  const DataChange& change = *item.change;
+  const TableRow row{item.time, change.values, change.networks.empty() ? event::Network{} : change.networks.front()};
+  look_ups[change.number].add(ruleset->tables[change.number].shape, row);
   tables_changed = true;
   tables_captured = false;
 }
@@ -430,7 +434,7 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
       BatchEvent& e = batch[i];
       const TypePlan& plan = ruleset->types[e.event.type];
       for (const Route& route : plan.routes) {
-        if (wakes(e, route)) fetch(e, plan.key_uses[route.key_use].keyspace, route.key_use);
+        if (any_of(e, route.wakes)) fetch(e, plan.key_uses[route.key_use].keyspace, route.key_use);
       }
     }
   };
@@ -473,13 +477,13 @@ void Engine::State::run_patterns() {
       const TypePlan& plan = ruleset->types[e.event.type];
       for (std::size_t r = 0; r < plan.routes.size(); ++r) {
         const Route& route = plan.routes[r];
-        if (!wakes(e, route)) continue;
+        if (!any_of(e, route.wakes)) continue;
         const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
         const KeyAt& at = key_of(e, route.key_use);
         if (!at.valid || shard_of(at.hash) != shard) continue;
         // One event may belong to one key under two roles (a transfer to oneself): it is stepped once, with both.
         const auto leads_here = [&](const Route& other) {
-          return plan.key_uses[other.key_use].keyspace == keyspace && wakes(e, other) &&
+          return plan.key_uses[other.key_use].keyspace == keyspace && any_of(e, other.wakes) &&
                  key_of(e, other.key_use).valid && key_of(e, other.key_use).bytes == at.bytes;
         };
         if (std::any_of(plan.routes.begin(), plan.routes.begin() + static_cast<std::ptrdiff_t>(r), leads_here))
@@ -488,11 +492,14 @@ void Engine::State::run_patterns() {
         for (std::size_t later = r + 1; later < plan.routes.size(); ++later) {
           if (leads_here(plan.routes[later])) same_key.push_back(&plan.routes[later]);
         }
-        KeyState& key = *state_of(e, route.key_use, true);
-        run_key(keyspace, key, at.bytes, e, same_key);
-        tidy_key(key);
-        touch(keyspace, key);
-        schedule(keyspace, key, at.bytes, at.hash);
+        const bool may_begin = std::any_of(same_key.begin(), same_key.end(),
+                                           [&](const Route* route_here) { return any_of(e, route_here->begins); });
+        KeyState* const key = state_of(e, route.key_use, may_begin);
+        if (key == nullptr) continue;
+        run_key(keyspace, *key, at.bytes, e, same_key);
+        tidy_key(*key);
+        touch(keyspace, *key);
+        schedule(keyspace, *key, at.bytes, at.hash);
       }
     }
   }
@@ -638,7 +645,6 @@ void Engine::State::sweep() {
   swept_at = released;
   if (!options.checkpoints) {
     order.checkpointed();
-    ids.checkpointed();
     book.take_changes();
   }
   std::vector<std::pair<std::uint64_t, std::string>> gone;

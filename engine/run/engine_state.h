@@ -129,9 +129,9 @@ struct Engine::State final : UnknownSink {
   void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                std::span<const Route* const> routes);
   void count_bounds(const PatternPlan& pattern, const nfa::Counters& reached);
-  [[nodiscard]] static bool wakes(const BatchEvent& e, const Route& route) {
-    for (std::size_t w = 0; w < route.wakes.size(); ++w) {
-      if ((e.bits->word_at(w) & route.wakes[w]) != 0) return true;
+  [[nodiscard]] static bool any_of(const BatchEvent& e, std::span<const std::uint64_t> predicates) {
+    for (std::size_t w = 0; w < predicates.size(); ++w) {
+      if ((e.bits->word_at(w) & predicates[w]) != 0) return true;
     }
     return false;
   }

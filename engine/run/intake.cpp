@@ -1,6 +1,7 @@
 #include "engine/run/intake.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include "alerts/record.h"
@@ -13,7 +14,7 @@ namespace tocsin::engine {
 namespace {
 
 constexpr std::string_view record_name = "intake";
-constexpr std::uint8_t record_version = 1;
+constexpr std::uint8_t record_version = 2;  // 1 had no names of unknown fields
 // A checkpoint that claims more was not written by us.
 constexpr std::uint64_t partitions_max = 1U << 20U;
 
@@ -54,7 +55,7 @@ Status Intake::adopt(const event::Schema& schema) {
   TOCSIN_CHECK(items_.empty());
   Result<std::vector<event::JsonDecoder>> decoders = make_decoders(schema, formats_);
   if (!decoders) return decoders.error();
-  unknown_fields_before_ += decoders_unknown_fields();
+  unknown_before_ = unknown_fields();
   decoders_ = decoders.take();
   return {};
 }
@@ -64,10 +65,32 @@ IntakePartition& Intake::at(std::uint32_t partition) {
   return partitions_[partition];
 }
 
-std::uint64_t Intake::decoders_unknown_fields() const {
-  std::uint64_t sum = 0;
-  for (const event::JsonDecoder& decoder : decoders_) sum += decoder.unknown_fields();
-  return sum;
+std::vector<event::UnknownField> Intake::unknown_fields() const {
+  std::map<std::pair<std::string_view, std::string_view>, std::uint64_t> sums;
+  const auto add = [&](const event::UnknownField& f) { sums[{f.type, f.field}] += f.count; };
+  std::for_each(unknown_before_.begin(), unknown_before_.end(), add);
+  std::vector<std::vector<event::UnknownField>> of_decoders;
+  of_decoders.reserve(decoders_.size());
+  for (const event::JsonDecoder& decoder : decoders_) {
+    of_decoders.push_back(decoder.unknown_fields());
+    std::for_each(of_decoders.back().begin(), of_decoders.back().end(), add);
+  }
+  // Each decoder has its own bound, and earlier runs had theirs: the sum has it, too.
+  std::vector<event::UnknownField> all;
+  std::map<std::string_view, std::pair<std::size_t, std::uint64_t>> types;  // names listed, others
+  for (const auto& [name, count] : sums) {
+    auto& [listed, others] = types[name.first];
+    if (name.second == event::unknown_others_name || listed == event::unknown_names_max) {
+      others += count;
+      continue;
+    }
+    ++listed;
+    all.push_back({std::string(name.first), std::string(name.second), count});
+  }
+  for (const auto& [type, number] : types) {
+    if (number.second > 0) all.push_back({std::string(type), std::string(event::unknown_others_name), number.second});
+  }
+  return all;
 }
 
 bool Intake::take(const event::RawRecord& record, Outbox& out) {
@@ -81,8 +104,10 @@ bool Intake::take(const event::RawRecord& record, Outbox& out) {
 
   const std::uint32_t format = number < format_of_partition_.size() ? format_of_partition_[number] : 0;
   Item& item = items_.emplace_back();
-  const event::DecodeResult decoded = decoders_[format].decode(record.bytes, arena_, item.event);
-  counts_.unknown_fields = unknown_fields_before_ + decoders_unknown_fields();
+  event::JsonDecoder& decoder = decoders_[format];
+  const std::uint64_t unknown = decoder.unknown_count();
+  const event::DecodeResult decoded = decoder.decode(record.bytes, arena_, item.event);
+  counts_.unknown_fields += decoder.unknown_count() - unknown;
   if (!decoded) {
     items_.pop_back();
     ++counts_.dead_letters[static_cast<std::size_t>(decoded.reason)];
@@ -164,6 +189,13 @@ void Intake::capture(state::WriteSet& writes) const {
   out.put_varint(counts_.unknown_fields);
   out.put_i64(counts_.first_time.us);
   out.put_i64(counts_.last_time.us);
+  const std::vector<event::UnknownField> unknown = unknown_fields();
+  out.put_varint(unknown.size());
+  for (const event::UnknownField& field : unknown) {
+    out.put_bytes(field.type);
+    out.put_bytes(field.field);
+    out.put_varint(field.count);
+  }
   writes.put(state::meta_record(record_name), std::move(bytes));
 }
 
@@ -174,7 +206,8 @@ Result<bool> Intake::restore(const state::Store& store) {
   ByteReader in(*stored.value());
   const Error unreadable{ErrorKind::corrupt,
                          "the source positions in the store do not read; restore the directory from a copy"};
-  if (in.get_u8() != record_version) return unreadable;
+  const std::uint8_t version = in.get_u8();
+  if (version < 1 || version > record_version) return unreadable;
   const std::uint64_t partition_count = in.get_varint();
   if (in.failed() || partition_count > partitions_max) return unreadable;
   std::vector<IntakePartition> partitions;
@@ -200,9 +233,17 @@ Result<bool> Intake::restore(const state::Store& store) {
   counts.unknown_fields = in.get_varint();
   counts.first_time.us = in.get_i64();
   counts.last_time.us = in.get_i64();
+  std::vector<event::UnknownField> unknown;
+  const std::uint64_t unknown_count = version == 1 ? 0 : in.get_varint();
+  for (std::uint64_t i = 0; i < unknown_count && !in.failed(); ++i) {
+    event::UnknownField& field = unknown.emplace_back();
+    field.type = in.get_bytes();
+    field.field = in.get_bytes();
+    field.count = in.get_varint();
+  }
   if (in.failed() || !in.at_end()) return unreadable;
   partitions_ = std::move(partitions);
-  unknown_fields_before_ = counts.unknown_fields;
+  unknown_before_ = std::move(unknown);
   counts_ = counts;
   return true;
 }

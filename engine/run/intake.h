@@ -77,6 +77,8 @@ class Intake {
   void flush(Engine& engine, Outbox& out);
 
   [[nodiscard]] const IntakeCounts& counts() const { return counts_; }
+  /// What counts().unknown_fields is made of, by type and name, the rest of a type last; not to be asked for each event.
+  [[nodiscard]] std::vector<event::UnknownField> unknown_fields() const;
   [[nodiscard]] IntakePartition partition(std::uint32_t partition) const;
   /// Where sources go on, for partitions of which something was taken.
   [[nodiscard]] std::vector<event::SourcePosition> positions() const;
@@ -89,12 +91,11 @@ class Intake {
  private:
   Intake() = default;
   IntakePartition& at(std::uint32_t partition);
-  [[nodiscard]] std::uint64_t decoders_unknown_fields() const;
 
   std::vector<event::SourceFormat> formats_;
   std::vector<std::uint32_t> format_of_partition_;
-  std::vector<event::JsonDecoder> decoders_;  // by format
-  std::uint64_t unknown_fields_before_ = 0;   // of decoders that are gone, and of earlier runs
+  std::vector<event::JsonDecoder> decoders_;         // by format
+  std::vector<event::UnknownField> unknown_before_;  // of decoders that are gone, and of earlier runs
   Arena arena_;
   std::vector<Item> items_;
   std::vector<IntakePartition> partitions_;

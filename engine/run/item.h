@@ -18,20 +18,26 @@ enum class ItemKind : std::uint8_t {
   tick,         // moves the watermark to `time` at least: what waits up to there is released, deadlines before it fire
   idle,         // `partition` gave nothing for a while and is left out of the watermark until its next event
   activation,   // `ruleset` goes live; state of what means the same is kept
-  list_change,  // list number `list` of the active rules now also holds `values` and `networks`
-  table_change,  // table number `list` of the active rules has one more row: holding from `time` on, cells `values` (keys first),
-                 // `networks` its network if it is keyed by one
+  list_change,  // list number `change->number` of the active rules now also holds values and networks
+  table_change,  // table number `change->number` of the active rules has one more row: holding from `time` on, its cells are the
+                 // values (keys first), its network is there if it is keyed by one
 };
 
-struct Item {
-  ItemKind kind = ItemKind::event;
-  event::Event event;
-  Timestamp time;
-  std::uint32_t partition = 0;
-  std::shared_ptr<const Ruleset> ruleset;
-  std::uint32_t list = 0;
+/// Of a list or a table.
+struct DataChange {
+  std::uint32_t number = 0;
   std::vector<event::Value> values;
   std::vector<event::Network> networks;
+};
+
+/// Nearly all are events, so what the rare kinds need is behind a pointer.
+struct Item {
+  ItemKind kind = ItemKind::event;
+  std::uint32_t partition = 0;
+  event::Event event;
+  Timestamp time;
+  std::shared_ptr<const Ruleset> ruleset;
+  std::shared_ptr<const DataChange> change;
 };
 
 }  // namespace tocsin::engine

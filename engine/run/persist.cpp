@@ -229,10 +229,10 @@ void Engine::capture(state::WriteSet& writes) {
     }
   }
   s.order.checkpointed();
+  for (const Digest& id : s.ids.expired()) writes.erase(state::id_seen_record(id));
   for (const state::IdsSeen::Seen& seen : s.ids.added()) {
     writes.put(state::id_seen_record(seen.id), state::IdsSeen::encode(seen.until));
   }
-  for (const Digest& id : s.ids.expired()) writes.erase(state::id_seen_record(id));
   s.ids.checkpointed();
   for (auto& [key, value] : s.book.take_changes()) {
     std::string record = state::alert_record({0, key});

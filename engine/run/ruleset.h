@@ -86,7 +86,10 @@ struct Route {
     std::vector<std::uint64_t> allowed;  // predicates valid under this role; empty: all
   };
   std::vector<Entry> patterns;
-  std::vector<std::uint64_t> wakes;  // union of the predicates the programs look at: none set, nothing to do
+  std::vector<std::uint64_t> wakes;  // union of the predicates that matter to the programs: none set, nothing to do
+  std::vector<std::uint64_t>
+      begins;  // those of them with which something may begin: none set, a key of which nothing is
+               // known stays so
 };
 
 struct OnRule {

@@ -46,7 +46,8 @@ bool Stream::give(const std::string& name, const std::vector<std::string>& entri
     if (list.name != name) continue;
     engine::Item item;
     item.kind = engine::ItemKind::list_change;
-    item.list = i;
+    engine::DataChange change;
+    change.number = i;
     for (const std::string& entry : entries) {
       switch (list.element.kind) {
         case event::TypeKind::cidr:
@@ -54,24 +55,25 @@ bool Stream::give(const std::string& name, const std::vector<std::string>& entri
           const std::optional<event::Network> network = event::parse_network(entry);
           if (!network) return false;
           if (list.element.kind == event::TypeKind::ip && network->prefix == 128) {
-            item.values.push_back(event::Value::of_ip(network->high, network->low));
+            change.values.push_back(event::Value::of_ip(network->high, network->low));
           } else {
-            item.networks.push_back(*network);
+            change.networks.push_back(*network);
           }
           break;
         }
         case event::TypeKind::text:
-        case event::TypeKind::entity: item.values.push_back(event::Value::of_text(texts_.emplace_back(entry))); break;
+        case event::TypeKind::entity: change.values.push_back(event::Value::of_text(texts_.emplace_back(entry))); break;
         case event::TypeKind::integer:
         case event::TypeKind::decimal: {
           const std::optional<Decimal> number = parse_decimal(entry);
           if (!number) return false;
-          item.values.push_back(event::Value::of_number(*number));
+          change.values.push_back(event::Value::of_number(*number));
           break;
         }
         default: return false;
       }
     }
+    item.change = std::make_shared<const engine::DataChange>(std::move(change));
     intake_.add(std::move(item));
     flush_if_full();
     return true;
@@ -85,8 +87,9 @@ bool Stream::give_row(const std::string& name, const std::map<std::string, std::
     if (shape.name != name) continue;
     engine::Item item;
     item.kind = engine::ItemKind::table_change;
-    item.list = t;
     item.time = Timestamp::min();
+    engine::DataChange change;
+    change.number = t;
     const auto read = [&](const event::Type& type, const std::string& text) -> std::optional<event::Value> {
       switch (type.kind) {
         case event::TypeKind::text:
@@ -112,19 +115,20 @@ bool Stream::give_row(const std::string& name, const std::map<std::string, std::
       if (cell != cells.end() && key && shape.by_network) {
         const auto network = event::parse_network(cell->second);
         if (!network) return false;
-        item.networks.push_back(*network);
+        change.networks.push_back(*network);
       } else if (cell != cells.end()) {
         const auto own = read(key ? shape.keys[i] : shape.columns[i - shape.keys.size()], cell->second);
         if (!own) return false;
         value = *own;
       }
-      item.values.push_back(value);
+      change.values.push_back(value);
     }
     if (const auto from = cells.find("from"); from != cells.end()) {
       const auto time = parse_timestamp(from->second);
       if (!time) return false;
       item.time = *time;
     }
+    item.change = std::make_shared<const engine::DataChange>(std::move(change));
     intake_.add(std::move(item));
     flush_if_full();
     return true;
