@@ -497,18 +497,21 @@ const Typed& Checker::feature_of(std::size_t index, Span use) {
   info.progress = Progress::working;
   const Loudly loudly(silent_, nodes_);
   const Working working(working_, name);
-  if (info.decl->approximate) {
-    not_built(info.decl->approximate->span, "`approximate`", "without it the feature is exact");
-  }
+  if (info.decl->approximate) error_of(*info.decl->approximate);
   const bool outer_deferred = deferred_;
   deferred_ = false;
   Scope scope;
   scope.where = Where::definition;
+  scope.may_be_set = true;
   Typed typed = check_whole(info.decl->value, scope);
   FeatureInfo& done = features_[index];
   done.progress = typed.poison && !deferred_ ? Progress::failed : Progress::done;
   // Only its type is of use here; a tree of its own would double with each definition that names it twice.
-  if (!typed.poison) typed.expr = make(Op::aggregate, typed.expr.type, typed.expr.span);
+  if (!typed.poison) {
+    const bool set = typed.expr.op == Op::aggregate && typed.expr.flag;
+    typed.expr = make(Op::aggregate, typed.expr.type, typed.expr.span);
+    typed.expr.flag = set;
+  }
   done.typed = std::move(typed);
   deferred_ = outer_deferred;
   return done.typed;
@@ -641,7 +644,9 @@ std::optional<Checker::Found> Checker::find_field(EventTypeId event, std::string
 
 std::vector<std::string> Checker::field_names(EventTypeId event) const {
   std::vector<std::string> names;
-  for (const event::FieldDef& field : book_.schema.events[event].fields) names.push_back(field.name);
+  for (const event::FieldDef& field : book_.schema.events[event].fields) {
+    if (field.name.find('(') == std::string::npos) names.push_back(field.name);  // not those of computed keys
+  }
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -662,8 +667,47 @@ bool Checker::is_kind(const Type& type, std::string_view kind) const {
   return type.kind == TypeKind::entity && book_.schema.entities[type.entity] == kind;
 }
 
-std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const ast::Name& key, Span place,
+std::optional<FieldIndex> Checker::computed_key(EventTypeId event, const ast::Key& key) {
+  const std::string name = key_name(key);
+  const auto known = computed_keys_.find({event, name});
+  if (known != computed_keys_.end()) return known->second;
+  ast::Expr call;
+  call.kind = ast::ExprKind::call;
+  call.span = key.span;
+  call.text = key.name.text;
+  call.text_span = key.name.span;
+  call.children = key.arguments;
+  Subject subject;
+  subject.types = {{event, std::nullopt}};
+  subject.name = book_.schema.events[event].name;
+  Scope scope;
+  scope.where = Where::counted;
+  scope.subject = &subject;
+  const Loudly loudly(silent_, nodes_);
+  Typed value = check_whole(call, scope);
+  if (value.poison) return std::nullopt;
+  event::EventType& type = book_.schema.events[event];
+  if (type.fields.size() >= fields_max) {
+    error(Code::bad_event_declaration, key.span, "more than 2,000 fields in one event, computed keys included");
+    return std::nullopt;
+  }
+  const auto index = static_cast<FieldIndex>(type.fields.size());
+  event::FieldDef def;
+  def.name = name;
+  def.type = value.expr.type;
+  def.optional = true;
+  def.derived = true;
+  type.fields.push_back(std::move(def));
+  field_spans_[event].push_back(key.span);
+  book_.derived.push_back({event, index, std::move(value.expr)});
+  computed_keys_[{event, name}] = index;
+  return index;
+}
+
+std::optional<FieldIndex> Checker::resolve_key(const SubjectType& subject, const ast::Key& written, Span place,
                                                bool at_source) {
+  if (written.is_call) return computed_key(subject.event, written);
+  const ast::Name& key = written.name;
   const event::EventType& type = book_.schema.events[subject.event];
   if (!book_.schema.find_entity(key.text)) {
     const auto found = find_field(subject.event, key.text, key.span);
@@ -713,23 +757,18 @@ bool Checker::resolve_keys(std::vector<Alternative>& alternatives, const std::ve
     if (first_source) parts.clear();
     return false;
   };
-  for (const ast::Key& key : keys) {
-    if (!key.is_call) continue;
-    not_built(key.span, "a computed key", "declare it as a field: `field net on login = …`, and write `per net`");
-    return false;
-  }
   for (std::size_t a = 0; a < alternatives.size(); ++a) {
     Alternative& one = alternatives[a];
     one.key.clear();
     for (std::size_t k = 0; k < keys.size(); ++k) {
-      const auto field = resolve_key({one.event, one.via}, keys[k].name, place, true);
+      const auto field = resolve_key({one.event, one.via}, keys[k], place, true);
       if (!field) return fail();
       const Type& type = field_def(one.event, *field).type;
       if (first_source && a == 0) {
-        parts.push_back({keys[k].name.text, type});
+        parts.push_back({key_name(keys[k]), type});
       } else if (parts[k].type != type) {
         error(Code::type_mismatch, keys[k].span,
-              quoted(keys[k].name.text) + " is " + type_words(parts[k].type) + " in one event and " + type_words(type) +
+              quoted(parts[k].name) + " is " + type_words(parts[k].type) + " in one event and " + type_words(type) +
                   " in " + quoted(book_.schema.events[one.event].name));
         return fail();
       }

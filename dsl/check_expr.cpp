@@ -8,11 +8,16 @@ namespace {
 using ast::ExprKind;
 
 // In the language and not built: said by name, so that nobody looks for the typing mistake.
-constexpr std::string_view functions_to_come[] = {"distance_km", "ip_flag", "subnet",  "stddev", "variance",
-                                                  "percentile",  "median",  "entropy", "rate",   "cv",
-                                                  "gaps",        "stdev",   "set"};
-constexpr std::string_view functions_known[] = {"abs", "hours_between", "count",    "some",  "sum", "avg",
-                                                "min", "max",           "distinct", "first", "last"};
+constexpr std::string_view functions_to_come[] = {"distance_km", "ip_flag", "subnet"};
+constexpr std::string_view functions_known[] = {
+    "abs",  "hours_between", "count",  "some", "sum",        "avg",    "min",     "max",  "distinct", "first",
+    "last", "variance",      "stddev", "cv",   "percentile", "median", "entropy", "gaps", "rate",     "set"};
+constexpr std::string_view aggregates_known[] = {"avg",  "count",  "cv",     "distinct", "entropy",    "first",
+                                                 "last", "max",    "median", "min",      "percentile", "rate",
+                                                 "set",  "stddev", "sum",    "variance"};
+// `since last X` looks back this far at most: what is kept of a key must end somewhere, and a year and a day holds every yearly
+// habit.
+constexpr Duration since_kept = Duration::days(366);
 
 template <std::size_t N>
 bool contains(const std::string_view (&words)[N], std::string_view word) {
@@ -28,8 +33,17 @@ std::optional<AggregateFunction> aggregate_function(std::string_view name) {
   if (name == "distinct") return AggregateFunction::distinct;
   if (name == "first") return AggregateFunction::first;
   if (name == "last") return AggregateFunction::last;
+  if (name == "variance") return AggregateFunction::variance;
+  if (name == "stddev") return AggregateFunction::stddev;
+  if (name == "cv") return AggregateFunction::cv;
+  if (name == "percentile" || name == "median") return AggregateFunction::percentile;
+  if (name == "entropy") return AggregateFunction::entropy;
+  if (name == "set") return AggregateFunction::set;
   return std::nullopt;
 }
+
+/// The set of a window's values, to be asked with `in`.
+bool is_set(const Expr& e) { return e.op == Op::aggregate && e.flag; }
 
 bool is_ordered(const Type& type) {
   switch (type.kind) {
@@ -181,6 +195,13 @@ Typed Checker::check_whole(const ast::Expr& e, Scope& s, std::optional<event::En
   nodes_ = 0;
   Typed t = check_expr(e, s, wanted);
   if (t.poison) return t;
+  if (is_set(t.expr)) {
+    if (s.may_be_set) return t;
+    error(Code::set_out_of_place, e.span, quoted(source_text(e.span)) + " is a set of values, not one value")
+        .hints.push_back(
+            "ask whether a value is in it: `x in set(…) from …`; or how many there are: `distinct(…) from …`");
+    return {};
+  }
   if (t.list && !s.text_placeholder) {
     error(Code::compare_group, e.span,
           quoted(source_text(e.span)) + " is the list of all values of a group, not one value")
@@ -366,7 +387,7 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
         d.under = did_you_mean(e.text, names_of({NameKind::feature}));
         return {};
       }
-      if (s.where == Where::constant || s.where == Where::policy) return check_feature(entry->index, e.span, s);
+      if (s.where == Where::constant) return check_feature(entry->index, e.span, s);
       Typed key = check_expr(e.children[0], s);
       if (key.poison && s.where == Where::definition && deferred_) {
         feature_of(entry->index, e.span);
@@ -460,6 +481,12 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
       const Let& let = (*s.lets)[i];
       if (let.name != name) continue;
       if (poison_lets_.contains(name)) return {};
+      if (is_set(let.value)) {
+        Typed set = typed(let.value);
+        set.list = true;
+        set.expr.span = e.span;
+        return set;
+      }
       Expr out = make(Op::let, let.value.type, e.span);
       out.index = static_cast<std::uint32_t>(i);
       return typed(std::move(out));
@@ -784,6 +811,11 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
   for (const auto& [side, at] : {std::pair(&left, &l), std::pair(&right, &r)}) {
     if (!side->list) continue;
     const std::string text = source_text(at->span);
+    if (is_set(side->expr)) {
+      error(Code::set_out_of_place, at->span, quoted(text) + " is a set of values and cannot be compared")
+          .hints.push_back("`x in …` asks whether a value is in it");
+      return false;
+    }
     const std::size_t dot = text.find('.');
     const std::string alias = text.substr(0, dot);
     const std::string field = dot == std::string::npos ? "" : text.substr(dot + 1);
@@ -995,6 +1027,10 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
   if (r.kind != ExprKind::list) {
     Typed group = check_expr(r, s);
     if (group.poison) return {};
+    if (is_set(group.expr)) {
+      Typed found = check_in_set(e, std::move(left), std::move(group));
+      return found.poison ? Typed{} : finish(std::move(found.expr));
+    }
     if (!group.list) {
       Diagnostic& d = error(Code::type_mismatch, r.span,
                             "`in` looks into a list, a range or a group, and this is " + type_words(group.expr.type));
@@ -1046,6 +1082,18 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
   out.args.push_back(std::move(left.expr));
   for (Expr& element : elements) out.args.push_back(std::move(element));
   return finish(std::move(out));
+}
+
+Typed Checker::check_in_set(const ast::Expr& e, Typed left, Typed set) {
+  Typed member = set;
+  member.list = false;
+  member.expr.flag = false;
+  if (!fit(left, member, e.children[0], e.children[1], "compare")) return {};
+  Expr out = make(Op::in_window, type_of(TypeKind::boolean), e.span);
+  out.index = set.expr.index;
+  out.args.push_back(std::move(left.expr));
+  for (Expr& part : set.expr.args) out.args.push_back(std::move(part));
+  return typed(std::move(out));
 }
 
 // ---------------------------------------------------------------- calculating
@@ -1131,6 +1179,12 @@ Typed Checker::check_arithmetic(const ast::Expr& e, Scope& s) {
 Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_span, Span span) {
   for (const Typed* side : {&left, &right}) {
     if (!side->list) continue;
+    if (is_set(side->expr)) {
+      error(Code::set_out_of_place, side->expr.span,
+            quoted(source_text(side->expr.span)) + " is a set of values, not a number")
+          .hints.push_back("`distinct(…) from …` says how many there are");
+      return {};
+    }
     error(Code::compare_group, side->expr.span,
           quoted(source_text(side->expr.span)) + " is the list of all values of a group and cannot be calculated with")
         .hints.push_back("`sum(…)`, `max(…)` and the like make one number of it");
@@ -1406,9 +1460,10 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
     return std::nullopt;
   };
   const bool measured = is_number(argument) || argument.kind == TypeKind::money || argument.kind == TypeKind::duration;
-  const bool adds = function == AggregateFunction::sum || function == AggregateFunction::avg;
-  const bool extreme = function == AggregateFunction::min || function == AggregateFunction::max;
-  if ((adds || extreme) && argument.kind == TypeKind::money && argument.currency.code == 0) {
+  const bool takes_any = function == AggregateFunction::count || function == AggregateFunction::distinct ||
+                         function == AggregateFunction::first || function == AggregateFunction::last ||
+                         function == AggregateFunction::entropy || function == AggregateFunction::set;
+  if (!takes_any && argument.kind == TypeKind::money && argument.currency.code == 0) {
     error(Code::money_currency_unknown, span,
           "cannot take the " + source_text(function_span) + " of money of unknown currency")
         .hints.push_back("`" + source_text(span) +
@@ -1428,14 +1483,102 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
         return refuse("values with an order");
       return argument;
     case AggregateFunction::first:
-    case AggregateFunction::last: return argument;
+    case AggregateFunction::last:
+    case AggregateFunction::set: return argument;
+    case AggregateFunction::variance:
+      if (is_number(argument)) return type_of(TypeKind::decimal);
+      return refuse(measured ? "numbers, since it is in squares of them; of money and durations there is `stddev`"
+                             : "numbers");
+    case AggregateFunction::stddev:
+      if (!measured) return refuse("numbers, money or durations");
+      return is_number(argument) ? type_of(TypeKind::decimal) : argument;
+    case AggregateFunction::cv:
+      return measured ? std::optional(type_of(TypeKind::decimal)) : refuse("numbers, money or durations");
+    case AggregateFunction::percentile:
+      return measured || argument.kind == TypeKind::time ? std::optional(argument)
+                                                         : refuse("numbers, money, durations or times");
+    case AggregateFunction::entropy: return type_of(TypeKind::decimal);
   }
   return std::nullopt;
 }
 
+std::optional<Checker::AggregateCall> Checker::aggregate_call(const ast::Name& function,
+                                                              const std::vector<ast::Expr>& arguments) {
+  AggregateCall call;
+  const std::string& name = function.text;
+  const auto wrong = [&](Span span, const std::string& message, const std::string& hint) {
+    error(Code::aggregate_argument, span, message).hints.push_back(hint);
+    return std::nullopt;
+  };
+  if (name == "count") {
+    if (arguments.empty()) return call;
+    return wrong(arguments[0].span, "`count` counts events and takes nothing in brackets",
+                 "`count from …`; values are counted by `distinct(field) from …`");
+  }
+  if (name == "rate") {
+    const bool duration = arguments.size() == 1 && arguments[0].kind == ExprKind::duration;
+    const auto span = duration ? parse_duration(arguments[0].text) : std::nullopt;
+    if (!span || span->us <= 0) {
+      return wrong(arguments.empty() ? function.span : arguments[0].span,
+                   "`rate` says how many events there are per span of time, and the span stands in brackets",
+                   "`rate(1m) from … in last 10m` is events per minute, over ten minutes");
+    }
+    call.rate = *span;
+    return call;
+  }
+  if (name == "gaps") {
+    return wrong(function.span, "`gaps` are many durations, and one value is wanted",
+                 "ask one thing of them: `avg(gaps(at))`, `cv(gaps(at))`, `max(gaps(at))`");
+  }
+  const auto known = aggregate_function(name);
+  if (!known) {
+    const std::vector<std::string> names{std::begin(aggregates_known), std::end(aggregates_known)};
+    Diagnostic& d = error(Code::unknown_function, function.span, "there is no aggregate " + quoted(name));
+    d.under = did_you_mean(name, names);
+    d.notes.push_back("aggregates: " + joined(names));
+    return std::nullopt;
+  }
+  call.function = *known;
+  if (name == "median") call.percent = Decimal::from_integer(50);
+  if (name == "percentile") {
+    if (arguments.size() != 2) {
+      return wrong(function.span, "`percentile` takes a number from 1 to 100 and a field or value",
+                   "`percentile(95, amount) from …`");
+    }
+    Scope scope;
+    Typed number = arguments[0].kind == ExprKind::percent ? Typed{} : check_expr(arguments[0], scope);
+    if (arguments[0].kind != ExprKind::percent && number.poison) return std::nullopt;
+    const bool whole = !number.poison && number.expr.op == Op::constant && is_number(number.expr.type);
+    const Decimal percent = whole ? number.expr.value.number() : Decimal{};
+    if (percent.units <= 0 || percent > Decimal::from_integer(100)) {
+      return wrong(arguments[0].span, "a percentile is a number above 0 and up to 100",
+                   "`percentile(95, amount)`: of a hundred amounts, 95 are at most so large");
+    }
+    call.percent = percent;
+    call.argument = &arguments[1];
+  } else if (arguments.size() != 1) {
+    return wrong(function.span, quoted(name) + " takes one field or value", "`" + name + "(field) from …`");
+  } else {
+    call.argument = &arguments[0];
+  }
+  if (call.argument->kind == ExprKind::call && call.argument->text == "gaps") {
+    if (call.argument->children.size() != 1) {
+      return wrong(call.argument->span, "`gaps` takes one field of time", "`gaps(at)`");
+    }
+    if (call.function == AggregateFunction::first || call.function == AggregateFunction::last ||
+        call.function == AggregateFunction::set) {
+      return wrong(call.argument->span, quoted(name) + " does not go with gaps",
+                   "of gaps there are avg, cv, distinct, entropy, max, median, min, percentile, stddev and sum");
+    }
+    call.gaps = true;
+    call.argument = &call.argument->children[0];
+  }
+  return call;
+}
+
 Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
   const std::string& name = e.text;
-  if (e.children.size() != 1) {
+  if (name != "percentile" && e.children.size() != 1) {
     error(Code::wrong_arguments, e.span,
           quoted(name) + " takes one thing: " +
               (name == "some"    ? "a condition over a group"
@@ -1443,7 +1586,19 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
                                  : "a field of a group"));
     return {};
   }
-  const ast::Expr& of = e.children[0];
+  std::optional<AggregateCall> call;
+  if (name == "rate" || name == "set") {
+    Diagnostic& d = error(Code::wrong_arguments, e.text_span, quoted(name) + " is of a window, and here is none");
+    d.hints.push_back(
+        name == "rate" ? "`rate(1m) from … per … in last …`; the events of a group are counted by `count(g)`"
+                       : "`x in g.field` asks whether a group has a value; of a window it is `x in set(field) from …`");
+    return {};
+  }
+  if (name != "count" && name != "some") {
+    call = aggregate_call({name, e.text_span}, e.children);
+    if (!call) return {};
+  }
+  const ast::Expr& of = call ? *call->argument : e.children[0];
   if (name == "count") {
     const Alias* alias = of.kind == ExprKind::name ? find_alias(of.text, s) : nullptr;
     if (alias != nullptr && alias->visible && alias->kind == AliasKind::group) {
@@ -1494,13 +1649,22 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
     out.index = place;
     return typed(std::move(out));
   }
-  const auto function = aggregate_function(name);
-  const auto type = function ? aggregate_type(*function, inner.expr.type, e.text_span, of.span) : std::nullopt;
+  Type argument = inner.expr.type;
+  if (call->gaps) {
+    if (argument.kind != TypeKind::time) {
+      error(Code::aggregate_argument, of.span, "`gaps` lie between times, and this is " + type_words(argument));
+      return {};
+    }
+    argument = type_of(TypeKind::duration);
+  }
+  const auto type = aggregate_type(call->function, argument, e.text_span, of.span);
   if (!type) return {};
   args.push_back(std::move(inner.expr));
   Expr out = make(Op::group_aggregate, *type, e.span, std::move(args));
   out.index = place;
-  out.name = name;
+  out.name = name == "median" ? "percentile" : name;
+  out.flag = call->gaps;
+  if (call->function == AggregateFunction::percentile) out.value = Value::of_number(call->percent);
   return typed(std::move(out));
 }
 
@@ -1511,10 +1675,6 @@ Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
   if (s.where == Where::constant) {
     error(Code::type_mismatch, span,
           "a constant is wanted here, and " + quoted(decl.name.text) + " is computed from events");
-    return {};
-  }
-  if (s.where == Where::policy) {
-    not_built(span, "a feature in a policy", "let a rule compare it and decide, and ask `any rule decides …` here");
     return {};
   }
   const Typed& known = feature_of(index, span);
@@ -1532,6 +1692,8 @@ Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
   if (s.subject != nullptr) subject = *s.subject;
   subject.fields_visible = true;
   Scope inner;
+  inner.may_be_set = true;
+  if (decl.approximate) inner.error_ppm = error_of(*decl.approximate).value_or(0);
   inner.where = Where::counted;
   inner.subject = s.subject != nullptr ? &subject : nullptr;
   inner.feature = decl.name.text;
@@ -1547,12 +1709,12 @@ Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
 std::optional<Expr> Checker::key_at_use(const ast::Key& key, const KeyPart& part, Span span, Scope& s) {
   Expr out = make(Op::field, part.type, span);
   for (const SubjectType& type : s.subject->types) {
-    const auto field = resolve_key(type, key.name, span, false);
+    const auto field = resolve_key(type, key, span, false);
     if (!field) return std::nullopt;
     const Type& own = field_def(type.event, *field).type;
     if (own != part.type) {
       error(Code::type_mismatch, span,
-            "this is kept per " + key.name.text + ", " + type_words(part.type) + ", and in " +
+            "this is kept per " + part.name + ", " + type_words(part.type) + ", and in " +
                 quoted(book_.schema.events[type.event].name) + " " + quoted(field_def(type.event, *field).name) +
                 " is " + type_words(own));
       return std::nullopt;
@@ -1562,7 +1724,7 @@ std::optional<Expr> Checker::key_at_use(const ast::Key& key, const KeyPart& part
     if (same == out.fields.end()) {
       out.fields.push_back({type.event, *field});
     } else if (same->field != *field) {
-      not_built(span, "a value kept per " + key.name.text + " for an event that takes part in two roles",
+      not_built(span, "a value kept per " + part.name + " for an event that takes part in two roles",
                 "write one rule for each role, with `via` on the rule");
       return std::nullopt;
     }
@@ -1575,74 +1737,31 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
     error(Code::type_mismatch, span, "a constant is wanted here, and this is computed from events");
     return {};
   }
-  if (s.where == Where::policy) {
-    not_built(span, "an aggregate in a policy", "let a rule compare it and decide, and ask `any rule decides …` here");
-    return {};
-  }
-  const auto function = aggregate_function(a.function.text);
-  if (!function) {
-    const std::vector<std::string> names{"avg", "count", "distinct", "first", "last", "max", "min", "sum"};
-    if (contains(functions_to_come, a.function.text)) {
-      not_built(a.function.span, "the aggregate " + quoted(a.function.text), "there are " + joined(names));
-    } else {
-      Diagnostic& d =
-          error(Code::unknown_function, a.function.span, "there is no aggregate " + quoted(a.function.text));
-      d.under = did_you_mean(a.function.text, names);
-      d.notes.push_back("aggregates: " + joined(names));
-    }
-    return {};
-  }
+  const auto call = aggregate_call(a.function, a.arguments);
+  if (!call) return {};
   Aggregate out;
-  out.function = *function;
+  out.function = call->function;
+  out.gaps = call->gaps;
+  out.percent = call->percent;
+  // The other functions are exact whatever is allowed: it costs them nothing.
+  if (call->function == AggregateFunction::percentile || (call->function == AggregateFunction::distinct && !call->gaps))
+    out.error_ppm = s.error_ppm;
   // All parts are looked at before giving up: each has its own mistakes.
-  bool ok = true;
-  switch (a.window.kind) {
-    case ast::WindowKind::in_last:
-    case ast::WindowKind::before: {
-      if (a.window.unsaid) {
-        error(Code::window_unsaid, a.window.span, "this window does not say whether the current event counts")
-            .hints.push_back("`in last " + a.window.length.text + "` counts it, `in " + a.window.length.text +
-                             " before` does not");
-        ok = false;
-        break;
-      }
-      out.reach = a.window.kind == ast::WindowKind::in_last ? WindowReach::last : WindowReach::before;
-      const auto length = positive_duration(a.window.length, Code::bad_window, "a window");
-      if (length) out.length = *length;
-      ok = ok && length.has_value();
-      break;
-    }
-    case ast::WindowKind::gap:
-      not_built(a.window.span, "a window `ending … before`",
-                "`in " + a.window.length.text + " before` reaches up to the event");
-      ok = false;
-      break;
-    case ast::WindowKind::calendar:
-      not_built(a.window.span, "a calendar window", "`in last 24h` counts back from the event");
-      ok = false;
-      break;
-    case ast::WindowKind::since_last:
-      not_built(a.window.span, "a window `since last`", "`in last 24h` counts back from the event");
-      ok = false;
-      break;
-  }
+  bool ok = check_window(a.window, *call, out);
   const Scope* outer = s.where == Where::counted && s.feature.empty() && s.outer == nullptr ? nullptr : &s;
   auto alternatives = resolve_source(a.source.event, a.source.via, a.source.where, outer);
   if (!alternatives) return {};
   out.source.name = a.source.event.name.text;
   if (!resolve_keys(*alternatives, a.keys, out.keys, a.source.event.name.span)) ok = false;
-  if (*function == AggregateFunction::count) {
-    if (!a.arguments.empty()) {
-      error(Code::aggregate_argument, a.arguments[0].span, "`count` counts events and takes nothing in brackets")
-          .hints.push_back("`count from …`; values are counted by `distinct(field) from …`");
-      ok = false;
-    }
+  if (a.window.kind == ast::WindowKind::since_last && ok) {
+    auto since = resolve_source(*a.window.since, std::nullopt, std::nullopt, nullptr);
+    if (!since) return {};
+    if (!resolve_keys(*since, a.keys, out.keys, a.window.since->name.span)) ok = false;
+    out.since = Source{a.window.since->name.text, std::move(*since)};
+  }
+  if (call->function == AggregateFunction::count) {
     out.result_type = type_of(TypeKind::integer);
     out.value_type = out.result_type;
-  } else if (a.arguments.size() != 1) {
-    error(Code::aggregate_argument, a.function.span, quoted(a.function.text) + " takes one field or value")
-        .hints.push_back("`" + a.function.text + "(field) from …`");
-    ok = false;
   } else {
     for (std::size_t i = 0; i < alternatives->size(); ++i) {
       const Alternative& one = (*alternatives)[i];
@@ -1653,12 +1772,25 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
       counted.where = Where::counted;
       counted.subject = &subject;
       counted.outer = outer;
-      Typed argument = check_expr(a.arguments[0], counted);
+      Typed argument = check_expr(*call->argument, counted);
       if (argument.poison) {
         ok = false;
         break;
       }
-      const auto type = aggregate_type(*function, argument.expr.type, a.function.span, a.arguments[0].span);
+      if (argument.list) {
+        error(is_set(argument.expr) ? Code::set_out_of_place : Code::compare_group, call->argument->span,
+              "this is many values, and one per event is wanted");
+        ok = false;
+        break;
+      }
+      if (call->gaps && argument.expr.type.kind != TypeKind::time) {
+        error(Code::aggregate_argument, call->argument->span,
+              "`gaps` lie between times, and this is " + type_words(argument.expr.type));
+        ok = false;
+        break;
+      }
+      const auto type = aggregate_type(call->function, call->gaps ? type_of(TypeKind::duration) : argument.expr.type,
+                                       a.function.span, call->argument->span);
       if (!type) {
         ok = false;
         break;
@@ -1669,20 +1801,34 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
       } else if (out.value_type != argument.expr.type) {
         const bool numbers = is_number(out.value_type) && is_number(argument.expr.type);
         if (!numbers) {
-          error(Code::aggregate_argument, a.arguments[0].span,
+          error(Code::aggregate_argument, call->argument->span,
                 "this is " + type_words(out.value_type) + " in one event and " + type_words(argument.expr.type) +
                     " in " + quoted(book_.schema.events[one.event].name));
           ok = false;
           break;
         }
         out.value_type = type_of(TypeKind::decimal);
-        if (is_number(out.result_type) && *function != AggregateFunction::distinct) out.result_type = out.value_type;
+        if (is_number(out.result_type) && call->function != AggregateFunction::distinct)
+          out.result_type = out.value_type;
       }
       out.arguments.push_back(std::move(argument.expr));
     }
   }
   if (!ok) return {};
   Expr read = make(Op::aggregate, out.result_type, span);
+  read.flag = out.function == AggregateFunction::set;
+  const auto answer = [&](Expr found) {
+    if (call->rate) {
+      // Events per span: the count times the span over the window, as one quotient of two durations.
+      Expr per = constant(Value::of_duration(*call->rate), type_of(TypeKind::duration), span).expr;
+      Expr over = constant(Value::of_duration(out.length), type_of(TypeKind::duration), span).expr;
+      found = make(Op::multiply, type_of(TypeKind::duration), span, {std::move(per), std::move(found)});
+      found = make(Op::divide, type_of(TypeKind::decimal), span, {std::move(found), std::move(over)});
+    }
+    Typed t = typed(std::move(found));
+    t.list = out.function == AggregateFunction::set;
+    return t;
+  };
   if (s.of_key != nullptr) {
     if (out.keys.size() != 1) {
       Diagnostic& d = error(Code::of_needs_single_key, s.use,
@@ -1711,14 +1857,72 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
       read.args.push_back(std::move(*key));
     }
   }
-  if (s.where == Where::definition || silent_ > 0) return typed(std::move(read));
+  if (s.where == Where::definition || silent_ > 0) return answer(std::move(read));
   out.source.alternatives = std::move(*alternatives);
   out.text = source_text(span);
   const std::string key = meaning(out, book_);
   const auto [at, fresh] = aggregate_ids_.try_emplace(key, static_cast<AggregateId>(book_.aggregates.size()));
   if (fresh) book_.aggregates.push_back(std::move(out));
   read.index = at->second;
-  return typed(std::move(read));
+  return answer(std::move(read));
+}
+
+std::optional<std::uint32_t> Checker::error_of(const ast::Text& approximate) {
+  // Below, the sample is larger than what it stands for; above, nobody would call it a number.
+  constexpr std::int64_t least_ppm = 1'000;
+  constexpr std::int64_t most_ppm = 200'000;
+  const auto percent = parse_decimal(approximate.text);
+  const Int128 ppm = percent ? percent->units / (Decimal::one / 10'000) : Int128{0};
+  if (ppm >= least_ppm && ppm <= most_ppm) return static_cast<std::uint32_t>(ppm);
+  error(Code::bad_literal, approximate.span, "`approximate` says how far a value may be off, from 0.1% to 20%")
+      .hints.push_back("`approximate 1%`; without it the feature is exact");
+  return std::nullopt;
+}
+
+bool Checker::check_window(const ast::Window& window, const AggregateCall& call, Aggregate& out) {
+  switch (window.kind) {
+    case ast::WindowKind::in_last:
+    case ast::WindowKind::before:
+    case ast::WindowKind::gap: {
+      if (window.unsaid) {
+        error(Code::window_unsaid, window.span, "this window does not say whether the current event counts")
+            .hints.push_back("`in last " + window.length.text + "` counts it, `in " + window.length.text +
+                             " before` does not");
+        return false;
+      }
+      out.reach = window.kind == ast::WindowKind::in_last ? WindowReach::last : WindowReach::before;
+      const auto length = positive_duration(window.length, Code::bad_window, "a window");
+      if (length) out.length = *length;
+      if (window.kind != ast::WindowKind::gap) return length.has_value();
+      const auto gap = positive_duration(window.gap, Code::bad_window, "the time between a window's end and the event");
+      if (gap) out.gap = *gap;
+      return length.has_value() && gap.has_value();
+    }
+    case ast::WindowKind::calendar:
+    case ast::WindowKind::since_last:
+      if (call.rate) {
+        error(Code::aggregate_argument, window.span, "`rate` needs a window of one length, and this one grows")
+            .hints.push_back("`in last 1h`, `in 1h before`");
+        return false;
+      }
+      if (window.kind == ast::WindowKind::since_last) {
+        out.reach = WindowReach::since;
+        out.length = since_kept;
+        return true;
+      }
+      out.reach = WindowReach::calendar;
+      out.unit = event::parse_calendar_unit(window.unit.text).value_or(event::CalendarUnit::day);
+      out.zone = event::find_zone(window.zone.text);
+      if (out.zone == nullptr) {
+        Diagnostic& d =
+            error(Code::unknown_zone, window.zone.span, "there is no time zone \"" + window.zone.text + "\"");
+        d.under = did_you_mean(window.zone.text, event::zone_names());
+        d.hints.push_back("zones are named by continent and city: \"Europe/Berlin\", \"America/New_York\", or \"UTC\"");
+        return false;
+      }
+      return true;
+  }
+  return false;
 }
 
 // ---------------------------------------------------------------- warnings

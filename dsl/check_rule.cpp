@@ -498,13 +498,9 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
     if (per) once.per = *per;
   }
   for (const ast::Key& key : clause.keys) {
-    if (key.is_call) {
-      not_built(key.span, "a computed key", "declare it as a field: `field net on login = …`, and write `by net`");
-      ok = false;
-      continue;
-    }
+    const std::string name = key_name(key);
     const auto part =
-        std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == key.name.text; });
+        std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == name; });
     if (part != rule.keys.end()) {
       Expr value = make(Op::rule_key, part->type, key.span);
       value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
@@ -512,9 +508,9 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
       once.values.push_back(std::move(value));
       continue;
     }
-    KeyPart found{key.name.text, {}};
+    KeyPart found{name, {}};
     for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
-      const auto field = resolve_key(s.subject->types[i], key.name, key.span, true);
+      const auto field = resolve_key(s.subject->types[i], key, key.span, true);
       if (!field) {
         ok = false;
         break;
@@ -660,7 +656,9 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
     std::vector<EventTypeId> visible;
     if (!decl.per_key) visible = events_of(*rule.on);
     const bool hides = alias_hides(clause.name, visible, rule);
+    s.may_be_set = true;
     Typed value = check_whole(*clause.value, s);
+    s.may_be_set = false;
     if (value.poison || hides) poison_lets_.insert(clause.name.text);
     if (!value.poison) rule.lets.push_back({clause.name.text, std::move(value.expr)});
   }

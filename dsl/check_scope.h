@@ -76,6 +76,8 @@ struct Scope {
   std::string feature;                                     // inside a feature read at its place of use
   Span use;                                                // that place
   bool text_placeholder = false;
+  std::uint32_t error_ppm = 0;  // inside a feature that is approximate
+  bool may_be_set = false;      // a let or a feature: what it names may be a window's set
 };
 
 enum class NameKind { entity, event, param, switch_, stream, feature, rule, policy, sample, table };
@@ -190,7 +192,10 @@ class Checker {
   std::vector<std::string> field_names(EventTypeId event) const;
 
   /// W4: the field of the event that `per K` means. `place` is what the message points at.
-  std::optional<FieldIndex> resolve_key(const SubjectType& subject, const ast::Name& key, Span place, bool at_source);
+  std::optional<FieldIndex> resolve_key(const SubjectType& subject, const ast::Key& key, Span place, bool at_source);
+  /// `per f(x)`: a derived field of the event without a name that rules could use, made when first asked for.
+  std::optional<FieldIndex> computed_key(EventTypeId event, const ast::Key& key);
+  std::string key_name(const ast::Key& key) const { return key.is_call ? source_text(key.span) : key.name.text; }
   bool is_kind(const Type& type, std::string_view kind) const;
   /// Fills the keys of all alternatives and says what the key parts are; `keys` types are set by the first source.
   bool resolve_keys(std::vector<Alternative>& alternatives, const std::vector<ast::Key>& keys,
@@ -216,6 +221,19 @@ class Checker {
   Typed check_look_up(const ast::Expr& e, Scope& s);
   Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
   std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
+  /// What `function(arguments)` asks of a window or a group.
+  struct AggregateCall {
+    AggregateFunction function = AggregateFunction::count;
+    const ast::Expr* argument = nullptr;  // what is counted, summed …; none for count and rate
+    bool gaps = false;
+    Decimal percent;
+    std::optional<Duration> rate;  // events per this span: a count in other words
+  };
+  std::optional<AggregateCall> aggregate_call(const ast::Name& function, const std::vector<ast::Expr>& arguments);
+  bool check_window(const ast::Window& window, const AggregateCall& call, Aggregate& out);
+  /// Parts per million of `approximate 1%`; nothing, and a message, when the share is none it can be.
+  std::optional<std::uint32_t> error_of(const ast::Text& approximate);
+  Typed check_in_set(const ast::Expr& e, Typed left, Typed set);
   Typed check_feature(std::size_t index, Span span, Scope& s);
   std::optional<Expr> key_at_use(const ast::Key& key, const KeyPart& part, Span span, Scope& s);
   Typed field_of_subject(const Subject& subject, const ast::Name& name, Scope& s);
@@ -293,6 +311,7 @@ class Checker {
   std::vector<StreamInfo> streams_;
   std::vector<DerivedInfo> derived_;
   std::map<std::pair<EventTypeId, FieldIndex>, std::size_t> derived_at_;
+  std::map<std::pair<EventTypeId, std::string>, FieldIndex> computed_keys_;  // by what is computed
   std::vector<FeatureInfo> features_;
   std::vector<ParamInfo> params_;
   std::vector<SampleInfo> samples_;

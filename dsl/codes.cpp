@@ -47,6 +47,8 @@ constexpr CodeEntry entries[] = {
     {Code::aggregate_argument, "an aggregate takes another kind of value"},
     {Code::alias_in_aggregate, "an aggregate cannot see the aliases of the rule"},
     {Code::of_needs_single_key, "`of` needs a feature with exactly one key"},
+    {Code::unknown_zone, "a time zone that does not exist"},
+    {Code::set_out_of_place, "a window's set of values stands behind `in` only"},
     {Code::missing_clause, "a rule lacks a clause that it needs"},
     {Code::duplicate_clause, "a clause stands twice in a rule"},
     {Code::clause_not_here, "a clause that this kind of rule cannot have"},

@@ -52,6 +52,8 @@ enum class Code : std::uint16_t {
   aggregate_argument = 314,
   alias_in_aggregate = 315,
   of_needs_single_key = 316,
+  unknown_zone = 317,
+  set_out_of_place = 318,  // a window's set elsewhere than behind `in`
   // 04xx: rules and sequences
   missing_clause = 401,
   duplicate_clause = 402,

@@ -23,6 +23,7 @@ std::string_view word(Op op) {
     case Op::rule_key: return "key";
     case Op::let: return "let";
     case Op::aggregate: return "aggregate";
+    case Op::in_window: return "in-window";
     case Op::not_: return "not";
     case Op::and_: return "and";
     case Op::or_: return "or";
@@ -69,6 +70,12 @@ std::string_view word(AggregateFunction function) {
     case AggregateFunction::distinct: return "distinct";
     case AggregateFunction::first: return "first";
     case AggregateFunction::last: return "last";
+    case AggregateFunction::variance: return "variance";
+    case AggregateFunction::stddev: return "stddev";
+    case AggregateFunction::cv: return "cv";
+    case AggregateFunction::percentile: return "percentile";
+    case AggregateFunction::entropy: return "entropy";
+    case AggregateFunction::set: return "set";
   }
   return "";
 }
@@ -135,14 +142,18 @@ class Printer {
     }
     std::string out = "(" + std::string(word(e.op));
     switch (e.op) {
-      case Op::aggregate: out += " " + nested_aggregate(e.index); break;
+      case Op::aggregate:
+      case Op::in_window: out += " " + nested_aggregate(e.index); break;
       case Op::in_list: out += " " + list(e.index, false); break;
       case Op::table_column: out += " " + table(e.index, false) + "." + e.name; break;
       case Op::group_count:
       case Op::some:
       case Op::rule_key:
       case Op::let: out += " #" + std::to_string(e.index); break;
-      case Op::group_aggregate: out += " " + e.name + " #" + std::to_string(e.index); break;
+      case Op::group_aggregate:
+        out += " " + e.name + (e.flag ? " gaps" : "") + " #" + std::to_string(e.index);
+        if (!e.value.is_missing()) out += " " + to_text(e.value.number());
+        break;
       case Op::function:
       case Op::any_rule_tagged: out += " " + e.name; break;
       case Op::any_rule_decides: out += " " + std::string(to_text(static_cast<Action>(e.index))); break;
@@ -178,11 +189,22 @@ class Printer {
 
   std::string aggregate(const Aggregate& a) {
     std::string out = std::string(word(a.function)) + " ";
+    if (a.function == AggregateFunction::percentile) out += to_text(a.percent) + " ";
+    if (a.gaps) out += "gaps ";
+    if (a.error_ppm != 0) out += "approximate " + std::to_string(a.error_ppm) + "ppm ";
     for (const Expr& argument : a.arguments) out += expr(argument) + " ";
     out += "from " + source(a.source) + " per";
     for (const KeyPart& part : a.keys) out += " " + part.name + ":" + book_.schema.type_text(part.type);
-    out += a.reach == WindowReach::last ? " last " : " before ";
-    return out + std::to_string(a.length.us) + "us";
+    switch (a.reach) {
+      case WindowReach::last: out += " last "; break;
+      case WindowReach::before: out += " before "; break;
+      case WindowReach::calendar:
+        return out + " calendar " + std::string(event::to_text(a.unit)) + " " + a.zone->name();
+      case WindowReach::since: out += " since " + source(*a.since) + " within "; break;
+    }
+    out += std::to_string(a.length.us) + "us";
+    if (a.gap.us != 0) out += " ending " + std::to_string(a.gap.us) + "us";
+    return out;
   }
 
   std::string keys(const std::vector<KeyPart>& parts) {

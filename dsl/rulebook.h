@@ -12,6 +12,7 @@
 
 #include "dsl/source.h"
 #include "event/action.h"
+#include "event/calendar.h"
 #include "event/schema.h"
 
 namespace tocsin::dsl {
@@ -44,14 +45,16 @@ enum class Op : std::uint8_t {
   group_first,  // of the first member of the group at place `index`. `fields`
   group_last,   // of its last member. `fields`
   group_values,  // list of its members' values, in order; stands only below: in, group_aggregate, text placeholders. `fields`
-  group_count,   // number of members of the group at place `index`
-  some,          // true if args[0] is true for one member of the group at place `index`
-  member_field,  // inside `some`: field of the member looked at. `fields`
-  group_aggregate,  // function `name` (sum avg min max first last distinct) over args[0] (per member; Op::member_field inside)
-                    // of the group at place `index`
-  rule_key,         // part `index` of the rule's key (rules `per`)
-  let,              // let `index` of the rule
-  aggregate,  // aggregates[index] as of the subject's moment, under the key args[0], args[1] …
+  group_count,      // number of members of the group at place `index`
+  some,             // true if args[0] is true for one member of the group at place `index`
+  member_field,     // inside `some`: field of the member looked at. `fields`
+  group_aggregate,  // function `name` (sum avg min max first last distinct …) over args[0] (per member; Op::member_field
+  // inside) of the group at place `index`; `flag`: over the gaps between them; `value`: a percentile's number
+  rule_key,  // part `index` of the rule's key (rules `per`)
+  let,       // let `index` of the rule
+  aggregate,  // aggregates[index] as of the subject's moment, under the key args[0], args[1] …; `flag`: it is a set, which
+              // stands nowhere but behind `in`
+  in_window,  // args[0] in the set aggregates[index], under the key args[1], args[2] …
   not_,
   and_,
   or_,  // Kleene; and_, or_ over all args
@@ -121,8 +124,23 @@ struct KeyPart {
   bool operator==(const KeyPart&) const = default;
 };
 
-enum class AggregateFunction : std::uint8_t { count, sum, avg, min, max, distinct, first, last };
-enum class WindowReach : std::uint8_t { last, before };
+enum class AggregateFunction : std::uint8_t {
+  count,
+  sum,
+  avg,
+  min,
+  max,
+  distinct,
+  first,
+  last,
+  variance,
+  stddev,
+  cv,
+  percentile,
+  entropy,
+  set,
+};
+enum class WindowReach : std::uint8_t { last, before, calendar, since };
 
 /// One aggregate over one window. Equal definitions are one entry, whatever their names.
 struct Aggregate {
@@ -133,8 +151,15 @@ struct Aggregate {
   event::Type result_type;
   std::vector<KeyPart> keys;
   WindowReach reach = WindowReach::last;
-  Duration length;
-  std::string text;  // as written, for people
+  Duration length;  // since: as far back as is kept
+  Duration gap;     // before: ends so long before the event
+  event::CalendarUnit unit = event::CalendarUnit::day;
+  const event::Zone* zone = nullptr;  // calendar
+  std::optional<Source> since;        // alternatives with keys
+  bool gaps = false;                  // over the durations between neighbouring values
+  Decimal percent;                    // percentile
+  std::uint32_t error_ppm = 0;        // distinct, percentile: approximate, with this relative error
+  std::string text;                   // as written, for people
 };
 
 /// A derived field: computed when the event arrives, stored behind the declared ones.

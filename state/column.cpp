@@ -8,6 +8,9 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/hash.h"
+#include "base/moments.h"
+#include "state/distinct_sample.h"
+#include "state/ordered_values.h"
 
 namespace tocsin::state {
 namespace {
@@ -18,8 +21,11 @@ using event::TypeKind;
 using event::Value;
 
 constexpr std::uint8_t column_version = 1;
-constexpr std::uint64_t missing_bit = 1ULL << 63U;  // in the release word of an entry: its argument is missing
-constexpr std::uint64_t scan_entries_max = 8;       // up to here a scan for min or max is faster than keeping a queue
+// In the release word of an entry: its argument is missing; it is only a mark (and its argument is missing).
+constexpr std::uint64_t missing_bit = 1ULL << 63U;
+constexpr std::uint64_t mark_bit = 1ULL << 62U;
+constexpr std::uint64_t nowhere = ~std::uint64_t{0};  // no position
+constexpr std::uint64_t scan_entries_max = 8;         // up to here a scan for min or max is faster than keeping a queue
 constexpr std::uint32_t capacity_first = 4;
 
 Kind kind_of(TypeKind type) {
@@ -60,29 +66,6 @@ Int128 wide(std::uint64_t low, std::uint64_t high) {
   return static_cast<Int128>((static_cast<unsigned __int128>(high) << 64U) | low);
 }
 
-/// Exact sum of 128-bit numbers in 192 bits: adding and taking away in any order ends at the same bits.
-struct Sum {
-  unsigned __int128 low = 0;
-  std::int64_t high = 0;
-
-  void add(Int128 v) {
-    const auto bits = static_cast<unsigned __int128>(v);
-    low += bits;
-    high += (v < 0 ? -1 : 0) + (low < bits ? 1 : 0);
-  }
-  void subtract(Int128 v) {
-    const auto bits = static_cast<unsigned __int128>(v);
-    high -= (v < 0 ? -1 : 0) + (low < bits ? 1 : 0);
-    low -= bits;
-  }
-  /// Nothing when it needs more than 128 bits.
-  [[nodiscard]] std::optional<Int128> value() const {
-    const auto v = static_cast<Int128>(low);
-    if (high != (v < 0 ? -1 : 0)) return std::nullopt;
-    return v;
-  }
-};
-
 /// Rounded half to even, as divide() does. Requires: n > 0.
 Int128 divide_half_even(Int128 sum, Int128 n) {
   Int128 quotient = sum / n;
@@ -94,15 +77,13 @@ Int128 divide_half_even(Int128 sum, Int128 n) {
   return quotient;
 }
 
-/// How often each value stands in a window. A few values are searched one by one; more become a hash table.
+/// How often each value stands in a window. A few values are searched one by one; more become a hash table. Adding and taking
+/// away return how often the value stands there then.
 class CountedSet {
  public:
-  void add(std::uint64_t low, std::uint64_t high, std::uint16_t currency) {
+  std::uint32_t add(std::uint64_t low, std::uint64_t high, std::uint16_t currency) {
     Slot* slot = find(low, high, currency);
-    if (slot != nullptr && slot->count != 0) {
-      ++slot->count;
-      return;
-    }
+    if (slot != nullptr && slot->count != 0) return ++slot->count;
     if (!hashed_ && slots_.size() == linear_max) {
       rehash(linear_max * 4);
       slot = find(low, high, currency);
@@ -116,12 +97,13 @@ class CountedSet {
       slots_.push_back({low, high, 1, currency});
     }
     ++size_;
+    return 1;
   }
-  void remove(std::uint64_t low, std::uint64_t high, std::uint16_t currency) {
+  std::uint32_t remove(std::uint64_t low, std::uint64_t high, std::uint16_t currency) {
     Slot* slot = find(low, high, currency);
     TOCSIN_CHECK(slot != nullptr);
     TOCSIN_CHECK(slot->count != 0);
-    if (--slot->count != 0) return;
+    if (--slot->count != 0) return slot->count;
     --size_;
     if (hashed_) {
       close_gap(static_cast<std::size_t>(slot - slots_.data()));
@@ -130,6 +112,11 @@ class CountedSet {
       slots_.pop_back();
     }
     if (size_ == 0) clear();
+    return 0;
+  }
+  [[nodiscard]] bool contains(std::uint64_t low, std::uint64_t high, std::uint16_t currency) {
+    const Slot* slot = find(low, high, currency);
+    return slot != nullptr && slot->count != 0;
   }
   void clear() {
     slots_.clear();
@@ -138,6 +125,20 @@ class CountedSet {
     hashed_ = false;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// Of a sample: how many of its hashes belong to each level.
+  [[nodiscard]] SampleLevels levels() const {
+    SampleLevels levels;
+    for (const Slot& slot : slots_) {
+      if (slot.count != 0) ++levels.counts[level_of(slot.low)];
+    }
+    return levels;
+  }
+  /// For entropy: n log n of all counts.
+  [[nodiscard]] Int128 weight() const {
+    Int128 sum = 0;
+    for (const Slot& slot : slots_) sum += n_log2_n(slot.count);
+    return sum;
+  }
   [[nodiscard]] std::size_t bytes() const { return slots_.capacity() * sizeof(Slot); }
 
  private:
@@ -215,7 +216,7 @@ struct Queue {
   }
 };
 
-Value sum_value(Kind kind, const Sum& sum, std::uint16_t currency) {
+Value sum_value(Kind kind, const WideSum& sum, std::uint16_t currency) {
   const std::optional<Int128> total = sum.value();
   if (!total) return {};
   if (kind == Kind::number) return Value::of_number({*total});
@@ -227,7 +228,7 @@ Value sum_value(Kind kind, const Sum& sum, std::uint16_t currency) {
   return {};
 }
 
-Value avg_value(Kind kind, const Sum& sum, std::uint64_t present, std::uint16_t currency) {
+Value avg_value(Kind kind, const WideSum& sum, std::uint64_t present, std::uint16_t currency) {
   const std::optional<Int128> total = sum.value();
   if (!total || present == 0) return {};
   const Int128 mean = divide_half_even(*total, static_cast<Int128>(present));
@@ -235,6 +236,50 @@ Value avg_value(Kind kind, const Sum& sum, std::uint64_t present, std::uint16_t 
   if (kind == Kind::money) return currency == 0 ? Value{} : Value::of_money({mean}, {currency});
   if (kind == Kind::duration) return Value::of_duration({static_cast<std::int64_t>(mean)});
   return {};
+}
+
+/// What a number of `kind` is as a value.
+Value of_units(Kind kind, std::optional<Int128> units, std::uint16_t currency) {
+  if (!units) return {};
+  if (kind == Kind::number) return Value::of_number({*units});
+  if (kind == Kind::money) return currency == 0 ? Value{} : Value::of_money({*units}, {currency});
+  const auto us = static_cast<std::int64_t>(*units);
+  if (us != *units) return {};
+  if (kind == Kind::duration) return Value::of_duration({us});
+  if (kind == Kind::time) return Value::of_time({us});
+  return {};
+}
+
+Value of_spread(const Window& window, const Moments& moments, Kind kind, std::uint16_t currency) {
+  if (window.function == Function::stddev) return of_units(kind, moments.stddev(), currency);
+  return of_units(Kind::number, window.function == Function::cv ? moments.cv_e9() : moments.variance_e9(), 0);
+}
+
+/// The rank, from 1, that a percentile, min or max of n ordered numbers means.
+std::uint64_t rank_of(const Window& window, std::uint64_t n) {
+  if (window.function == Function::min) return 1;
+  return window.function == Function::max ? n : nearest_rank(window.percent_e9, n);
+}
+
+ColumnLayout::Family family_of(const Window& window) {
+  using Family = ColumnLayout::Family;
+  switch (window.function) {
+    case Function::count:
+    case Function::first:
+    case Function::last: return Family::none;
+    case Function::sum:
+    case Function::avg: return Family::sums;
+    case Function::min:
+    case Function::max: return window.gaps ? Family::ordered : Family::extreme;
+    case Function::distinct:
+    case Function::entropy:
+    case Function::holds: return Family::counted;
+    case Function::variance:
+    case Function::stddev:
+    case Function::cv: return Family::moments;
+    case Function::percentile: return window.error_ppm != 0 ? Family::classes : Family::ordered;
+  }
+  return Family::none;
 }
 
 Value of_count(std::uint64_t n) { return Value::of_integer(static_cast<std::int64_t>(n)); }
@@ -252,24 +297,121 @@ struct Column::Entry {
   std::uint64_t high = 0;
   std::uint16_t currency = 0;
   bool present = false;
+  bool mark = false;
 
-  /// The number that is summed.
+  /// The number that is summed, ordered and spread.
   [[nodiscard]] Int128 number(Kind kind) const {
-    if (kind == Kind::duration) return static_cast<std::int64_t>(low);
+    if (kind == Kind::duration || kind == Kind::time) return static_cast<std::int64_t>(low);
     return wide(low, high);
+  }
+  /// The duration between two neighbouring times, as an entry of its own.
+  static Entry gap(const Entry& before, const Entry& after) {
+    Entry entry;
+    entry.present = true;
+    const Duration d =
+        Timestamp{static_cast<std::int64_t>(after.low)} - Timestamp{static_cast<std::int64_t>(before.low)};
+    entry.low = static_cast<std::uint64_t>(d.us);
+    return entry;
   }
 };
 
-/// What one window remembers between reads: entries in [head, tail) are folded into sum, present, distinct or queue;
-/// none before head can be asked for by a read that is not earlier than the last.
+/// One read: the window, and what of the column is before the moment.
+struct Column::Asked {
+  std::size_t index = 0;
+  const Window* window = nullptr;
+  Timestamp from;                 // times of entries from here
+  Timestamp to;                   // to here
+  std::uint64_t release_end = 0;  // entries judged before this
+  std::uint64_t mark_end = 0;     // marks likewise: the judged event's own is not before it
+  const Value* probe = nullptr;
+};
+
+/// What windows that share it remember between reads: entries in [head, tail) are folded into the members of the family; none
+/// before head can be asked for by a read that is not earlier than the last.
 struct Column::WindowState {
   std::uint64_t head = 0;
   std::uint64_t tail = 0;
-  Sum sum;
-  std::uint64_t present = 0;
-  Kind kind = Kind::missing;  // of the column, so that folding needs no layout
-  std::unique_ptr<CountedSet> distinct;
+  WideSum sum;
+  std::uint64_t present = 0;  // sums: how many are in the sum
   std::unique_ptr<Queue> queue;
+  std::unique_ptr<CountedSet> counted;
+  struct Rare {
+    Moments moments;
+    OrderedValues ordered;
+    ClassCounts classes;
+    std::unique_ptr<SampleLevels> levels;  // of the counted set
+    Int128 weight = 0;                     // entropy: of the counted set
+    std::uint64_t last_present = nowhere;  // gaps: the newest entry in [head, tail) that has an argument
+    std::uint64_t scanned = 0;             // since: marks before this position are known
+    std::uint64_t mark = nowhere;          // since: the last one of them
+  };
+  std::unique_ptr<Rare> rare;
+
+  [[nodiscard]] Rare& more() {
+    if (!rare) rare = std::make_unique<Rare>();
+    return *rare;
+  }
+  /// Forgets what was folded: it is done anew from head on.
+  void begin_anew() {
+    tail = head;
+    sum = {};
+    present = 0;
+    queue.reset();
+    counted.reset();
+    if (!rare) return;
+    rare->moments = {};
+    rare->ordered.clear();
+    rare->classes.clear();
+    rare->weight = 0;
+    rare->levels.reset();
+    rare->last_present = nowhere;
+  }
+  void include(const ColumnLayout::Running& running, const Entry& item, Kind kind) {
+    using Family = ColumnLayout::Family;
+    switch (running.family) {
+      case Family::none:
+      case Family::extreme: break;
+      case Family::sums:
+        sum.add(item.number(kind));
+        ++present;
+        break;
+      case Family::moments: more().moments.add(item.number(kind)); break;
+      case Family::counted: {
+        if (!counted) counted = std::make_unique<CountedSet>();
+        const std::uint32_t n = counted->add(item.low, item.high, item.currency);
+        ++present;
+        if (running.weighs) more().weight += n_log2_n(n) - n_log2_n(n - 1);
+        if (running.levels && n == 1) {
+          if (!more().levels) rare->levels = std::make_unique<SampleLevels>();
+          ++rare->levels->counts[level_of(item.low)];
+        }
+        break;
+      }
+      case Family::ordered: more().ordered.add(item.number(kind)); break;
+      case Family::classes: more().classes.add(running.scale->class_of(item.number(kind))); break;
+    }
+  }
+  void exclude(const ColumnLayout::Running& running, const Entry& item, Kind kind) {
+    using Family = ColumnLayout::Family;
+    switch (running.family) {
+      case Family::none:
+      case Family::extreme: break;
+      case Family::sums:
+        sum.subtract(item.number(kind));
+        --present;
+        break;
+      case Family::moments: more().moments.remove(item.number(kind)); break;
+      case Family::counted: {
+        const std::uint32_t n = counted->remove(item.low, item.high, item.currency);
+        --present;
+        if (running.weighs) more().weight -= n_log2_n(std::uint64_t{n} + 1) - n_log2_n(n);
+        if (running.levels && n == 0) --rare->levels->counts[level_of(item.low)];
+        break;
+      }
+      case Family::ordered: more().ordered.remove(item.number(kind)); break;
+      case Family::classes: more().classes.remove(running.scale->class_of(item.number(kind))); break;
+    }
+  }
 };
 
 /// The texts of a column, each once, counted by the entries that hold it. Their bytes do not move while they are held.
@@ -324,6 +466,15 @@ class Column::Texts {
     slot.bytes.reset();
     free_.push_back(id);
   }
+  [[nodiscard]] std::optional<std::uint32_t> find(std::string_view text) const {
+    if (table_.empty()) return std::nullopt;
+    const std::uint64_t hash = hash64(text);
+    const std::size_t mask = table_.size() - 1;
+    for (std::size_t i = hash & mask; table_[i] != 0; i = (i + 1) & mask) {
+      if (slots_[table_[i] - 1].hash == hash && view(table_[i] - 1) == text) return table_[i] - 1;
+    }
+    return std::nullopt;
+  }
   [[nodiscard]] std::string_view view(std::uint32_t id) const { return {slots_[id].bytes.get(), slots_[id].size}; }
   [[nodiscard]] std::size_t id_end() const { return slots_.size(); }
   [[nodiscard]] std::size_t bytes() const {
@@ -359,55 +510,102 @@ class Column::Texts {
 /// One answer computed entry by entry, for scans.
 class Column::Fold {
  public:
-  Fold(const Column& column, const ColumnLayout& layout, Function function)
-      : column_(column), layout_(layout), function_(function) {}
+  Fold(const Column& column, const ColumnLayout& layout, const Window& window, const LogScale* scale)
+      : column_(column),
+        layout_(layout),
+        window_(window),
+        scale_(scale),
+        kind_(window.gaps ? Kind::duration : layout.kind) {}
 
   void take(const Entry& entry) {
     ++count_;
     if (!entry.present) return;
     if (present_++ == 0) first_ = entry;
     if (layout_.kind == Kind::money && entry.currency != first_.currency) mixed_ = true;
-    switch (function_) {
-      case Function::count:
-      case Function::first: break;
-      case Function::last: best_ = entry; break;
-      case Function::sum:
-      case Function::avg: sum_.add(entry.number(layout_.kind)); break;
-      case Function::distinct: distinct_.add(entry.low, entry.high, entry.currency); break;
-      case Function::min:
-        if (present_ == 1 || column_.compare(layout_, entry, best_) < 0) best_ = entry;
-        break;
-      case Function::max:
-        if (present_ == 1 || column_.compare(layout_, entry, best_) > 0) best_ = entry;
-        break;
+    if (!window_.gaps) {
+      take_item(entry);
+    } else if (present_ > 1) {
+      take_item(Entry::gap(last_, entry));
     }
+    last_ = entry;
   }
-  [[nodiscard]] Value value() const {
+  [[nodiscard]] Value value(const std::optional<Entry>& probe) {
     const std::uint16_t currency = present_ != 0 ? first_.currency : layout_.type.currency.code;
-    switch (function_) {
+    switch (window_.function) {
       case Function::count: return of_count(count_);
-      case Function::distinct: return of_count(distinct_.size());
-      case Function::sum: return mixed_ ? Value{} : sum_value(layout_.kind, sum_, currency);
-      case Function::avg: return mixed_ ? Value{} : avg_value(layout_.kind, sum_, present_, currency);
+      case Function::distinct:
+        return of_count(layout_.sample_max == 0 ? counted_.size() : counted_.levels().estimate(layout_.sample_max));
       case Function::first: return present_ == 0 ? Value{} : column_.value_of(layout_, first_);
-      case Function::last: return present_ == 0 ? Value{} : column_.value_of(layout_, best_);
+      case Function::last: return present_ == 0 ? Value{} : column_.value_of(layout_, last_);
+      case Function::entropy: return items_ == 0 ? Value{} : Value::of_number({entropy_e9(items_, counted_.weight())});
+      case Function::holds:
+        return Value::of_boolean(probe && counted_.contains(probe->low, probe->high, probe->currency));
+      case Function::sum: return mixed_ ? Value{} : sum_value(kind_, sum_, currency);
+      case Function::avg: return mixed_ ? Value{} : avg_value(kind_, sum_, items_, currency);
+      case Function::variance:
+      case Function::stddev:
+      case Function::cv: return mixed_ ? Value{} : of_spread(window_, moments_, kind_, currency);
       case Function::min:
       case Function::max:
+        if (window_.gaps) break;
         return present_ == 0 || mixed_ || layout_.kind == Kind::geo ? Value{} : column_.value_of(layout_, best_);
+      case Function::percentile: break;
     }
-    return {};
+    if (numbers_.empty() || mixed_) return {};
+    const auto at = numbers_.begin() + static_cast<std::ptrdiff_t>(rank_of(window_, numbers_.size())) - 1;
+    std::nth_element(numbers_.begin(), at, numbers_.end());
+    if (scale_ == nullptr) return of_units(kind_, *at, currency);
+    return of_units(kind_, scale_->middle_of(scale_->class_of(*at)), currency);
   }
 
  private:
+  void take_item(const Entry& item) {
+    ++items_;
+    switch (window_.function) {
+      case Function::count:
+      case Function::first:
+      case Function::last: break;
+      case Function::sum:
+      case Function::avg: sum_.add(item.number(kind_)); break;
+      case Function::distinct:
+      case Function::entropy:
+      case Function::holds: counted_.add(item.low, item.high, item.currency); break;
+      case Function::variance:
+      case Function::stddev:
+      case Function::cv: moments_.add(item.number(kind_)); break;
+      case Function::percentile: numbers_.push_back(item.number(kind_)); break;
+      case Function::min:
+        if (window_.gaps) {
+          numbers_.push_back(item.number(kind_));
+        } else if (present_ == 1 || column_.compare(layout_, item, best_) < 0) {
+          best_ = item;
+        }
+        break;
+      case Function::max:
+        if (window_.gaps) {
+          numbers_.push_back(item.number(kind_));
+        } else if (present_ == 1 || column_.compare(layout_, item, best_) > 0) {
+          best_ = item;
+        }
+        break;
+    }
+  }
+
   const Column& column_;
   const ColumnLayout& layout_;
-  Function function_;
+  const Window& window_;
+  const LogScale* scale_;  // approximate percentiles
+  Kind kind_;
   std::uint64_t count_ = 0;
   std::uint64_t present_ = 0;
+  std::uint64_t items_ = 0;  // values, or the gaps between them
   Entry first_;
+  Entry last_;
   Entry best_;
-  Sum sum_;
-  CountedSet distinct_;
+  WideSum sum_;
+  CountedSet counted_;
+  Moments moments_;
+  std::vector<Int128> numbers_;
   bool mixed_ = false;
 };
 
@@ -421,27 +619,100 @@ std::string_view to_text(Function function) {
     case Function::distinct: return "distinct";
     case Function::first: return "first";
     case Function::last: return "last";
+    case Function::variance: return "variance";
+    case Function::stddev: return "stddev";
+    case Function::cv: return "cv";
+    case Function::percentile: return "percentile";
+    case Function::entropy: return "entropy";
+    case Function::holds: return "holds";
   }
   return "?";
 }
 
-std::string_view to_text(Reach reach) { return reach == Reach::last ? "last" : "before"; }
+std::string_view to_text(Reach reach) {
+  switch (reach) {
+    case Reach::last: return "last";
+    case Reach::before: return "before";
+    case Reach::calendar: return "calendar";
+    case Reach::since: return "since";
+  }
+  return "?";
+}
+
+Timestamp Window::first_time(Timestamp t) const {
+  switch (reach) {
+    case Reach::last:
+    case Reach::since: return t - length + Duration{1};
+    case Reach::before: return t - gap - length;
+    case Reach::calendar: return zone->start_of(unit, t);
+  }
+  return t;
+}
+
+Timestamp Window::last_time(Timestamp t) const { return gap.us == 0 ? t : t - gap - Duration{1}; }
+
+Timestamp Window::known_from(Timestamp begins) const {
+  switch (reach) {
+    case Reach::last:
+    case Reach::since:
+    case Reach::before: return begins + length + gap;
+    case Reach::calendar: {
+      const Timestamp start = zone->start_of(unit, begins);
+      return start == begins ? begins : zone->next_start(unit, begins);
+    }
+  }
+  return begins;
+}
 
 ColumnLayout::ColumnLayout(std::vector<Window> column_windows, event::Type argument, std::uint64_t meaning)
     : windows(std::move(column_windows)), type(argument), fingerprint(meaning) {
   bool needs_argument = false;
   keeps_missing = false;
+  marked = !windows.empty() && windows.front().reach == Reach::since;
   for (const Window& window : windows) {
+    TOCSIN_CHECK((window.reach == Reach::since) == marked);
+    gap_max = std::max(gap_max, window.gap);
+    if (window.function == Function::distinct && window.error_ppm != 0) sample_max = sample_size(window.error_ppm);
     if (window.function == Function::count) {
       keeps_missing = true;
     } else {
       needs_argument = true;
     }
-    horizon_ = std::max(horizon_, window.length);
   }
-  if (!needs_argument) return;
-  kind = kind_of(type.kind);
-  payload_bytes = payload_of(kind, type.currency.code != 0);
+  if (needs_argument) {
+    kind = kind_of(type.kind);
+    payload_bytes = payload_of(kind, type.currency.code != 0);
+  }
+  if (sample_max != 0) {
+    kind = Kind::enumeration;  // any kind of eight bytes: the hash of a value
+    payload_bytes = 8;
+  }
+  for (std::uint32_t i = 0; i < windows.size(); ++i) {
+    TOCSIN_CHECK(sample_max == 0 || windows[i].error_ppm == windows[0].error_ppm);
+    Running own{i, family_of(windows[i]), windows[i].gaps, windows[i].function == Function::entropy, sample_max != 0,
+                {}};
+    const auto shared = std::find_if(running.begin(), running.end(), [&](const Running& r) {
+      Window stretch = windows[r.window];
+      stretch.function = windows[i].function;
+      stretch.percent_e9 = windows[i].percent_e9;
+      // A queue is of the smallest or of the largest, never of both.
+      const bool same_end = own.family != Family::extreme || windows[r.window].function == windows[i].function;
+      return stretch == windows[i] && r.family == own.family && same_end;
+    });
+    running_of.push_back(static_cast<std::uint32_t>(shared - running.begin()));
+    if (shared == running.end()) {
+      if (own.family == Family::classes) own.scale = std::make_shared<const LogScale>(windows[i].error_ppm);
+      running.push_back(own);
+    } else {
+      shared->weighs = shared->weighs || own.weighs;
+    }
+  }
+}
+
+Timestamp ColumnLayout::needed_from(Timestamp earliest_read) const {
+  Timestamp from = earliest_read;
+  for (const Window& window : windows) from = std::min(from, window.first_time(earliest_read));
+  return from;
 }
 
 std::string ColumnLayout::dump() const {
@@ -449,9 +720,15 @@ std::string ColumnLayout::dump() const {
   for (const Window& window : windows) {
     out += ' ';
     out += to_text(window.function);
+    if (window.gaps) out += ":gaps";
     out += ':';
     out += to_text(window.reach);
-    out += ':' + tocsin::to_text(window.length);
+    if (window.reach == Reach::calendar) {
+      out += ':' + std::string(event::to_text(window.unit)) + ':' + window.zone->name();
+    } else {
+      out += ':' + tocsin::to_text(window.length);
+    }
+    if (window.gap.us != 0) out += ":ending " + tocsin::to_text(window.gap);
   }
   return out;
 }
@@ -471,6 +748,7 @@ Column& Column::operator=(Column&& other) noexcept {
   begin_ = std::exchange(other.begin_, 0);
   count_ = std::exchange(other.count_, 0);
   capacity_ = std::exchange(other.capacity_, 0);
+  thinned_ = std::exchange(other.thinned_, 0);
   currency_ = std::exchange(other.currency_, std::uint16_t{0});
   ordered_ = std::exchange(other.ordered_, true);
   mixed_ = std::exchange(other.mixed_, false);
@@ -490,7 +768,13 @@ Timestamp Column::time_at(const ColumnLayout& layout, std::uint64_t position) co
 std::uint64_t Column::release_at(const ColumnLayout& layout, std::uint64_t position) const {
   std::uint64_t word = 0;
   std::memcpy(&word, place(layout, position) + 8, 8);
-  return word & ~missing_bit;
+  return word & ~(missing_bit | mark_bit);
+}
+
+bool Column::mark_at(const ColumnLayout& layout, std::uint64_t position) const {
+  std::uint64_t word = 0;
+  std::memcpy(&word, place(layout, position) + 8, 8);
+  return (word & mark_bit) != 0;
 }
 
 Column::Entry Column::entry_at(const ColumnLayout& layout, std::uint64_t position) const {
@@ -499,8 +783,9 @@ Column::Entry Column::entry_at(const ColumnLayout& layout, std::uint64_t positio
   std::uint64_t word = 0;
   std::memcpy(&entry.time.us, at, 8);
   std::memcpy(&word, at + 8, 8);
-  entry.release = word & ~missing_bit;
+  entry.release = word & ~(missing_bit | mark_bit);
   entry.present = (word & missing_bit) == 0;
+  entry.mark = (word & mark_bit) != 0;
   if (!entry.present) return entry;
   if (layout.payload_bytes >= 8) std::memcpy(&entry.low, at + 16, 8);
   if (layout.payload_bytes >= 16) std::memcpy(&entry.high, at + 24, 8);
@@ -514,7 +799,7 @@ Column::Entry Column::entry_at(const ColumnLayout& layout, std::uint64_t positio
 
 void Column::store(const ColumnLayout& layout, std::uint64_t position, const Entry& entry) {
   char* at = const_cast<char*>(place(layout, position));
-  const std::uint64_t word = entry.release | (entry.present ? 0 : missing_bit);
+  const std::uint64_t word = entry.release | (entry.present ? 0 : missing_bit) | (entry.mark ? mark_bit : 0);
   std::memcpy(at, &entry.time.us, 8);
   std::memcpy(at + 8, &word, 8);
   if (layout.payload_bytes >= 8) std::memcpy(at + 16, &entry.low, 8);
@@ -582,39 +867,63 @@ void Column::clear() {
   windows_.reset();
   texts_.reset();
   base_ = newest_release_ = 0;
-  begin_ = count_ = capacity_ = 0;
+  begin_ = count_ = capacity_ = thinned_ = 0;
   currency_ = 0;
   ordered_ = true;
   mixed_ = false;
 }
 
-void Column::fold_in(Function function, WindowState& state, const Entry& entry) const {
+void Column::fold_in(const ColumnLayout& layout, const ColumnLayout::Running& running, WindowState& state,
+                     std::uint64_t position) const {
+  const Entry entry = entry_at(layout, position);
   if (!entry.present) return;
-  ++state.present;
-  if (function == Function::distinct) {
-    if (!state.distinct) state.distinct = std::make_unique<CountedSet>();
-    state.distinct->add(entry.low, entry.high, entry.currency);
-  } else {
-    state.sum.add(entry.number(state.kind));
+  if (!running.gaps) {
+    state.include(running, entry, layout.kind);
+    return;
+  }
+  const std::uint64_t before = std::exchange(state.more().last_present, position);
+  if (before != nowhere) state.include(running, Entry::gap(entry_at(layout, before), entry), Kind::duration);
+}
+
+/// The first entry of the window leaves it. Requires: position == state.head < state.tail.
+void Column::fold_out(const ColumnLayout& layout, const ColumnLayout::Running& running, WindowState& state,
+                      std::uint64_t position) const {
+  const Entry entry = entry_at(layout, position);
+  if (!entry.present) return;
+  if (!running.gaps) {
+    state.exclude(running, entry, layout.kind);
+    return;
+  }
+  if (state.more().last_present == position) {
+    state.more().last_present = nowhere;
+    return;
+  }
+  for (std::uint64_t next = position + 1; next < state.tail; ++next) {
+    const Entry after = entry_at(layout, next);
+    if (!after.present) continue;
+    state.exclude(running, Entry::gap(entry, after), Kind::duration);
+    return;
   }
 }
 
-void Column::fold_out(Function function, WindowState& state, const Entry& entry) const {
-  if (!entry.present) return;
-  --state.present;
-  if (function == Function::distinct) {
-    state.distinct->remove(entry.low, entry.high, entry.currency);
-  } else {
-    state.sum.subtract(entry.number(state.kind));
+/// Looks at the entries up to `end` for marks not seen yet; behind the last the window begins anew.
+void Column::settle_marks(const ColumnLayout& layout, WindowState& state, std::uint64_t end) const {
+  WindowState::Rare& rare = state.more();
+  for (std::uint64_t p = std::max(rare.scanned, state.head); p < end; ++p) {
+    if (!mark_at(layout, p)) continue;
+    rare.mark = p;
+    state.head = p + 1;
+    state.begin_anew();
   }
+  rare.scanned = std::max(rare.scanned, end);
 }
 
 /// Moves the window's beginning to the first entry at or after `from`, taking what it passes out of the running state.
-void Column::move_head(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end,
-                       Timestamp from) const {
-  const bool folded = function == Function::sum || function == Function::avg || function == Function::distinct;
+void Column::move_head(const ColumnLayout& layout, const ColumnLayout::Running& running, WindowState& state,
+                       std::uint64_t end, Timestamp from) const {
+  const bool folded = running.family != ColumnLayout::Family::none && running.family != ColumnLayout::Family::extreme;
   while (state.head < end && time_at(layout, state.head) < from) {
-    if (folded && state.head < state.tail) fold_out(function, state, entry_at(layout, state.head));
+    if (folded && state.head < state.tail) fold_out(layout, running, state, state.head);
     ++state.head;
   }
   state.tail = std::max(state.tail, state.head);
@@ -622,10 +931,17 @@ void Column::move_head(const ColumnLayout& layout, Function function, WindowStat
 }
 
 bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument) {
-  TOCSIN_CHECK((at.release & missing_bit) == 0, at.release);
+  TOCSIN_CHECK((at.release & (missing_bit | mark_bit)) == 0, at.release);
   Entry entry;
   entry.time = at.time;
   entry.release = at.release;
+  if (layout.sample_max != 0) {
+    if (argument.is_missing()) return true;
+    if (count_ == entries_max) return false;
+    entry.present = true;
+    entry.low = sample_hash(argument);
+    return place_entry(layout, entry);
+  }
   entry.present = layout.payload_bytes == 0 || argument.kind == layout.kind;
   if (layout.kind == Kind::money && layout.payload_bytes == 16 && argument.currency != layout.type.currency) {
     entry.present = false;
@@ -647,7 +963,22 @@ bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument
       if (currency_ != entry.currency) mixed_ = true;
     }
   }
+  return place_entry(layout, entry);
+}
 
+bool Column::mark(const ColumnLayout& layout, Moment at) {
+  TOCSIN_CHECK(layout.marked);
+  TOCSIN_CHECK((at.release & (missing_bit | mark_bit)) == 0, at.release);
+  if (count_ == entries_max) return false;
+  Entry entry;
+  entry.time = at.time;
+  entry.release = at.release;
+  entry.mark = true;
+  return place_entry(layout, entry);
+}
+
+bool Column::place_entry(const ColumnLayout& layout, const Entry& entry) {
+  const Moment at{entry.time, entry.release};
   if (begin_ + count_ == capacity_) {
     // Room at the front is used again when it is worth the move; else the column doubles.
     if (capacity_ >= 8 && begin_ >= capacity_ / 2) {
@@ -688,10 +1019,18 @@ bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument
   newest_release_ = count_ == 1 ? at.release : std::max(newest_release_, at.release);
 
   if (!windows_ || position + 1 == base_ + count_) return true;
-  for (std::size_t i = 0; i < layout.windows.size(); ++i) {
+  for (std::size_t i = 0; i < layout.running.size(); ++i) {
+    using Family = ColumnLayout::Family;
+    const ColumnLayout::Running& running = layout.running[i];
     WindowState& state = windows_[i];
-    const Function function = layout.windows[i].function;
     const bool inside = position < state.tail;
+    if (state.rare) {
+      // Positions from here on move by one; a mark in a stretch already looked through is looked for again.
+      WindowState::Rare& rare = *state.rare;
+      if (rare.mark != nowhere && position <= rare.mark) ++rare.mark;
+      if (rare.last_present != nowhere && position <= rare.last_present) ++rare.last_present;
+      if (position < rare.scanned) rare.scanned = entry.mark && position >= state.head ? position : rare.scanned + 1;
+    }
     if (position < state.head) {
       ++state.head;
       if (inside) ++state.tail;
@@ -700,13 +1039,11 @@ bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument
         state.tail = state.head;
       }
     } else if (inside) {
-      if (function == Function::min || function == Function::max) {
-        if (state.queue) state.queue->clear();
-        state.tail = state.head;
+      // A queue holds positions, and gaps and marks look at their neighbours: what was folded is folded again.
+      if (running.family == Family::extreme || running.gaps || entry.mark) {
+        state.begin_anew();
       } else {
-        if (function == Function::sum || function == Function::avg || function == Function::distinct) {
-          fold_in(function, state, entry);
-        }
+        if (entry.present) state.include(running, entry, layout.kind);
         ++state.tail;
       }
     }
@@ -714,14 +1051,36 @@ bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument
   return true;
 }
 
-Value Column::scan(const ColumnLayout& layout, Function function, Timestamp from, Timestamp to,
-                   std::uint64_t release_end) const {
-  Fold fold(*this, layout, function);
-  for (std::uint64_t p = first_from(layout, from); p < base_ + count_; ++p) {
-    if (time_at(layout, p) > to) break;
-    if (release_at(layout, p) < release_end) fold.take(entry_at(layout, p));
+std::optional<Column::Entry> Column::probe_entry(const ColumnLayout& layout, const Value* probe) const {
+  if (probe == nullptr || probe->kind != layout.kind) return std::nullopt;
+  Entry entry;
+  entry.present = true;
+  if (layout.kind == Kind::text) {
+    const std::optional<std::uint32_t> id = texts_ ? texts_->find(probe->text()) : std::nullopt;
+    if (!id) return std::nullopt;
+    entry.low = *id;
+    return entry;
   }
-  return fold.value();
+  entry.low = probe->low;
+  if (layout.payload_bytes >= 16) entry.high = probe->high;
+  entry.currency = layout.kind == Kind::money ? probe->currency.code : layout.type.currency.code;
+  return entry;
+}
+
+Value Column::scan(const ColumnLayout& layout, const Asked& asked, bool& since_mark) const {
+  const LogScale* scale = layout.running[layout.running_of[asked.index]].scale.get();
+  std::optional<Fold> fold(std::in_place, *this, layout, *asked.window, scale);
+  for (std::uint64_t p = first_from(layout, asked.from); p < base_ + count_; ++p) {
+    if (time_at(layout, p) > asked.to) break;
+    const Entry entry = entry_at(layout, p);
+    if (!entry.mark) {
+      if (entry.release < asked.release_end) fold->take(entry);
+    } else if (entry.release < asked.mark_end) {
+      since_mark = true;
+      fold.emplace(*this, layout, *asked.window, scale);
+    }
+  }
+  return fold->value(probe_entry(layout, asked.probe));
 }
 
 Value Column::extreme(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end) const {
@@ -760,62 +1119,109 @@ Value Column::extreme(const ColumnLayout& layout, Function function, WindowState
   return value_of(layout, entry_at(layout, queue.positions[queue.front]));
 }
 
-Value Column::read_exact(const ColumnLayout& layout, std::size_t window_index, Timestamp from, Timestamp to,
-                         std::uint64_t release_end) {
-  const Function function = layout.windows[window_index].function;
-  if (count_ == 0) return Fold(*this, layout, function).value();
-
-  // Where this read ends in the order. When no late entry is here, or the only ones not yet known are those of the
-  // judged event at the very end, everything before that place is known too.
+/// Where a read ends in the order, when everything it may know stands before that place and nothing else does. Nothing when
+/// late entries it does not know are among those it does.
+std::optional<std::uint64_t> Column::end_of(const ColumnLayout& layout, const Asked& asked) const {
   std::uint64_t end = base_ + count_;
-  const Timestamp newest = time_at(layout, end - 1);
-  if (newest_release_ >= release_end || newest > to) {
-    const bool tail_only = newest <= to && newest_release_ == release_end && release_at(layout, end - 1) == release_end;
-    if (!ordered_ && !tail_only) return scan(layout, function, from, to, release_end);
-    const auto known = [&](std::uint64_t p) { return release_at(layout, p) < release_end && time_at(layout, p) <= to; };
-    for (int steps = 0; steps < 16 && end > base_ && !known(end - 1); ++steps) --end;
-    if (end > base_ && !known(end - 1)) {
-      if (!ordered_) return scan(layout, function, from, to, release_end);
-      std::uint64_t low = base_;
-      while (low < end) {
-        const std::uint64_t middle = low + (end - low) / 2;
-        if (known(middle)) {
-          low = middle + 1;
-        } else {
-          end = middle;
-        }
-      }
+  const bool all_known = newest_release_ < asked.release_end;
+  if (all_known && time_at(layout, end - 1) <= asked.to) return end;
+  const bool own_at_end = newest_release_ + 1 == asked.release_end || newest_release_ == asked.release_end;
+  if (!all_known && !ordered_ &&
+      !(own_at_end && release_at(layout, end - 1) == newest_release_ && time_at(layout, end - 1) <= asked.to)) {
+    return std::nullopt;
+  }
+  const auto known = [&](std::uint64_t p) {
+    return release_at(layout, p) < asked.release_end && time_at(layout, p) <= asked.to;
+  };
+  for (int steps = 0; steps < 16 && end > base_ && !known(end - 1); ++steps) --end;
+  if (end == base_ || known(end - 1)) return end;
+  if (!all_known && !ordered_) return std::nullopt;
+  std::uint64_t low = base_;
+  while (low < end) {
+    const std::uint64_t middle = low + (end - low) / 2;
+    if (known(middle)) {
+      low = middle + 1;
+    } else {
+      end = middle;
     }
   }
+  return end;
+}
+
+Value Column::read_exact(const ColumnLayout& layout, const Asked& asked, bool& since_mark) {
+  const Window& window = *asked.window;
+  const Function function = window.function;
+  if (count_ == 0) return Fold(*this, layout, window, nullptr).value(std::nullopt);
+  std::optional<std::uint64_t> place = end_of(layout, asked);
+  if (!place) return scan(layout, asked, since_mark);
+  std::uint64_t end = *place;
+  // The judged event's own mark stands right behind its entry, and not before it.
+  while (layout.marked && end > base_ && mark_at(layout, end - 1) && release_at(layout, end - 1) >= asked.mark_end)
+    --end;
 
   if (!windows_) {
-    windows_ = std::make_unique<WindowState[]>(layout.windows.size());
-    for (std::size_t i = 0; i < layout.windows.size(); ++i) {
-      windows_[i].head = windows_[i].tail = base_;
-      windows_[i].kind = layout.kind;
-    }
+    windows_ = std::make_unique<WindowState[]>(layout.running.size());
+    for (std::size_t i = 0; i < layout.running.size(); ++i) windows_[i].head = windows_[i].tail = base_;
   }
-  WindowState& state = windows_[window_index];
-  const bool passed =
-      (state.head > base_ && time_at(layout, state.head - 1) >= from) || end < state.head || end < state.tail;
-  const bool money_mixed = mixed_ && function != Function::count && function != Function::distinct;
-  if (passed || money_mixed) return scan(layout, function, from, to, release_end);
+  const std::uint32_t running_index = layout.running_of[asked.index];
+  const ColumnLayout::Running& running = layout.running[running_index];
+  WindowState& state = windows_[running_index];
+  const bool passed = (state.head > base_ && time_at(layout, state.head - 1) >= asked.from &&
+                       !(layout.marked && mark_at(layout, state.head - 1))) ||
+                      end < state.head || end < state.tail;
+  using Family = ColumnLayout::Family;
+  const bool money_mixed = mixed_ && running.family != Family::none && running.family != Family::counted;
+  if (passed || money_mixed) return scan(layout, asked, since_mark);
 
-  move_head(layout, function, state, end, from);
+  if (layout.marked) {
+    settle_marks(layout, state, end);
+    const std::uint64_t mark = state.more().mark;
+    since_mark = mark != nowhere && mark >= base_ && time_at(layout, mark) >= asked.from;
+  }
+  move_head(layout, running, state, end, asked.from);
+  if (running.family == Family::none) {
+    state.tail = state.head;
+  } else if (running.family != Family::extreme) {
+    for (; state.tail < end; ++state.tail) fold_in(layout, running, state, state.tail);
+  }
+  const Kind kind = window.gaps ? Kind::duration : layout.kind;
+  const std::uint16_t fixed = layout.type.currency.code;
+  const std::uint16_t currency = fixed != 0 ? fixed : (end == state.head ? std::uint16_t{0} : currency_);
   switch (function) {
-    case Function::count: state.tail = state.head; return of_count(end - state.head);
-    case Function::sum:
-    case Function::avg:
-    case Function::distinct: {
-      for (; state.tail < end; ++state.tail) fold_in(function, state, entry_at(layout, state.tail));
-      if (function == Function::distinct) return of_count(state.distinct ? state.distinct->size() : 0);
-      const std::uint16_t fixed = layout.type.currency.code;
-      const std::uint16_t currency = fixed != 0 ? fixed : (state.present == 0 ? std::uint16_t{0} : currency_);
-      if (function == Function::sum) return sum_value(layout.kind, state.sum, currency);
-      return avg_value(layout.kind, state.sum, state.present, currency);
+    case Function::count: return of_count(end - state.head);
+    case Function::distinct:
+      if (running.levels) {
+        const WindowState::Rare& rare = state.more();
+        return of_count(rare.levels ? rare.levels->estimate(layout.sample_max) : 0);
+      }
+      return of_count(state.counted ? state.counted->size() : 0);
+    case Function::entropy:
+      return state.present == 0 ? Value{} : Value::of_number({entropy_e9(state.present, state.more().weight)});
+    case Function::holds: {
+      const std::optional<Entry> probe = probe_entry(layout, asked.probe);
+      return Value::of_boolean(probe && state.counted &&
+                               state.counted->contains(probe->low, probe->high, probe->currency));
     }
+    case Function::sum:
+      return sum_value(kind, state.sum, fixed == 0 && state.present == 0 ? std::uint16_t{0} : currency);
+    case Function::avg: return avg_value(kind, state.sum, state.present, currency);
+    case Function::variance:
+    case Function::stddev:
+    case Function::cv: return of_spread(window, state.more().moments, kind, currency);
     case Function::min:
-    case Function::max: return extreme(layout, function, state, end);
+    case Function::max:
+      if (!window.gaps) return extreme(layout, function, state, end);
+      [[fallthrough]];
+    case Function::percentile: {
+      if (running.family == Family::classes) {
+        const ClassCounts& classes = state.more().classes;
+        if (classes.size() == 0) return {};
+        return of_units(kind, running.scale->middle_of(classes.at(rank_of(window, classes.size()))), currency);
+      }
+      const OrderedValues& ordered = state.more().ordered;
+      if (ordered.size() == 0) return {};
+      return of_units(kind, ordered.at(rank_of(window, ordered.size())), currency);
+    }
     case Function::first:
       for (std::uint64_t p = state.head; p < end; ++p) {
         const Entry entry = entry_at(layout, p);
@@ -832,43 +1238,93 @@ Value Column::read_exact(const ColumnLayout& layout, std::size_t window_index, T
   return {};
 }
 
-Value Column::read(const ColumnLayout& layout, std::size_t window_index, Moment at, Timestamp data_begins) {
+Value Column::answer(const ColumnLayout& layout, std::size_t window_index, const Question& question) {
   const Window& window = layout.windows[window_index];
-  const bool last = window.reach == Reach::last;
-  const Timestamp edge = at.time - window.length;
-  const Timestamp from = last ? edge + Duration{1} : edge;
-  const std::uint64_t release_end = last ? at.release + 1 : at.release;
-  const bool warming = from < data_begins;
+  const std::uint64_t release = question.at.release;
+  Asked asked;
+  asked.index = window_index;
+  asked.window = &window;
+  asked.from = window.first_time(question.at.time);
+  asked.to = window.last_time(question.at.time);
+  asked.release_end = window.with_event() || question.deadline ? release + 1 : release;
+  asked.mark_end = question.deadline ? release + 1 : release;
+  asked.probe = question.probe;
+  bool warming = asked.from < question.data_begins;
+  if (window.reach != Reach::since && warming) {
+    // Whatever is in the window, only a bound is of use.
+    switch (window.function) {
+      case Function::count:
+      case Function::distinct:
+      case Function::max:
+      case Function::min:
+      case Function::holds: break;
+      case Function::sum:
+      case Function::avg:
+      case Function::first:
+      case Function::last:
+      case Function::variance:
+      case Function::stddev:
+      case Function::cv:
+      case Function::percentile:
+      case Function::entropy: return {};
+    }
+  }
+  bool since_mark = false;
+  Value value = read_exact(layout, asked, since_mark);
+  warming = warming && !since_mark;
+  if (!warming || value.is_missing()) return value;
   switch (window.function) {
     case Function::count:
-    case Function::distinct:
+    case Function::distinct: break;
     case Function::max:
-    case Function::min: break;
+    case Function::min:
+      if (window.gaps) return {};  // the first gap of the window may be another once more is known of what was before
+      break;
+    case Function::holds: return value.boolean() ? value : Value{};
     case Function::sum:
     case Function::avg:
     case Function::first:
     case Function::last:
-      if (warming) return {};
+    case Function::variance:
+    case Function::stddev:
+    case Function::cv:
+    case Function::percentile:
+    case Function::entropy: return {};
   }
-  Value value = read_exact(layout, window_index, from, at.time, release_end);
-  if (warming && !value.is_missing()) {
-    value.bound = window.function == Function::min ? event::Bound::at_most : event::Bound::at_least;
-  }
+  value.bound = window.function == Function::min ? event::Bound::at_most : event::Bound::at_least;
   return value;
 }
 
 void Column::expire(const ColumnLayout& layout, Timestamp earliest_read) {
   if (count_ == 0) return;
-  const Timestamp keep_from = earliest_read - layout.horizon();
-  if (time_at(layout, base_) >= keep_from) return;
-  const std::uint64_t keep = first_from(layout, keep_from);
+  const Timestamp keep_from = layout.needed_from(earliest_read);
+  std::uint64_t keep = first_from(layout, keep_from);
+  if (layout.marked) {
+    // Of what stands before the last mark no later read knows more than that there was a mark.
+    for (std::uint64_t p = first_from(layout, earliest_read); p > keep; --p) {
+      if (!mark_at(layout, p - 1)) continue;
+      keep = p - 1;
+      break;
+    }
+  }
+  if (keep == base_) {
+    thin_sample(layout, earliest_read);
+    return;
+  }
   if (keep == base_ + count_) {
     clear();
     return;
   }
   if (windows_) {
-    for (std::size_t i = 0; i < layout.windows.size(); ++i) {
-      move_head(layout, layout.windows[i].function, windows_[i], keep, keep_from);
+    for (std::size_t i = 0; i < layout.running.size(); ++i) {
+      WindowState& state = windows_[i];
+      if (layout.marked && state.head < keep) {
+        state.head = keep;
+        state.begin_anew();
+      } else {
+        move_head(layout, layout.running[i], state, keep, Timestamp::max());
+      }
+      if (state.rare) state.rare->scanned = std::max(state.rare->scanned, keep);
     }
   }
   if (texts_) {
@@ -882,7 +1338,36 @@ void Column::expire(const ColumnLayout& layout, Timestamp earliest_read) {
   count_ -= dropped;
   base_ = keep;
   if (!ordered_ || mixed_) recheck(layout);
+  thin_sample(layout, earliest_read);
   if (capacity_ > 16 && count_ < capacity_ / 4) resize(layout, std::max(capacity_ / 2, capacity_first));
+}
+
+/// Of a sample the entries that no read at `earliest_read` or later counts: what stands behind them up to that moment is in every
+/// window they are in. Done when the column has doubled, so that its cost per entry is bounded.
+void Column::thin_sample(const ColumnLayout& layout, Timestamp earliest_read) {
+  constexpr std::uint32_t worth_it = 1024;
+  if (layout.sample_max == 0 || count_ <= 2 * std::max(thinned_, worth_it)) return;
+  const Timestamp settled = earliest_read - layout.gap_max - Duration{1};
+  CountedSet seen;
+  std::array<std::uint64_t, 64> newer{};  // different hashes of this level or a higher one
+  std::vector<Entry> kept;
+  for (std::uint64_t p = base_ + count_; p > base_; --p) {
+    const Entry entry = entry_at(layout, p - 1);
+    if (!entry.mark && entry.time <= settled) {
+      const unsigned level = level_of(entry.low);
+      if (newer[level] > layout.sample_max || seen.add(entry.low, 0, 0) > 1) continue;
+      for (unsigned l = 0; l <= level; ++l) ++newer[l];
+    }
+    kept.push_back(entry);
+  }
+  std::reverse(kept.begin(), kept.end());
+  // Places are counted from the first entry: what is kept moves to the front, and later positions stay later.
+  base_ += count_ - kept.size();
+  count_ = static_cast<std::uint32_t>(kept.size());
+  for (std::uint64_t i = 0; i < kept.size(); ++i) store(layout, base_ + i, kept[i]);
+  thinned_ = count_;
+  windows_.reset();
+  recheck(layout);
 }
 
 /// Late entries and foreign currencies leave with time; then the fast way is open again.
@@ -913,9 +1398,10 @@ std::size_t Column::bytes(const ColumnLayout& layout) const {
   std::size_t sum = sizeof(*this) + std::size_t{capacity_} * (16U + layout.payload_bytes);
   if (texts_) sum += texts_->bytes();
   if (windows_) {
-    for (std::size_t i = 0; i < layout.windows.size(); ++i) {
+    for (std::size_t i = 0; i < layout.running.size(); ++i) {
       sum += sizeof(WindowState);
-      if (windows_[i].distinct) sum += sizeof(CountedSet) + windows_[i].distinct->bytes();
+      if (windows_[i].rare) sum += sizeof(WindowState::Rare) + windows_[i].rare->ordered.bytes();
+      if (windows_[i].counted) sum += sizeof(CountedSet) + windows_[i].counted->bytes();
       if (windows_[i].queue) sum += sizeof(Queue) + windows_[i].queue->positions.capacity() * 8;
     }
   }
@@ -937,7 +1423,7 @@ void Column::encode(const ColumnLayout& layout, std::string& out) const {
     const Entry entry = entry_at(layout, p);
     const auto above = static_cast<std::uint64_t>(static_cast<std::int64_t>(entry.low) >> 63);
     const bool narrow = entry.high == above;
-    writer.put_u8(static_cast<std::uint8_t>((entry.present ? 1U : 0U) | (narrow ? 2U : 0U)));
+    writer.put_u8(static_cast<std::uint8_t>((entry.present ? 1U : 0U) | (narrow ? 2U : 0U) | (entry.mark ? 4U : 0U)));
     // Differences wrap, so that even the ends of time come back; they are small for all real streams.
     writer.put_signed(
         static_cast<std::int64_t>(static_cast<std::uint64_t>(entry.time.us) - static_cast<std::uint64_t>(time)));
@@ -982,14 +1468,29 @@ Result<Column> Column::decode(const ColumnLayout& layout, std::string_view bytes
     at.time.us = static_cast<std::int64_t>(static_cast<std::uint64_t>(at.time.us) +
                                            static_cast<std::uint64_t>(reader.get_signed()));
     at.release += static_cast<std::uint64_t>(reader.get_signed());
-    if (flags > 3) return corrupt_column("an entry has unknown flags");
-    if ((at.release & missing_bit) != 0) return corrupt_column("a release number is out of range");
+    if (flags > 7) return corrupt_column("an entry has unknown flags");
+    if ((at.release & (missing_bit | mark_bit)) != 0) return corrupt_column("a release number is out of range");
     if (i != 0 && at < before) return corrupt_column("the entries are out of order");
     const bool present = (flags & 1U) != 0;
+    if ((flags & 4U) != 0) {
+      if (!layout.marked || present) return corrupt_column("a mark where none is kept");
+      if (!column.mark(layout, at)) return corrupt_column("more entries than a column may hold");
+      continue;
+    }
     if (!present && !layout.keeps_missing) return corrupt_column("an entry without argument where none is kept");
     Value value;
     if (present && layout.payload_bytes != 0) {
       value.kind = layout.kind;
+      if (layout.sample_max != 0) {
+        Entry entry;
+        entry.time = at.time;
+        entry.release = at.release;
+        entry.present = true;
+        entry.low = static_cast<std::uint64_t>(reader.get_signed());
+        if (reader.failed()) return corrupt_column("they are cut off");
+        if (!column.place_entry(layout, entry)) return corrupt_column("more entries than a column may hold");
+        continue;
+      }
       if (layout.kind == Kind::text) {
         const std::uint64_t number = reader.get_varint();
         if (number == 0) texts.push_back(reader.get_bytes());

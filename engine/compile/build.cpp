@@ -18,7 +18,8 @@ using dsl::Op;
 namespace {
 
 bool mentions_aggregates(const Expr& expr) {
-  return expr.op == Op::aggregate || std::any_of(expr.args.begin(), expr.args.end(), mentions_aggregates);
+  return expr.op == Op::aggregate || expr.op == Op::in_window ||
+         std::any_of(expr.args.begin(), expr.args.end(), mentions_aggregates);
 }
 
 bool mentions_places(const Expr& expr) {
@@ -302,6 +303,7 @@ class Build {
       for (const PlanColumnSource& source : column.sources) {
         Insert insert;
         insert.column = c;
+        insert.mark = source.mark;
         insert.key_use = key_use(source.event, column.keyspace, source.key);
         if (!always(source.predicate, source.event)) insert.where = nfa::PredicateId{source.predicate};
         if (source.argument) insert.argument = builders_[source.event].build(*source.argument);
@@ -334,6 +336,7 @@ class Build {
   void build_outputs(const dsl::Rule& rule, ExprBuilder& builder, RuleVariant& variant) {
     builder.set_lets(&rule.lets);
     for (std::size_t i = 0; i < rule.lets.size(); ++i) {
+      if (rule.lets[i].value.op == Op::aggregate && rule.lets[i].value.flag) continue;  // a set is no value of its own
       variant.let_values.push_back(
           {rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type, false});
     }
@@ -726,6 +729,10 @@ class Build {
         read.aggregate = wanted.aggregate;
         read.slot = wanted.slot;
         std::uint32_t level = column.stratum;
+        if (wanted.probe) {
+          level = std::max(level, stratum_of(*wanted.probe, plan_, type));
+          read.probe = builders_[type].build(*wanted.probe);
+        }
         std::vector<event::FieldIndex> fields;
         bool plain = true;
         for (const Expr& part : wanted.key) {

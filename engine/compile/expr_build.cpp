@@ -17,6 +17,11 @@ GroupFunction group_function(const std::string& name) {
   if (name == "first") return GroupFunction::first;
   if (name == "last") return GroupFunction::last;
   if (name == "distinct") return GroupFunction::distinct;
+  if (name == "variance") return GroupFunction::variance;
+  if (name == "stddev") return GroupFunction::stddev;
+  if (name == "cv") return GroupFunction::cv;
+  if (name == "percentile") return GroupFunction::percentile;
+  if (name == "entropy") return GroupFunction::entropy;
   TOCSIN_CHECK(name == "count", name);
   return GroupFunction::count;
 }
@@ -58,12 +63,13 @@ CodeId ExprBuilder::read(const Expr& expr) {
   Node node;
   if (row_ == nullptr) {
     node.op = NodeOp::late_read;
+    node.flag = expr.op == Op::in_window;  // the first child is the value looked for
     node.a = expr.index;
     std::vector<CodeId> key;
     for (const Expr& part : expr.args) key.push_back(build(part));
     return add(node, key);
   }
-  std::string meaning = std::to_string(expr.index);
+  std::string meaning = std::to_string(expr.index) + (expr.op == Op::in_window ? "?" : "");
   for (const Expr& part : expr.args) meaning += "|" + dsl::meaning(part, *book_);
   const auto known = std::find_if(row_->wanted.begin(), row_->wanted.end(),
                                   [&](const RowReads::Wanted& w) { return w.meaning == meaning; });
@@ -72,7 +78,12 @@ CodeId ExprBuilder::read(const Expr& expr) {
     node.a = known->slot;
   } else {
     node.a = static_cast<std::uint32_t>(row_->wanted.size());
-    row_->wanted.push_back({expr.index, expr.args, node.a, std::move(meaning)});
+    RowReads::Wanted wanted{expr.index, expr.args, std::nullopt, node.a, std::move(meaning)};
+    if (expr.op == Op::in_window) {
+      wanted.probe = expr.args.front();
+      wanted.key.erase(wanted.key.begin());
+    }
+    row_->wanted.push_back(std::move(wanted));
   }
   return add(node, {});
 }
@@ -82,7 +93,8 @@ CodeId ExprBuilder::build(const Expr& expr) {
   node.flag = expr.flag;
   node.currency = expr.currency;
   switch (expr.op) {
-    case Op::aggregate: return read(expr);
+    case Op::aggregate:
+    case Op::in_window: return read(expr);
     case Op::let: {
       const auto known = let_codes_.find(expr.index);
       if (known != let_codes_.end()) return known->second;
@@ -151,6 +163,7 @@ CodeId ExprBuilder::build(const Expr& expr) {
       node.op = NodeOp::group_aggregate;
       node.a = expr.index;
       node.b = static_cast<std::uint32_t>(group_function(expr.name));
+      node.value = expr.value;
       node.currency = expr.type.currency;
       break;
     case Op::rule_key:

@@ -19,8 +19,9 @@ struct RowReads {
   struct Wanted {
     std::uint32_t aggregate = 0;
     std::vector<dsl::Expr> key;
+    std::optional<dsl::Expr> probe;  // a set: the value looked for
     std::uint32_t slot = 0;
-    std::string meaning;  // of aggregate and key: equal ones share a slot
+    std::string meaning;  // of aggregate, key and probe: equal ones share a slot
   };
   std::vector<Wanted> wanted;
 };

@@ -53,8 +53,52 @@ state::Function function_of(dsl::AggregateFunction f) {
     case dsl::AggregateFunction::distinct: return state::Function::distinct;
     case dsl::AggregateFunction::first: return state::Function::first;
     case dsl::AggregateFunction::last: return state::Function::last;
+    case dsl::AggregateFunction::variance: return state::Function::variance;
+    case dsl::AggregateFunction::stddev: return state::Function::stddev;
+    case dsl::AggregateFunction::cv: return state::Function::cv;
+    case dsl::AggregateFunction::percentile: return state::Function::percentile;
+    case dsl::AggregateFunction::entropy: return state::Function::entropy;
+    case dsl::AggregateFunction::set: return state::Function::holds;
   }
   return state::Function::count;
+}
+
+state::Reach reach_of(dsl::WindowReach reach) {
+  switch (reach) {
+    case dsl::WindowReach::last: return state::Reach::last;
+    case dsl::WindowReach::before: return state::Reach::before;
+    case dsl::WindowReach::calendar: return state::Reach::calendar;
+    case dsl::WindowReach::since: return state::Reach::since;
+  }
+  return state::Reach::last;
+}
+
+state::Window window_of(const dsl::Aggregate& aggregate) {
+  state::Window window;
+  window.function = function_of(aggregate.function);
+  window.reach = reach_of(aggregate.reach);
+  window.length = aggregate.length;
+  window.gap = aggregate.gap;
+  window.gaps = aggregate.gaps;
+  window.error_ppm = aggregate.error_ppm;
+  window.percent_e9 = static_cast<std::uint64_t>(aggregate.percent.units);
+  window.unit = aggregate.unit;
+  window.zone = aggregate.zone;
+  return window;
+}
+
+void add_source(Plan& plan, const dsl::Rulebook& book, PlanColumn& column, PlanColumnSource source,
+                const dsl::Alternative& alternative) {
+  source.event = alternative.event;
+  source.key = alternative.key;
+  source.predicate = plan.predicate({{alternative.event, alternative.where.value_or(constant_true()), 0}}, book);
+  column.meaning += source.mark ? "|since " : "|";
+  column.meaning += plan.predicates[source.predicate].text + "(";
+  for (const event::FieldIndex field : source.key)
+    column.meaning += book.schema.events[source.event].fields[field].name + ",";
+  column.meaning += ")";
+  if (source.argument) column.meaning += dsl::meaning(*source.argument, book);
+  column.sources.push_back(std::move(source));
 }
 
 void add_aggregate(Plan& plan, const dsl::Rulebook& book, const dsl::Aggregate& aggregate) {
@@ -62,23 +106,22 @@ void add_aggregate(Plan& plan, const dsl::Rulebook& book, const dsl::Aggregate& 
   column.keyspace = plan.keyspace(aggregate.keys, book.schema);
   column.type = aggregate.value_type;
   column.meaning = plan.keyspaces[column.keyspace].meaning + "|" + book.schema.type_text(aggregate.value_type);
+  // What is counted from a sample keeps other entries than what is exact.
+  if (aggregate.error_ppm != 0 && aggregate.function == dsl::AggregateFunction::distinct)
+    column.meaning += "|sample " + std::to_string(aggregate.error_ppm);
   for (std::size_t i = 0; i < aggregate.source.alternatives.size(); ++i) {
-    const dsl::Alternative& alternative = aggregate.source.alternatives[i];
     PlanColumnSource source;
-    source.event = alternative.event;
-    source.key = alternative.key;
-    source.predicate = plan.predicate({{alternative.event, alternative.where.value_or(constant_true()), 0}}, book);
     if (i < aggregate.arguments.size()) source.argument = aggregate.arguments[i];
-    column.meaning += "|" + plan.predicates[source.predicate].text + "(";
-    for (const event::FieldIndex field : source.key)
-      column.meaning += book.schema.events[source.event].fields[field].name + ",";
-    column.meaning += ")";
-    if (source.argument) column.meaning += dsl::meaning(*source.argument, book);
-    column.sources.push_back(std::move(source));
+    add_source(plan, book, column, std::move(source), aggregate.source.alternatives[i]);
   }
-  const state::Window window{function_of(aggregate.function),
-                             aggregate.reach == dsl::WindowReach::last ? state::Reach::last : state::Reach::before,
-                             aggregate.length};
+  if (aggregate.since) {
+    for (const dsl::Alternative& alternative : aggregate.since->alternatives) {
+      PlanColumnSource source;
+      source.mark = true;
+      add_source(plan, book, column, std::move(source), alternative);
+    }
+  }
+  const state::Window window = window_of(aggregate);
   const auto known = std::find_if(plan.columns.begin(), plan.columns.end(),
                                   [&](const PlanColumn& c) { return c.meaning == column.meaning; });
   const auto index = static_cast<std::uint32_t>(known - plan.columns.begin());
@@ -202,6 +245,7 @@ void fold(Expr& expr) {
     case Op::rule_key:
     case Op::let:
     case Op::aggregate:
+    case Op::in_window:
     case Op::in_values:
     case Op::in_group:
     case Op::in_list:
@@ -244,7 +288,8 @@ class Levels {
   std::uint32_t of(const Expr& expr, event::EventTypeId type) {
     std::uint32_t level = 0;
     for (const Expr& arg : expr.args) level = std::max(level, of(arg, type));
-    if (expr.op == Op::aggregate) return std::max(level, of_column(plan_.aggregates[expr.index].column)) + 1;
+    if (expr.op == Op::aggregate || expr.op == Op::in_window)
+      return std::max(level, of_column(plan_.aggregates[expr.index].column)) + 1;
     if (expr.op == Op::field) {
       for (const dsl::FieldRef& ref : expr.fields) {
         if (ref.event == type) level = std::max(level, of_field(ref.event, ref.field));
@@ -302,7 +347,8 @@ void assign_strata(Plan& plan, const dsl::Rulebook& book) {
 std::uint32_t stratum_of(const Expr& expr, const Plan& plan, event::EventTypeId event) {
   std::uint32_t level = 0;
   for (const Expr& arg : expr.args) level = std::max(level, stratum_of(arg, plan, event));
-  if (expr.op == Op::aggregate) return std::max(level, plan.columns[plan.aggregates[expr.index].column].stratum) + 1;
+  if (expr.op == Op::aggregate || expr.op == Op::in_window)
+    return std::max(level, plan.columns[plan.aggregates[expr.index].column].stratum) + 1;
   if (expr.op == Op::field) {
     for (const dsl::FieldRef& ref : expr.fields) {
       for (const PlanDerived& d : plan.derived) {
@@ -331,14 +377,20 @@ std::string dump(const Plan& plan, const dsl::Rulebook& book) {
            std::to_string(column.stratum) + "\n";
     for (const PlanColumnSource& source : column.sources) {
       out += "  from " + book.schema.events[source.event].name + " where predicate " +
-             std::to_string(source.predicate) + " key";
+             std::to_string(source.predicate) + (source.mark ? " a mark, key" : " key");
       for (const event::FieldIndex field : source.key) out += " " + book.schema.events[source.event].fields[field].name;
       if (source.argument) out += " value " + dsl::meaning(*source.argument, book);
       out += "\n";
     }
     for (const state::Window& window : column.windows) {
       out += "  window " + std::string(state::to_text(window.function)) + " " +
-             std::string(state::to_text(window.reach)) + " " + to_text(window.length) + "\n";
+             std::string(state::to_text(window.reach)) + " " + to_text(window.length);
+      if (window.gap.us != 0) out += " ending " + to_text(window.gap) + " before";
+      if (window.zone != nullptr) out += " " + std::string(event::to_text(window.unit)) + " " + window.zone->name();
+      if (window.gaps) out += " of gaps";
+      if (window.error_ppm != 0) out += " approximate " + std::to_string(window.error_ppm) + "ppm";
+      if (window.percent_e9 != 0) out += " " + to_text(Decimal{static_cast<Int128>(window.percent_e9)});
+      out += "\n";
     }
   }
   return out;

@@ -40,6 +40,7 @@ struct PlanColumnSource {
   std::uint32_t predicate = 0;
   std::vector<event::FieldIndex> key;
   std::optional<dsl::Expr> argument;
+  bool mark = false;  // begins the windows `since last` anew; stands behind what is counted
 };
 
 struct PlanColumn {

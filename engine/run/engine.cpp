@@ -279,7 +279,13 @@ void Engine::State::run_features(std::uint32_t level) {
         }
         state::Column none;
         state::Column& cells = key == nullptr || key->columns.empty() ? none : key->columns[column.slot];
-        e.row[read.slot] = cells.read(column.layout, aggregate.window, moment, begins_of(column.layout.fingerprint));
+        Value probe;
+        if (read.probe != no_code) {
+          probe = evaluate(ruleset->codes, read.probe, context);
+          if (probe.is_missing() || probe.bound != event::Bound::exact) return;
+        }
+        e.row[read.slot] = cells.answer(column.layout, aggregate.window,
+                                        {moment, begins_of(column.layout.fingerprint), &probe, false});
       };
       for (const Read& read : stratum.reads_before) do_read(read);
       for (const Insert& insert : stratum.inserts) {
@@ -293,8 +299,9 @@ void Engine::State::run_features(std::uint32_t level) {
         if (key.columns.empty())
           key.columns = std::vector<state::Column>(ruleset->keyspaces[column.keyspace].columns.size());
         state::Column& cells = key.columns[column.slot];
-        const bool taken =
-            cells.insert(column.layout, moment, argument.bound == event::Bound::exact ? argument : Value{});
+        const bool taken = insert.mark ? cells.mark(column.layout, moment)
+                                       : cells.insert(column.layout, moment,
+                                                      argument.bound == event::Bound::exact ? argument : Value{});
         if (!taken) ++counters.window_entries_refused;
         key.last_seen = std::max(key.last_seen, e.event.time);
         touch(column.keyspace, key);
@@ -304,7 +311,8 @@ void Engine::State::run_features(std::uint32_t level) {
   }
 }
 
-event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Value> key, state::Moment moment) {
+event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Value> key,
+                                       state::Column::Question question) {
   const AggregatePlan& aggregate = ruleset->aggregates[index];
   const ColumnPlan& column = ruleset->columns[aggregate.column];
   std::string bytes;
@@ -313,7 +321,8 @@ event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Valu
   KeyState* found = table_of(column.keyspace, hash).find(hash, bytes);
   state::Column none;
   state::Column& cells = found == nullptr || found->columns.empty() ? none : found->columns[column.slot];
-  return cells.read(column.layout, aggregate.window, moment, begins_of(column.layout.fingerprint));
+  question.data_begins = begins_of(column.layout.fingerprint);
+  return cells.answer(column.layout, aggregate.window, question);
 }
 
 void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Context& context) {
@@ -711,7 +720,7 @@ std::vector<std::string> Engine::warming() const {
     const ColumnPlan& column = s.ruleset->columns[aggregate.column];
     const Timestamp begins = s.begins_of(column.layout.fingerprint);
     if (begins == Timestamp::min()) continue;
-    const Timestamp until = begins + column.layout.windows[aggregate.window].length;
+    const Timestamp until = column.layout.windows[aggregate.window].known_from(begins);
     if (until > s.order.watermark()) texts.push_back(aggregate.text + ": until " + to_text(until));
   }
   std::sort(texts.begin(), texts.end());

@@ -153,7 +153,7 @@ struct Engine::State final : UnknownSink {
   void tidy_key(KeyState& key);
   void sweep();
   [[nodiscard]] Timestamp begins_of(std::uint64_t fingerprint) const;
-  event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Moment moment);
+  event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Column::Question question);
   [[nodiscard]] state::Moment moment_of_deadline(Timestamp deadline) const;
   void unknown(nfa::PredicateId predicate, CodeId code, const Context& context) override;
 
@@ -195,7 +195,7 @@ class MatchHost final : public nfa::Host, public AggregateReader {
 
   bool guard(nfa::GuardId guard, const nfa::Binding& binding) override;
   bool accept(const nfa::Match& match) override;
-  event::Value read(std::uint32_t aggregate, std::span<const event::Value> key) override;
+  event::Value read(std::uint32_t aggregate, std::span<const event::Value> key, const event::Value* probe) override;
   /// At a deadline no event is judged, so windows without "the event itself" hold everything up to the moment too.
   void set_moment(state::Moment moment, bool deadline) {
     moment_ = moment;

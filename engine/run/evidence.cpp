@@ -127,12 +127,8 @@ bool MatchHost::accept(const nfa::Match& match) {
   return is_true(v);
 }
 
-Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key) {
-  state::Moment moment = moment_;
-  const AggregatePlan& plan = engine_.ruleset->aggregates[aggregate];
-  const bool before = engine_.ruleset->columns[plan.column].layout.windows[plan.window].reach == state::Reach::before;
-  if (at_deadline_ && before) ++moment.release;
-  return engine_.read_as_of(aggregate, key, moment);
+Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key, const Value* probe) {
+  return engine_.read_as_of(aggregate, key, {moment_, Timestamp::min(), probe, at_deadline_});
 }
 
 // ---------------------------------------------------------------- hits

@@ -4,6 +4,8 @@
 #include <array>
 #include <memory>
 
+#include "base/moments.h"
+
 namespace tocsin::engine {
 
 using event::Bound;
@@ -301,13 +303,14 @@ class Evaluation {
   }
 
   Value late_read(const Node& node) {
-    Value key[8];
-    TOCSIN_CHECK(node.child_count <= 8, node.child_count);
+    Value key[9];
+    TOCSIN_CHECK(node.child_count <= std::size(key), node.child_count);
     for (std::uint32_t i = 0; i < node.child_count; ++i) {
       key[i] = settled(child(node, i));
       if (key[i].is_missing()) return missing();
     }
-    return context_.reader->read(node.a, {key, node.child_count});
+    if (!node.flag) return context_.reader->read(node.a, {key, node.child_count}, nullptr);
+    return context_.reader->read(node.a, {key + 1, node.child_count - 1}, key);
   }
 
   Value some(const Node& node) {
@@ -336,6 +339,11 @@ class Evaluation {
       if (!v.is_missing()) values.push_back(v);
     }
     context_.member = outer;
+    if (node.flag) {
+      for (std::size_t i = 0; i + 1 < values.size(); ++i)
+        values[i] = Value::of_duration(values[i + 1].time() - values[i].time());
+      if (!values.empty()) values.pop_back();
+    }
     switch (function) {
       case GroupFunction::count: return Value::of_integer(static_cast<std::int64_t>(values.size()));
       case GroupFunction::first: return values.empty() ? missing() : values.front();
@@ -361,12 +369,47 @@ class Evaluation {
       case GroupFunction::avg: {
         if (values.empty()) {
           if (function == GroupFunction::avg) return missing();
+          if (node.flag) return Value::of_duration({0});
           return node.currency.code != 0 ? Value::of_money({}, node.currency) : Value::of_integer(0);
         }
         Value total = values.front();
         for (std::size_t i = 1; i < values.size(); ++i) total = arithmetic(NodeOp::add, total, values[i]);
         if (function == GroupFunction::sum || total.is_missing()) return total;
         return arithmetic(NodeOp::divide, total, Value::of_integer(static_cast<std::int64_t>(values.size())));
+      }
+      case GroupFunction::variance:
+      case GroupFunction::stddev:
+      case GroupFunction::cv: {
+        Moments moments;
+        for (const Value& v : values) {
+          if (v.currency != values.front().currency) return missing();
+          moments.add(units_of(v));
+        }
+        if (function == GroupFunction::stddev) return of_units(moments.stddev(), values);
+        const auto e9 = function == GroupFunction::cv ? moments.cv_e9() : moments.variance_e9();
+        return e9 ? Value::of_number({*e9}) : missing();
+      }
+      case GroupFunction::percentile: {
+        if (values.empty()) return missing();
+        const auto rank = nearest_rank(static_cast<std::uint64_t>(node.value.number().units), values.size());
+        const auto at = values.begin() + static_cast<std::ptrdiff_t>(rank) - 1;
+        for (const Value& v : values) {
+          if (v.currency != values.front().currency) return missing();
+        }
+        std::nth_element(values.begin(), at, values.end(),
+                         [](const Value& x, const Value& y) { return units_of(x) < units_of(y); });
+        return *at;
+      }
+      case GroupFunction::entropy: {
+        if (values.empty()) return missing();
+        Int128 weight = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const auto same_as_this = [&](const Value& v) { return event::same(v, values[i]); };
+          const auto here = values.begin() + static_cast<std::ptrdiff_t>(i);
+          if (std::any_of(values.begin(), here, same_as_this)) continue;
+          weight += n_log2_n(static_cast<std::uint64_t>(std::count_if(here, values.end(), same_as_this)));
+        }
+        return Value::of_number({entropy_e9(values.size(), weight)});
       }
     }
     return missing();
@@ -400,6 +443,18 @@ class Evaluation {
     }
     for (std::uint32_t i = 0; i < node.child_count; ++i) key[i] = settled(child(node, i));
     return context_.tables[node.a].find(key, node.b, *moment);
+  }
+
+  static Int128 units_of(const Value& v) {
+    return v.kind == Kind::duration || v.kind == Kind::time ? Int128{static_cast<std::int64_t>(v.low)}
+                                                            : v.number().units;
+  }
+  /// A result in the units of the values.
+  static Value of_units(std::optional<Int128> units, const std::vector<Value>& values) {
+    if (!units || values.empty()) return missing();
+    if (values.front().kind == Kind::money) return Value::of_money({*units}, values.front().currency);
+    if (values.front().kind == Kind::duration) return Value::of_duration({static_cast<std::int64_t>(*units)});
+    return Value::of_number({*units});
   }
 
   Value in_values(const Node& node) {

@@ -28,14 +28,14 @@ enum class NodeOp : std::uint8_t {
   constant,
   field,        // of the subject; a: field index, or (flag) a: first of b entries in `field_refs`
   row_read,     // a: slot in the subject's row
-  late_read,    // a: aggregate; children: key parts
+  late_read,    // a: aggregate; children: key parts, before them (flag) the value looked for in a set
   place_field,  // a: place; fields as in `field_refs` [b, b + c)
   group_first,
   group_last,
-  group_count,      // a: place
-  some,             // a: place; child 0
-  member_field,     // fields as in `field_refs` [b, b + c)
-  group_aggregate,  // a: place; b: GroupFunction; child 0 per member
+  group_count,   // a: place
+  some,          // a: place; child 0
+  member_field,  // fields as in `field_refs` [b, b + c)
+  group_aggregate,  // a: place; b: GroupFunction; child 0 per member; flag: of the gaps between them; value: of a percentile
   rule_key,         // a: part
   not_,
   and_,
@@ -66,7 +66,21 @@ enum class NodeOp : std::uint8_t {
 };
 
 enum class Comparison : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
-enum class GroupFunction : std::uint8_t { count, sum, avg, min, max, first, last, distinct };
+enum class GroupFunction : std::uint8_t {
+  count,
+  sum,
+  avg,
+  min,
+  max,
+  first,
+  last,
+  distinct,
+  variance,
+  stddev,
+  cv,
+  percentile,
+  entropy,
+};
 
 struct FieldOf {
   event::EventTypeId event = 0;
@@ -80,7 +94,7 @@ struct Node {
   std::uint32_t a = 0, b = 0, c = 0;
   std::uint32_t first_child = 0;  // in `children`
   std::uint32_t child_count = 0;
-  event::Value value;  // constant; any_rule_tagged: the tag
+  event::Value value;  // constant; any_rule_tagged: the tag; group_aggregate: the number of a percentile
 };
 
 /// All expressions of a ruleset.
@@ -117,7 +131,8 @@ class ListState {
 class AggregateReader {
  public:
   virtual ~AggregateReader() = default;
-  virtual event::Value read(std::uint32_t aggregate, std::span<const event::Value> key) = 0;
+  /// `probe`: the value looked for, of a set; else nullptr.
+  virtual event::Value read(std::uint32_t aggregate, std::span<const event::Value> key, const event::Value* probe) = 0;
 };
 
 /// What an expression may look at. Only the members its place in the rule allows are set.

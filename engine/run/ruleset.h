@@ -62,6 +62,7 @@ struct Insert {
   std::uint32_t key_use = 0;              // in TypePlan::key_uses
   std::optional<nfa::PredicateId> where;  // membership; nothing: every event of the type
   CodeId argument = no_code;
+  bool mark = false;  // the event is no entry: windows `since last` begin anew behind it
 };
 
 /// A window is read for the event, into its row.
@@ -69,6 +70,7 @@ struct Read {
   std::uint32_t aggregate = 0;
   std::optional<std::uint32_t> key_use;  // when the key is plain fields
   std::vector<CodeId> key;               // else these
+  CodeId probe = no_code;                // of a set: the value looked for
   std::uint32_t slot = 0;
   bool as_of = false;  // the column was filled in an earlier stratum: read back at the event's moment
 };
