@@ -97,9 +97,12 @@ class Runner {
   void given(const TestStep& s) {
     engine::Item item;
     const bool table = s.kind == Kind::given_table;
-    item.kind = table ? engine::ItemKind::table_change : engine::ItemKind::list_change;
+    const bool label = s.kind == Kind::given_label;
+    item.kind = table   ? engine::ItemKind::table_change
+                : label ? engine::ItemKind::label_change
+                        : engine::ItemKind::list_change;
     item.time = table ? s.time : clock_;
-    item.list = table ? s.table : s.list;
+    item.list = table ? s.table : label ? s.label : s.list;
     item.values = s.values;
     item.networks = s.networks;
     step(std::move(item));
@@ -158,7 +161,8 @@ class Runner {
       case Kind::at: move_to(s.time); return std::nullopt;
       case Kind::wait: move_to(clock_ + s.duration); return std::nullopt;
       case Kind::given_list:
-      case Kind::given_table: given(s); return std::nullopt;
+      case Kind::given_table:
+      case Kind::given_label: given(s); return std::nullopt;
       case Kind::send: send(s); return std::nullopt;
       case Kind::expect_rule: {
         const std::string& name = book_.rules[s.rule].name;

@@ -14,11 +14,12 @@ namespace tocsin::engine {
 struct Ruleset;
 
 enum class ItemKind : std::uint8_t {
-  event,        // `event`; its memory is borrowed for the length of the step
-  tick,         // moves the watermark to `time` at least: what waits up to there is released, deadlines before it fire
-  idle,         // `partition` gave nothing for a while and is left out of the watermark until its next event
-  activation,   // `ruleset` goes live; state of what means the same is kept
-  list_change,  // list number `list` of the active rules now also holds `values` and `networks`
+  event,         // `event`; its memory is borrowed for the length of the step
+  tick,          // moves the watermark to `time` at least: what waits up to there is released, deadlines before it fire
+  idle,          // `partition` gave nothing for a while and is left out of the watermark until its next event
+  activation,    // `ruleset` goes live; state of what means the same is kept
+  list_change,   // list number `list` of the active rules now also holds `values` and `networks`
+  label_change,  // `values[0]` has label number `list` of the active rules from now on, without end
   table_change,  // table number `list` of the active rules has one more row: holding from `time` on, cells `values` (keys first),
                  // `networks` its network if it is keyed by one
 };
@@ -29,7 +30,7 @@ struct Item {
   Timestamp time;
   std::uint32_t partition = 0;
   std::shared_ptr<const Ruleset> ruleset;
-  std::uint32_t list = 0;
+  std::uint32_t list = 0;  // list_change; label_change: the label
   std::vector<event::Value> values;
   std::vector<event::Network> networks;
 };
