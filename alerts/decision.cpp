@@ -171,7 +171,7 @@ std::optional<LimitState> LimitState::decode(std::string_view bytes) {
   return state;
 }
 
-bool takes_part(const Hit& hit) { return !hit.rule->shadow && !hit.deadline; }
+bool takes_part(const Hit& hit) { return !hit.shadow && !hit.deadline; }
 
 bool any_rule_decides(std::span<const Hit* const> hits, Action action) {
   return std::any_of(hits.begin(), hits.end(),

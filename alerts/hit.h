@@ -21,7 +21,6 @@ struct RuleInfo {
   std::string title, owner, runbook;
   event::Severity severity = event::Severity::medium;
   std::vector<std::string> tags;
-  bool shadow = false;
   std::optional<Duration> once_per;  // `alert once per`
 };
 
@@ -50,6 +49,7 @@ struct Hit {
   std::optional<Decimal> score;
   std::optional<std::vector<NamedValue>>
       once_key;            // key of `alert once … by`; nothing when a part is missing or no clause
+  bool shadow = false;     // of a shadow rule, or outside of a rule's rollout (E5)
   bool truncated = false;  // a bound was reached: the evidence may be incomplete
 };
 

@@ -142,7 +142,7 @@ std::string hit_record(const Hit& hit, const AlertOutcome& outcome, std::string_
   object.text_if("because", hit.because);
   object.text("severity", event::to_text(rule.severity));
   add_outcome(object, hit);
-  object.boolean("shadow", rule.shadow);
+  object.boolean("shadow", hit.shadow);
   object.boolean("truncated", hit.truncated);
   switch (outcome.kind) {
     case AlertOutcome::Kind::none: break;

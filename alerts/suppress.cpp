@@ -64,7 +64,7 @@ AlertOutcome AlertBook::take(const Hit& hit) {
   // Before anything else, so that what counts against the limit does not depend on when others call expire().
   expire(hit.at);
   const RuleInfo& rule = *hit.rule;
-  if (rule.shadow || rule.severity == event::Severity::info) return {};
+  if (hit.shadow || rule.severity == event::Severity::info) return {};
   if (!rule.once_per || !hit.once_key) return {Kind::made, hit.id};
   std::string key = encode_key(rule.name, *hit.once_key);
   if (const auto found = open_.find(key); found != open_.end()) {

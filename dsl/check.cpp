@@ -144,6 +144,7 @@ std::optional<Rulebook> Checker::run() {
       if (decl.kind == ast::Decl::Kind::policy) check_policy(*decl.policy, decl.span);
     }
   }
+  check_switches();
   check_decided();
   for (std::size_t i = 0; i < samples_.size(); ++i) sample_of(i, samples_[i].decl->name.span);
   for (const ast::File& file : files_) {

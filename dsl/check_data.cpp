@@ -320,6 +320,10 @@ void Checker::declare_list(const ast::ListDecl& decl) {
   List list;
   list.name = decl.name.text;
   list.element = *type;
+  if (decl.lifetime) {
+    list.lifetime = positive_duration(*decl.lifetime, Code::bad_window, "how long an entry holds");
+    if (!list.lifetime) return;
+  }
   if (decl.entries) {
     for (const ast::Expr& entry : *decl.entries) add_written_entry(list, entry);
   }

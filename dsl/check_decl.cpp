@@ -121,9 +121,11 @@ void Checker::collect() {
           params_.push_back({decl.param.get(), Progress::untouched, {}});
           break;
         case Kind::switch_:
-          declare(NameKind::switch_, decl.switch_->name, 0);
-          not_built(decl.switch_->name.span, "`switch`",
-                    "switches come later; `mode shadow` takes a rule out of decisions");
+          declare(NameKind::switch_, decl.switch_->name, book_.switches.size());
+          if (decl.switch_->value.text != "on" && decl.switch_->value.text != "off") {
+            error(Code::bad_literal, decl.switch_->value.span, "a switch is `on` or `off`");
+          }
+          book_.switches.push_back({decl.switch_->name.text, decl.switch_->value.text != "off"});
           break;
         case Kind::stream:
           declare(NameKind::stream, decl.stream->name, streams_.size());

@@ -358,9 +358,7 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       args.push_back(std::move(r.expr));
       return typed(make(op, type_of(TypeKind::boolean), e.span, std::move(args)));
     }
-    case ExprKind::has_label:
-      not_built(e.span, "`has label`", "labels come later; `in @list` asks a list that a file holds");
-      return {};
+    case ExprKind::has_label: return check_has_label(e, s);
     case ExprKind::arithmetic: return check_arithmetic(e, s);
     case ExprKind::negate: {
       Typed t = check_expr(e.children[0], s);
@@ -554,7 +552,12 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
     out.expr.span = e.span;
     return out;
   }
-  if (entry != nullptr && entry->kind == NameKind::switch_) return {};  // refused where declared
+  if (entry != nullptr && entry->kind == NameKind::switch_ && s.where != Where::constant) {
+    switches_named_.insert(entry->index);
+    Expr out = make(Op::switch_, type_of(TypeKind::boolean), e.span);
+    out.index = static_cast<std::uint32_t>(entry->index);
+    return typed(std::move(out));
+  }
   if (entry != nullptr && entry->kind == NameKind::table) {
     error(Code::type_mismatch, e.span, quoted(name) + " is a table, not a value")
         .hints.push_back("look a row up by its key and say which column: `" + name + "(key).column`");
@@ -1097,6 +1100,35 @@ Typed Checker::check_in_set(const ast::Expr& e, Typed left, Typed set) {
 }
 
 // ---------------------------------------------------------------- calculating
+
+std::optional<std::string> Checker::labelled_kind(const Typed& t, const ast::Expr& e) {
+  if (!t.list && t.expr.type.kind == TypeKind::entity) return book_.schema.entities[t.expr.type.entity];
+  if (!t.list && t.expr.type.kind == TypeKind::ip) return "ip";
+  Diagnostic& d = error(Code::type_mismatch, e.span,
+                        "a label belongs to an entity, and this is " + (t.list ? "a list of values" : described(t, e)));
+  d.hints.push_back("name a field that holds one, such as a user, a card or an address");
+  return std::nullopt;
+}
+
+LabelId Checker::label_id(std::string kind, std::string name) {
+  const EntityLabel label{std::move(kind), std::move(name)};
+  const auto known = std::find(book_.labels.begin(), book_.labels.end(), label);
+  const auto id = static_cast<LabelId>(known - book_.labels.begin());
+  if (known == book_.labels.end()) book_.labels.push_back(label);
+  return id;
+}
+
+Typed Checker::check_has_label(const ast::Expr& e, Scope& s) {
+  Typed t = check_expr(e.children[0], s);
+  if (t.poison) return {};
+  const auto kind = labelled_kind(t, e.children[0]);
+  if (!kind) return {};
+  std::vector<Expr> args;
+  args.push_back(std::move(t.expr));
+  Expr out = make(Op::has_label, type_of(TypeKind::boolean), e.span, std::move(args));
+  out.index = label_id(*kind, e.text);
+  return typed(std::move(out));
+}
 
 void Checker::fold(Expr& e) const {
   for (const Expr& arg : e.args) {

@@ -529,6 +529,114 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
   if (ok) rule.alert_once = std::move(once);
 }
 
+void Checker::check_label(const ast::Clause& clause, Scope& s, Rule& rule) {
+  Typed whom = check_whole(*clause.value, s);
+  LabelEffect effect;
+  bool ok = !whom.poison;
+  if (clause.duration) {
+    effect.lasts = positive_duration(*clause.duration, Code::bad_window, "how long a label holds");
+    ok = ok && effect.lasts.has_value();
+  }
+  if (clause.text.text.empty()) {
+    error(Code::bad_literal, clause.text.span, "a label needs a name");
+    ok = false;
+  }
+  if (!ok) return;
+  const auto kind = labelled_kind(whom, *clause.value);
+  if (!kind) return;
+  effect.label = label_id(*kind, clause.text.text);
+  effect.whom = std::move(whom.expr);
+  rule.labels.push_back(std::move(effect));
+}
+
+void Checker::check_add(const ast::Clause& clause, Scope& s, Rule& rule) {
+  Typed what = check_whole(*clause.value, s);
+  ListEffect effect;
+  bool ok = !what.poison;
+  if (clause.duration) {
+    effect.lasts = positive_duration(*clause.duration, Code::bad_window, "how long an entry holds");
+    ok = ok && effect.lasts.has_value();
+  }
+  const auto at = lists_.find(clause.name.text);
+  if (at == lists_.end()) {
+    if (poison_lists_.contains(clause.name.text)) return;
+    std::vector<std::string> names;
+    for (const auto& [name, index] : lists_) names.push_back(name);
+    Diagnostic& d = error(Code::unknown_list, clause.name.span, "there is no list `@" + clause.name.text + "`");
+    const std::string near = nearest_name(clause.name.text, names);
+    if (!near.empty()) d.under = "did you mean `@" + near + "`?";
+    return;
+  }
+  if (!ok) return;
+  effect.list = static_cast<ListId>(at->second);
+  const List& list = book_.lists[at->second];
+  if (!effect.lasts) effect.lasts = list.lifetime;
+  const Type element = list.element.kind == TypeKind::cidr ? type_of(TypeKind::ip) : list.element;
+  const auto textual = [](const Type& t) { return t.kind == TypeKind::text || t.kind == TypeKind::entity; };
+  if (what.text_literal && !adopt(what, element, clause.value->span)) return;
+  const Type& own = what.expr.type;
+  const bool fits =
+      own == element || (is_number(own) && is_number(element)) ||
+      (textual(own) && textual(element) && (own.kind == TypeKind::text || element.kind == TypeKind::text));
+  if (what.list || !fits) {
+    error(Code::type_mismatch, clause.value->span,
+          "`@" + list.name + "` holds " + book_.schema.type_text(list.element) + ", and this is " +
+              (what.list ? "a list of values" : type_words(own)));
+    return;
+  }
+  effect.what = std::move(what.expr);
+  rule.adds.push_back(std::move(effect));
+}
+
+void Checker::check_rollout(const ast::Clause& clause, Scope& s, Rule& rule) {
+  Rollout rollout;
+  const auto percent = parse_decimal(clause.text.text);
+  if (!percent || percent->units < 0 || percent->units > Decimal::from_integer(100).units) {
+    error(Code::bad_literal, clause.text.span, "a rollout is a share from 0% to 100%");
+    return;
+  }
+  // Shares are counted in 10,000: two digits behind the point of a percentage.
+  const auto hundredths = multiply(*percent, Decimal::from_integer(100));
+  if (!hundredths || hundredths->units % Decimal::one != 0) {
+    error(Code::bad_literal, clause.text.span, "a rollout has at most two digits behind the point");
+    return;
+  }
+  rollout.share = static_cast<std::uint32_t>(hundredths->units / Decimal::one);
+  const auto part =
+      std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == clause.name.text; });
+  if (part != rule.keys.end()) {
+    rollout.value = make(Op::rule_key, part->type, clause.name.span);
+    rollout.value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
+  } else if (rule.sequence) {
+    // Whether a sequence is in the share must be the same for all of its events.
+    Diagnostic& d = error(Code::no_key_field, clause.name.span,
+                          "a rule `per` a key is rolled out by a part of that key, and this is none");
+    std::vector<std::string> names;
+    for (const KeyPart& key : rule.keys) names.push_back(key.name);
+    d.notes.push_back("key of the rule: " + joined(names));
+    return;
+  } else {
+    KeyPart found{clause.name.text, {}};
+    for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
+      const auto field = resolve_key(s.subject->types[i], clause.name, clause.name.span, true);
+      if (!field) return;
+      if (i == 0) found.type = field_def(s.subject->types[i].event, *field).type;
+    }
+    auto value = key_at_use({clause.name, {}, false, clause.name.span}, found, clause.name.span, s);
+    if (!value) return;
+    rollout.value = std::move(*value);
+  }
+  rule.rollout = std::move(rollout);
+}
+
+void Checker::check_switches() {
+  for (const auto& [name, entry] : names_) {
+    if (entry.kind != NameKind::switch_ || switches_named_.contains(entry.index)) continue;
+    warning(Code::unused_switch, entry.span, "no rule names the switch " + quoted(name))
+        .hints.push_back("`switch " + name + "` in a rule turns it off while the switch is off");
+  }
+}
+
 void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   poison_lets_.clear();
   Rule rule;
@@ -562,25 +670,21 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         }
         break;
       case ClauseKind::mode:
-        if (clause.text.text == "off")
-          not_built(clause.text.span, "`mode off`", "`mode shadow` takes the rule out of decisions and alerts");
+        rule.off = clause.text.text == "off";
         rule.shadow = clause.text.text == "shadow";
         break;
       case ClauseKind::rule_switch: {
         const NameEntry* entry = find_name(clause.name.text);
-        const bool declared = entry != nullptr && entry->kind == NameKind::switch_;
-        if (!declared)
-          not_built(clause.span, "`switch` in a rule",
-                    "switches come later; `mode shadow` takes the rule out of decisions");
+        if (entry == nullptr || entry->kind != NameKind::switch_) {
+          Diagnostic& d = error(Code::unknown_name, clause.name.span, "there is no switch " + quoted(clause.name.text));
+          d.under = did_you_mean(clause.name.text, names_of({NameKind::switch_}));
+          if (d.under.empty()) d.hints.push_back("declare it: `switch " + clause.name.text + " = on`");
+          break;
+        }
+        switches_named_.insert(entry->index);
+        rule.switches.push_back(static_cast<std::uint32_t>(entry->index));
         break;
       }
-      case ClauseKind::rollout: not_built(clause.span, "`rollout`", "`mode shadow` tries a rule without effect"); break;
-      case ClauseKind::label:
-        not_built(clause.span, "`label`", "labels come later; `decide` and `score` are there");
-        break;
-      case ClauseKind::add:
-        not_built(clause.span, "`add … to`", "lists come from the rule files and from files beside them for now");
-        break;
       case ClauseKind::suppressed:
         not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule");
         break;
@@ -603,6 +707,9 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::except:
       case ClauseKind::decide:
       case ClauseKind::score:
+      case ClauseKind::rollout:
+      case ClauseKind::label:
+      case ClauseKind::add:
       case ClauseKind::alert_once:
       case ClauseKind::because:
       case ClauseKind::show: break;
@@ -701,7 +808,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
                                                           rule.sequence->absences.end(), [&](const Absence& a) {
                                                             return a.before_step == rule.sequence->steps.size();
                                                           });
-        if (decides && !by_time && !rule.shadow) {
+        if (decides && !by_time && !rule.shadow && !rule.off) {
           for (const SubjectType& type : subject.types) {
             decided_.try_emplace(type.event, clause.word);
             decided_actions_[type.event].insert(decide.action);
@@ -753,6 +860,11 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::alert_once:
         if (seen[clause.kind] == clause.word) check_alert_once(clause, s, rule);
         break;
+      case ClauseKind::label: check_label(clause, s, rule); break;
+      case ClauseKind::add: check_add(clause, s, rule); break;
+      case ClauseKind::rollout:
+        if (seen[clause.kind] == clause.word) check_rollout(clause, s, rule);
+        break;
       case ClauseKind::pick:
         if (rule.sequence) {
           const std::string& pick = clause.text.text;
@@ -801,11 +913,8 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::runbook:
       case ClauseKind::mode:
       case ClauseKind::rule_switch:
-      case ClauseKind::rollout:
       case ClauseKind::sequence:
       case ClauseKind::let:
-      case ClauseKind::label:
-      case ClauseKind::add:
       case ClauseKind::suppressed:
       case ClauseKind::resolve: break;
     }

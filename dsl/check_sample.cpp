@@ -182,9 +182,28 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         if (!fill_row(step.fields, *id, out)) continue;
         break;
       }
-      case ast::TestStepKind::given_label:
-        not_built(step.span, "`given … has label`", "labels come later; `given @list has …` is there");
-        continue;
+      case ast::TestStepKind::given_label: {
+        out.kind = TestStep::Kind::given_label;
+        // The kind is an entity of these rules; the value is read as such a field is written.
+        const bool is_ip = step.name.text == "ip";
+        if (!is_ip && !book_.schema.find_entity(step.name.text)) {
+          error(Code::unknown_type, step.name.span, "there is no entity " + quoted(step.name.text)).under =
+              did_you_mean(step.name.text, names_of({NameKind::entity}));
+          continue;
+        }
+        if (is_ip) {
+          const auto ip = event::parse_ip(step.text.text);
+          if (!ip) {
+            error(Code::bad_test, step.text.span, "\"" + step.text.text + "\" is not an address");
+            continue;
+          }
+          out.values.push_back(*ip);
+        } else {
+          out.values.push_back(text_value(step.text.text));
+        }
+        out.label = label_id(step.name.text, step.label.text);
+        break;
+      }
       case ast::TestStepKind::send: {
         out.kind = TestStep::Kind::send;
         SampleInfo made;

@@ -219,6 +219,10 @@ class Checker {
   Typed check_coalesce(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
   Typed check_money_as(const ast::Expr& e, Scope& s);
   Typed check_look_up(const ast::Expr& e, Scope& s);
+  Typed check_has_label(const ast::Expr& e, Scope& s);
+  /// The kind of entity a label on such a value belongs to; nothing (and a message) when it is none.
+  std::optional<std::string> labelled_kind(const Typed& t, const ast::Expr& e);
+  LabelId label_id(std::string kind, std::string name);
   Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
   std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
   /// What `function(arguments)` asks of a window or a group.
@@ -270,6 +274,10 @@ class Checker {
   bool alias_hides(const ast::Name& name, const std::vector<EventTypeId>& events, const Rule& rule);
   void check_because(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_label(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_add(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_rollout(const ast::Clause& clause, Scope& s, Rule& rule);
+  void check_switches();
   void check_policy(const ast::PolicyDecl& decl, Span span);
   void check_decided();
   void check_circles();
@@ -314,6 +322,7 @@ class Checker {
   std::map<std::pair<EventTypeId, std::string>, FieldIndex> computed_keys_;  // by what is computed
   std::vector<FeatureInfo> features_;
   std::vector<ParamInfo> params_;
+  std::set<std::size_t> switches_named_;  // by a rule, in a clause or a condition
   std::vector<SampleInfo> samples_;
   std::vector<std::pair<const ast::RuleDecl*, Span>> rules_;
   std::map<std::string, std::size_t, std::less<>> rule_order_;  // name to index in the book, which is in name order

@@ -36,6 +36,10 @@ std::string_view word(Op op) {
     case Op::in_values: return "in";
     case Op::in_group: return "in-group";
     case Op::in_list: return "in-list";
+    case Op::has_label: return "has-label";
+    case Op::switch_: return "switch";
+    case Op::in_rollout: return "in-rollout";
+    case Op::choose: return "choose";
     case Op::in_range: return "in-range";
     case Op::is_missing: return "is-missing";
     case Op::contains: return "contains";
@@ -144,8 +148,11 @@ class Printer {
     switch (e.op) {
       case Op::aggregate:
       case Op::in_window: out += " " + nested_aggregate(e.index); break;
-      case Op::in_list: out += " " + list(e.index, false); break;
+      case Op::in_list: out += " " + list(e.index, false) + (e.flag ? " or-shadow" : ""); break;
       case Op::table_column: out += " " + table(e.index, false) + "." + e.name; break;
+      case Op::has_label: out += " " + label(e.index) + (e.flag ? " or-shadow" : ""); break;
+      case Op::switch_: out += " " + book_.switches[e.index].name; break;
+      case Op::in_rollout: out += " " + e.name + " " + std::to_string(e.index); break;
       case Op::group_count:
       case Op::some:
       case Op::rule_key:
@@ -272,6 +279,9 @@ class Printer {
       if (!r.runbook.empty()) out += "  runbook " + text(r.runbook) + "\n";
     }
     if (r.shadow) out += "  shadow\n";
+    if (r.off) out += "  off\n";
+    for (const std::uint32_t s : r.switches) out += "  switch " + book_.switches[s].name + "\n";
+    if (r.rollout) out += "  rollout " + std::to_string(r.rollout->share) + " " + expr(r.rollout->value) + "\n";
     if (r.on) {
       out += "  on " + source(*r.on) + (names && !r.alias.empty() ? " as " + r.alias : "") + "\n";
     }
@@ -301,6 +311,21 @@ class Printer {
       for (const Expr& by : r.alert_once->values) out += " " + expr(by);
       out += "\n";
     }
+    const auto lasting = [](const std::optional<Duration>& d) {
+      return d ? " for " + std::to_string(d->us) + "us" : std::string();
+    };
+    for (const LabelEffect& e : r.labels)
+      out += "  label " + label(e.label) + " " + expr(e.whom) + lasting(e.lasts) + "\n";
+    for (const ListEffect& e : r.adds)
+      out += "  add @" + book_.lists[e.list].name + " " + expr(e.what) + lasting(e.lasts) + "\n";
+    for (const Suppression& s : r.suppressed) {
+      out += "  suppressed by " + s.by + " same " + keys(s.same);
+      for (const Expr& value : s.values) out += " " + expr(value);
+      out += " |";
+      for (const Expr& value : s.by_values) out += " " + expr(value);
+      out += " hold " + std::to_string(s.hold.us) + "us\n";
+    }
+    for (const Source& s : r.resolves) out += "  resolve on " + source(s) + "\n";
     return out;
   }
 
@@ -338,6 +363,7 @@ class Printer {
       contents = hash_mix(hash_mix(hash_mix(contents, n.prefix), n.high), n.low);
     return out + ":" + std::to_string(contents) + " " + std::to_string(t.from.size()) + " rows";
   }
+  std::string label(LabelId id) { return book_.labels[id].kind + " " + text(book_.labels[id].name); }
 
   static std::string text(std::string_view t) {
     std::string out;
@@ -409,9 +435,10 @@ std::string dump(const Rulebook& book) {
   for (ListId id = 0; id < book.lists.size(); ++id) {
     const List& list = book.lists[id];
     out += "list " + print.list(id, true) + " " + std::to_string(list.entries.size() + list.networks.size()) +
-           " entries\n";
+           " entries" + (list.lifetime ? " for " + std::to_string(list.lifetime->us) + "us" : std::string()) + "\n";
   }
   for (TableId id = 0; id < book.tables.size(); ++id) out += "table " + print.table(id, true) + "\n";
+  for (const Switch& s : book.switches) out += "switch " + s.name + (s.on ? " on\n" : " off\n");
   for (const DerivedField& derived : book.derived) {
     const event::EventType& type = book.schema.events[derived.event];
     out += "field " + type.name + "." + type.fields[derived.field].name + " = " + print.expr(derived.value) + "\n";

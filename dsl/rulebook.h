@@ -20,6 +20,7 @@ namespace tocsin::dsl {
 using ListId = std::uint32_t;
 using TableId = std::uint32_t;
 using AggregateId = std::uint32_t;
+using LabelId = std::uint32_t;
 using StreamId = std::uint32_t;
 using PlaceId =
     std::uint32_t;  // a step of a sequence, or one part of `all of` / `any n of`: numbered in written order from 0
@@ -66,7 +67,11 @@ enum class Op : std::uint8_t {
   greater_equal,  // args[0], args[1]
   in_values,      // args[0] in args[1] … (constants and expressions; networks as constants in `networks`)
   in_group,       // args[0] in args[1] (group_values)
-  in_list,        // args[0] in lists[index]
+  in_list,        // args[0] in lists[index]; `flag`: entries put there by shadow rules count too (E5)
+  has_label,      // args[0] has labels[index]; `flag`: labels of shadow rules count too (E5)
+  switch_,        // switches[index] (V10)
+  in_rollout,     // whether args[0] is in the share `index` (of 10,000) of rule `name` (E5); false when it is missing
+  choose,         // args[0] ? args[1] : args[2]; args[0] is never unknown
   in_range,       // args[0] in args[1] .. args[2]; `flag`: half open
   is_missing,     // args[0]; never unknown
   contains,
@@ -172,6 +177,7 @@ struct DerivedField {
 struct List {
   std::string name;  // without @
   event::Type element;
+  std::optional<Duration> lifetime;      // of entries that rules put there; nothing: for ever
   std::vector<event::Value> entries;     // not of cidr lists
   std::vector<event::Network> networks;  // of cidr lists, and of ip lists' entries that are networks
 };
@@ -200,6 +206,18 @@ struct Table {
 struct DataFile {
   std::string path;
   std::shared_ptr<const std::string> text;
+};
+
+/// A label belongs to a kind of entity (E3).
+struct EntityLabel {
+  std::string kind;
+  std::string name;
+  bool operator==(const EntityLabel&) const = default;
+};
+
+struct Switch {
+  std::string name;
+  bool on = true;
 };
 
 // ---------------------------------------------------------------- rules
@@ -231,6 +249,41 @@ struct AlertOnce {
   Duration per;
   std::vector<KeyPart> by;
   std::vector<Expr> values;
+};
+
+struct LabelEffect {
+  LabelId label = 0;
+  Expr whom;
+  std::optional<Duration> lasts;  // nothing: for ever
+};
+struct ListEffect {
+  ListId list = 0;
+  Expr what;
+  std::optional<Duration> lasts;  // its own, else that of the list; nothing: for ever
+};
+/// `rollout 10% of user`
+struct Rollout {
+  std::uint32_t share = 10'000;  // of 10,000
+  Expr value;
+};
+/// `suppressed by R same K hold H`
+struct Suppression {
+  std::string by;
+  std::vector<KeyPart> same;
+  std::vector<Expr> values;     // of K, for a hit of this rule
+  std::vector<Expr> by_values;  // of K, for a hit of R
+  Duration hold;
+};
+/// Where a field of `hit.RULE` comes from (E2).
+struct HitField {
+  enum class From : std::uint8_t { id, at, key, show, let, field, shadow };
+  From from = From::id;
+  std::uint32_t index = 0;       // of the key's part, the shown value, the let
+  std::vector<FieldRef> fields;  // field: of the event the rule is on
+};
+struct HitType {
+  event::EventTypeId event = 0;
+  std::vector<HitField> fields;  // by field of that event type
 };
 
 enum class Link : std::uint8_t { then, first, next };
@@ -282,6 +335,9 @@ struct Rule {
   AlertSeverity severity = AlertSeverity::medium;
   std::vector<std::string> tags;
   bool shadow = false;
+  bool off = false;                     // `mode off`: it is checked and not run
+  std::vector<std::uint32_t> switches;  // of the book; off while one of them is
+  std::optional<Rollout> rollout;
   std::optional<Source> on;   // rules on an event
   std::string alias;          // of that event
   std::vector<KeyPart> keys;  // rules per key
@@ -294,6 +350,11 @@ struct Rule {
   std::vector<TextPart> because;
   std::vector<Shown> show;
   std::optional<AlertOnce> alert_once;
+  std::vector<LabelEffect> labels;
+  std::vector<ListEffect> adds;
+  std::vector<Suppression> suppressed;
+  std::vector<Source> resolves;  // alternatives with the key of its alerts
+  std::optional<HitType> hit;    // when somebody asks for its hits
 };
 
 // ---------------------------------------------------------------- policy
@@ -325,6 +386,7 @@ struct TestStep {
     at,
     given_list,
     given_table,
+    given_label,
     send,
     wait,
     expect_rule,
@@ -341,6 +403,7 @@ struct TestStep {
   std::vector<event::Value>
       values;  // given_list entries; given_table: one row; send: one per declared field of the event
   std::vector<event::Network> networks;  // given_list; given_table: the network, if it is keyed by one
+  LabelId label = 0;                     // given_label: of values[0]
   event::EventTypeId event = 0;          // send
   std::uint32_t times = 1;               // send
   Duration every;                        // send
@@ -363,6 +426,8 @@ struct Rulebook {
   std::vector<List> lists;
   std::vector<Table> tables;
   std::vector<DataFile> data_files;  // in the order in which they were read, each path once
+  std::vector<EntityLabel> labels;
+  std::vector<Switch> switches;
   std::vector<DerivedField> derived;
   std::vector<Aggregate> aggregates;
   std::vector<Rule> rules;  // in name order

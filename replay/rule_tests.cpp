@@ -97,10 +97,13 @@ class Runner {
   void given(const TestStep& s) {
     engine::Item item;
     const bool table = s.kind == Kind::given_table;
-    item.kind = table ? engine::ItemKind::table_change : engine::ItemKind::list_change;
+    const bool label = s.kind == Kind::given_label;
+    item.kind = table   ? engine::ItemKind::table_change
+                : label ? engine::ItemKind::label_change
+                        : engine::ItemKind::list_change;
     item.time = table ? s.time : clock_;
-    item.change =
-        std::make_shared<const engine::DataChange>(engine::DataChange{table ? s.table : s.list, s.values, s.networks});
+    const auto number = table ? s.table : label ? s.label : s.list;
+    item.change = std::make_shared<const engine::DataChange>(engine::DataChange{number, s.values, s.networks});
     step(std::move(item));
   }
 
@@ -157,7 +160,8 @@ class Runner {
       case Kind::at: move_to(s.time); return std::nullopt;
       case Kind::wait: move_to(clock_ + s.duration); return std::nullopt;
       case Kind::given_list:
-      case Kind::given_table: given(s); return std::nullopt;
+      case Kind::given_table:
+      case Kind::given_label: given(s); return std::nullopt;
       case Kind::send: send(s); return std::nullopt;
       case Kind::expect_rule: {
         const std::string& name = book_.rules[s.rule].name;

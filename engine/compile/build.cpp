@@ -9,6 +9,7 @@
 #include "engine/compile/expr_build.h"
 #include "engine/compile/index.h"
 #include "engine/compile/plan.h"
+#include "engine/compile/views.h"
 
 namespace tocsin::engine {
 
@@ -69,7 +70,10 @@ void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vec
 /// Everything between a checked book and a ruleset; lives for one build.
 class Build {
  public:
-  Build(const dsl::Rulebook& book, std::vector<RuleFileText> files) : book_(book), plan_(lower(book)) {
+  Build(const dsl::Rulebook& book, std::vector<RuleFileText> files)
+      : viewed_(needs_views(book) ? std::optional(with_views(book)) : std::nullopt),
+        book_(viewed_ ? *viewed_ : book),
+        plan_(lower(book_)) {
     for (RuleFileText& file : files) {
       out_->files.push_back({std::move(file.path), std::make_shared<const std::string>(std::move(file.text)), false});
     }
@@ -80,6 +84,7 @@ class Build {
     out_->schema = book_.schema;
     out_->texts = book_.texts;
     out_->types.resize(book_.schema.events.size());
+    for (const dsl::Switch& s : book_.switches) out_->codes.switches.push_back(s.on);
     add_predicates();
     fold(plan_);
     assign_strata(plan_, book_);
@@ -93,6 +98,7 @@ class Build {
     build_policies();
     build_lists();
     build_look_ups();
+    build_visibility();
     build_strata();
     finish();
     return std::shared_ptr<const Ruleset>(std::move(out_));
@@ -228,6 +234,7 @@ class Build {
   void add_predicates() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       const dsl::Rule& rule = book_.rules[r];
+      if (rule.off) continue;
       if (rule.on) {
         const Expr when = rule.when ? with_lets_inlined(*rule.when, rule.lets) : constant_true();
         on_predicates_[r] = rule_predicate(conditions_of(*rule.on, &when), r);
@@ -284,7 +291,7 @@ class Build {
 
   void build_tables() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
-      if (book_.rules[r].on) continue;
+      if (book_.rules[r].on || book_.rules[r].off) continue;
       rule_keyspace_[r] = plan_.keyspace(book_.rules[r].keys, book_.schema);
     }
     for (const PlanKeySpace& space : plan_.keyspaces) {
@@ -381,6 +388,13 @@ class Build {
                                     rule.alert_once->by[i].type, false});
       }
     }
+    for (const dsl::LabelEffect& effect : rule.labels) {
+      variant.effects.push_back({true, effect.label, builder.build(effect.whom), effect.lasts});
+    }
+    for (const dsl::ListEffect& effect : rule.adds) {
+      variant.effects.push_back({false, effect.list, builder.build(effect.what), effect.lasts});
+    }
+    if (rule.rollout) variant.rollout = builder.build(rule.rollout->value);
     builder.set_lets(nullptr);
   }
 
@@ -395,11 +409,15 @@ class Build {
       plan.info.runbook = rule.runbook;
       plan.info.severity = rule.severity;
       plan.info.tags = rule.tags;
-      plan.info.shadow = rule.shadow;
+      plan.shadow = rule.shadow;
+      for (const std::uint32_t s : rule.switches) plan.switched_off = plan.switched_off || !book_.switches[s].on;
+      if (rule.rollout) plan.rollout = rule.rollout->share;
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
-      if (rule.on) {
+      if (rule.off) {
+        // Known by name to tests and records, and never asked.
+      } else if (rule.on) {
         const std::uint32_t predicate = static_cast<std::uint32_t>(on_predicates_.at(r));
         for (const PlanCondition& c : plan_.predicates[predicate].conditions) {
           RuleVariant variant;
@@ -485,7 +503,7 @@ class Build {
     for (const PlanPredicate& p : plan_.predicates) predicate_meanings.push_back(hash64(p.text));
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       const dsl::Rule& rule = book_.rules[r];
-      if (rule.on) continue;
+      if (rule.on || rule.off) continue;
       const dsl::Sequence& sequence = *rule.sequence;
       const std::vector<TestPredicates>& tests = test_predicates_.at(r);
       PatternPlan plan;
@@ -556,6 +574,14 @@ class Build {
       for (const dsl::Step& step : sequence.steps) step_tests += step.parts.size();
       for (std::size_t t = 0; t < tests.size(); ++t) {
         if (t >= step_tests - last_tests && t < step_tests) continue;  // the completing event: read as of now
+        const auto asks = [&](const Expr& e) { return mentions_effects(e, book_); };
+        if (std::any_of(tests[t].cross.begin(), tests[t].cross.end(), asks)) {
+          return Error{
+              ErrorKind::refused,
+              "rule " + rule.name +
+                  ": one condition of a step that is not the last compares an earlier step with a label or "
+                  "with a list that rules change; take them apart with `and`, or move the condition to `when`"};
+        }
         if (std::any_of(tests[t].cross.begin(), tests[t].cross.end(), mentions_aggregates)) {
           return Error{ErrorKind::refused,
                        "rule " + rule.name +
@@ -712,6 +738,28 @@ class Build {
     }
   }
 
+  /// Effects that nobody asks for are put and change nothing; of the others it is said by event type who puts and who asks.
+  void build_visibility() {
+    for (const dsl::EntityLabel& label : book_.labels) out_->labels.push_back({label.kind, label.name});
+    const EffectUse use = effects_of(book_);
+    std::set<std::uint32_t> seen;
+    std::set_intersection(use.put_anywhere.begin(), use.put_anywhere.end(), use.asked_anywhere.begin(),
+                          use.asked_anywhere.end(), std::inserter(seen, seen.end()));
+    if (seen.empty()) return;
+    out_->visibility = {true, use.deadlines, use.shortest_wait};
+    const auto bits = [&](const std::set<std::uint32_t>& effects, std::vector<std::uint64_t>& words) {
+      for (const std::uint32_t effect : effects) {
+        if (!seen.contains(effect)) continue;
+        if (words.size() <= effect / 64) words.resize(effect / 64 + 1);
+        words[effect / 64] |= std::uint64_t{1} << (effect % 64);
+      }
+    };
+    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
+      bits(use.put[type], out_->types[type].effects_put);
+      bits(use.asked[type], out_->types[type].effects_asked);
+    }
+  }
+
   void build_lists() {
     for (const dsl::List& list : book_.lists)
       out_->lists.push_back({list.name, list.element, list.entries, list.networks});
@@ -772,6 +820,7 @@ class Build {
     out_->digest_text = to_text(out_->digest);
   }
 
+  std::optional<dsl::Rulebook> viewed_;
   const dsl::Rulebook& book_;
   Plan plan_;
   std::shared_ptr<Ruleset> out_ = std::make_shared<Ruleset>();

@@ -186,6 +186,21 @@ CodeId ExprBuilder::build(const Expr& expr) {
       node.op = NodeOp::in_list;
       node.a = expr.index;
       break;
+    case Op::has_label:
+      node.op = NodeOp::has_label;
+      node.a = expr.index;
+      break;
+    case Op::switch_:
+      node.op = NodeOp::switch_;
+      node.a = expr.index;
+      break;
+    case Op::in_rollout:
+      node.op = NodeOp::in_rollout;
+      node.a = expr.index;
+      book_->texts->push_back(expr.name);  // the node's text must outlive the expression
+      node.value = event::Value::of_text(book_->texts->back());
+      break;
+    case Op::choose: node.op = NodeOp::choose; break;
     case Op::in_range: node.op = NodeOp::in_range; break;
     case Op::is_missing: node.op = NodeOp::is_missing; break;
     case Op::contains: node.op = NodeOp::contains; break;

@@ -251,6 +251,10 @@ void fold(Expr& expr) {
     case Op::in_list:
     case Op::table_column:
     case Op::matches:
+    case Op::has_label:
+    case Op::switch_:
+    case Op::in_rollout:
+    case Op::choose:
     case Op::score:
     case Op::any_rule_decides:
     case Op::any_rule_tagged: return;

@@ -72,6 +72,10 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
         s.flush(out);
         s.adopt(item.ruleset);
         break;
+      case ItemKind::label_change:
+        s.flush(out);
+        s.facts.put_label(item.change->number, item.change->values.front(), Timestamp::max(), false);
+        break;
       case ItemKind::list_change:
         s.flush(out);
         for (const Value& v : item.change->values) s.lists[item.change->number].add(v);
@@ -150,7 +154,6 @@ void Engine::State::add_to_batch(const event::Event& e) {
   const TypePlan& plan = ruleset->types[e.type];
   BatchEvent b;
   b.event = e;
-  b.release = ++released;
   b.watermark = order.watermark();
   const std::size_t width = ruleset->schema.events[e.type].fields.size();
   if (e.values.size() < width) {  // the decoder fills declared fields; derived ones stand behind them
@@ -210,13 +213,12 @@ Timestamp Engine::State::begins_of(std::uint64_t fingerprint) const {
 // ---------------------------------------------------------------- strata
 
 void Engine::State::run_stratum(std::uint32_t level) {
-  Context context;
-  context.lists = lists;
-  context.tables = look_ups;
-  for (BatchEvent& e : batch) {
+  Context context = context_at({});
+  for (BatchEvent& e : judged) {
     const TypePlan& plan = ruleset->types[e.event.type];
     if (plan.strata.size() <= level) continue;
     const TypeStratum& stratum = plan.strata[level];
+    context.now = sees_as_of(e);
     context.subject = &e.event;
     context.row = e.row;
     for (const Derived& d : stratum.derived) e.event.values[d.field] = evaluate(ruleset->codes, d.value, context);
@@ -227,7 +229,7 @@ void Engine::State::run_stratum(std::uint32_t level) {
 void Engine::State::run_features(std::uint32_t level) {
   // First all keys of the batch are computed and their places fetched, then the work is done shard by shard in order.
   bool any = false;
-  for (BatchEvent& e : batch) {
+  for (BatchEvent& e : judged) {
     const TypePlan& plan = ruleset->types[e.event.type];
     if (plan.strata.size() <= level) continue;
     const TypeStratum& stratum = plan.strata[level];
@@ -245,15 +247,14 @@ void Engine::State::run_features(std::uint32_t level) {
     }
   }
   if (!any) return;
-  Context context;
-  context.lists = lists;
-  context.tables = look_ups;
+  Context context = context_at({});
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-    for (BatchEvent& e : batch) {
+    for (BatchEvent& e : judged) {
       const TypePlan& plan = ruleset->types[e.event.type];
       if (plan.strata.size() <= level) continue;
       const TypeStratum& stratum = plan.strata[level];
       const state::Moment moment{e.event.time, e.release};
+      context.now = sees_as_of(e);
       context.subject = &e.event;
       context.row = e.row;
       const auto do_read = [&](const Read& read) {
@@ -333,6 +334,7 @@ void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Conte
 // ---------------------------------------------------------------- patterns and deadlines
 
 state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
+  if (ruleset->visibility.deadlines) return {deadline, released};  // it fires in its place
   // What was judged when the watermark passed the deadline, and of what that move released the events up to it.
   const auto move =
       std::find_if(moves.begin(), moves.end(), [&](const WatermarkMove& m) { return m.watermark > deadline; });
@@ -440,7 +442,7 @@ void Engine::State::count_bounds(const PatternPlan& pattern, const nfa::Counters
 void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard) {
   const auto each = [&](const auto& fetch) {
     for (std::size_t i = begin; i < end; ++i) {
-      BatchEvent& e = batch[i];
+      BatchEvent& e = judged[i];
       const TypePlan& plan = ruleset->types[e.event.type];
       for (const Route& route : plan.routes) {
         if (any_of(e, route.wakes)) fetch(e, plan.key_uses[route.key_use].keyspace, route.key_use);
@@ -480,9 +482,9 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
 void Engine::State::run_patterns() {
   constexpr std::size_t fetched_together = 64;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      if (i % fetched_together == 0) fetch_woken(i, std::min(i + fetched_together, batch.size()), shard);
-      BatchEvent& e = batch[i];
+    for (std::size_t i = 0; i < judged.size(); ++i) {
+      if (i % fetched_together == 0) fetch_woken(i, std::min(i + fetched_together, judged.size()), shard);
+      BatchEvent& e = judged[i];
       const TypePlan& plan = ruleset->types[e.event.type];
       for (std::size_t r = 0; r < plan.routes.size(); ++r) {
         const Route& route = plan.routes[r];
@@ -512,7 +514,6 @@ void Engine::State::run_patterns() {
       }
     }
   }
-  fire_due_timers();
 }
 
 void Engine::State::fire_due_timers() {
@@ -528,9 +529,35 @@ void Engine::State::fire_due_timers() {
   }
 }
 
+bool Engine::State::has_deadline_before(Timestamp before) {
+  while (!timers.empty() && timers.top().deadline_us < before.us) {
+    const Timer& timer = timers.top();
+    const KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
+    if (key != nullptr && key->timer == timer.deadline_us) return true;
+    timers.pop();  // the key has another by now
+  }
+  return false;
+}
+
+void Engine::State::fire_deadlines_in_order(Timestamp before, Outbox& out) {
+  while (has_deadline_before(before)) {
+    // All of one moment are judged as of that moment, so that none sees what another one does; emit() puts them in order.
+    const Timestamp deadline{timers.top().deadline_us};
+    while (!timers.empty() && timers.top().deadline_us == deadline.us) {
+      const Timer timer = timers.top();
+      timers.pop();
+      KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
+      if (key == nullptr || key->timer != timer.deadline_us) continue;
+      fire_deadlines(timer.keyspace, *key, timer.key, deadline + Duration{1});
+      tidy_key(*key);
+      schedule(timer.keyspace, *key, timer.key, timer.hash);
+    }
+    emit(out);
+  }
+}
+
 void Engine::State::run_on_rules() {
-  for (std::uint32_t i = 0; i < batch.size(); ++i) {
-    BatchEvent& e = batch[i];
+  for (BatchEvent& e : judged) {
     if (e.event.late) continue;
     const TypePlan& plan = ruleset->types[e.event.type];
     bool any = false;
@@ -549,9 +576,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
   for (const PolicyUse& use : plan.policies) {
     if (use.where && !e.bits->test(*use.where)) continue;
     const alerts::Policy& policy = ruleset->policies[use.policy];
-    Context context;
-    context.lists = lists;
-    context.tables = look_ups;
+    Context context = context_at(e.event.time);
     context.subject = &e.event;
     context.row = e.row;
     const Decimal score = alerts::score_of(policy, event_hits);
@@ -603,7 +628,7 @@ void Engine::State::emit(Outbox& out) {
   };
   std::size_t next = 0;
   std::vector<const alerts::Hit*> own;
-  for (BatchEvent& e : batch) {
+  for (BatchEvent& e : judged) {
     if (e.event.late) continue;
     const bool decided = !ruleset->types[e.event.type].policies.empty();
     while (next < hits.size() &&
@@ -619,23 +644,86 @@ void Engine::State::emit(Outbox& out) {
     if (decided) decide(e, own, out);
   }
   while (next < hits.size()) send(hits[next++].hit);
+  // E1: what the hits put is seen from the next event on, so by nobody who was judged with them.
+  for (const PlacedHit& hit : hits) put_effects(hit);
   hits.clear();
 }
 
+void Engine::State::put_effects(const PlacedHit& hit) {
+  for (const PlacedEffect& effect : hit.effects) {
+    const EffectPlan& plan = *effect.plan;
+    const Timestamp until = plan.lasts ? hit.hit.at + *plan.lasts : Timestamp::max();
+    if (plan.is_label) {
+      facts.put_label(plan.set, effect.value, until, hit.hit.shadow);
+    } else {
+      facts.put_entry(plan.set, effect.value, until, hit.hit.shadow);
+    }
+  }
+}
+
+void Engine::State::judge(std::span<BatchEvent> events, Outbox& out) {
+  judged = events;
+  for (BatchEvent& e : judged) e.release = ++released;
+  for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
+    run_stratum(level);
+    run_features(level);
+  }
+  run_patterns();
+  if (!ruleset->visibility.any) fire_due_timers();
+  run_on_rules();
+  emit(out);
+  judged = {};
+}
+
+std::size_t Engine::State::part_end(std::size_t begin) {
+  const Visibility& visibility = ruleset->visibility;
+  const auto meet = [](const std::vector<std::uint64_t>& a, const std::vector<std::uint64_t>& b) {
+    for (std::size_t w = 0; w < std::min(a.size(), b.size()); ++w) {
+      if ((a[w] & b[w]) != 0) return true;
+    }
+    return false;
+  };
+  put_in_part.clear();
+  const Timestamp first = batch[begin].event.time;
+  std::size_t end = begin;
+  for (; end < batch.size(); ++end) {
+    const BatchEvent& e = batch[end];
+    const TypePlan& plan = ruleset->types[e.event.type];
+    if (end > begin) {
+      if (meet(plan.effects_asked, put_in_part)) break;
+      // A deadline may lie between: one that waits, or one that an event of the part begins.
+      const Timestamp reached = sees_as_of(e);
+      if (visibility.deadlines && (first + visibility.shortest_wait < reached || has_deadline_before(reached))) break;
+    }
+    if (e.event.late) continue;  // completes nothing
+    put_in_part.resize(std::max(put_in_part.size(), plan.effects_put.size()));
+    for (std::size_t w = 0; w < plan.effects_put.size(); ++w) put_in_part[w] |= plan.effects_put[w];
+  }
+  return end;
+}
+
+/// What was released is judged at once when nothing that one event does can be seen by another one of the batch. Else it is
+/// cut into parts within which that holds, and deadlines fire between them. An event sees the same in any batch either way.
 void Engine::State::flush(Outbox& out) {
   if (batch.empty() && moves.empty()) return;
   if (tables_changed) {
     for (TableState& table : look_ups) table.settle();
     tables_changed = false;
   }
-  for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
-    run_stratum(level);
-    run_features(level);
+  if (!ruleset->visibility.any) {
+    judge(batch, out);
+  } else {
+    const bool deadlines = ruleset->visibility.deadlines;
+    for (std::size_t begin = 0; begin < batch.size();) {
+      if (deadlines) fire_deadlines_in_order(sees_as_of(batch[begin]), out);
+      const std::size_t end = part_end(begin);
+      judge(std::span(batch).subspan(begin, end - begin), out);
+      begin = end;
+    }
+    if (deadlines) fire_deadlines_in_order(order.watermark(), out);
   }
-  run_patterns();
-  run_on_rules();
-  emit(out);
   book.expire(order.watermark());
+  facts.expire(order.watermark(), options.checkpoints);
   ids.expire();
   batch.clear();
   moves.clear();

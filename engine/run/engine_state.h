@@ -47,6 +47,12 @@ struct BatchEvent {
   nfa::PredicateBits* bits = nullptr;
 };
 
+/// What a hit puts.
+struct PlacedEffect {
+  const EffectPlan* plan = nullptr;
+  event::Value value;
+};
+
 /// A hit and its place in the order (T3).
 struct PlacedHit {
   alerts::Hit hit;
@@ -54,6 +60,7 @@ struct PlacedHit {
   std::uint64_t release = 0;  // of the completing event; at a deadline of the last event
   std::uint32_t rule = 0;
   std::uint32_t sequence = 0;  // among the matches of one event and rule
+  std::vector<PlacedEffect> effects;
 };
 
 struct Timer {
@@ -65,6 +72,9 @@ struct Timer {
     return std::tie(deadline_us, keyspace, key) > std::tie(other.deadline_us, other.keyspace, other.key);
   }
 };
+
+/// The moment as of which an event sees effects: a late one is judged when it arrives.
+inline Timestamp sees_as_of(const BatchEvent& e) { return e.event.late ? e.watermark : e.event.time; }
 
 /// When the watermark moved within the batch.
 struct WatermarkMove {
@@ -82,9 +92,10 @@ struct Engine::State final : UnknownSink {
   Order order;
   state::IdsSeen ids;
   alerts::AlertBook book;
-  std::vector<alerts::LimitState> limits;                      // by policy
-  std::vector<ListState> lists;                                // by list
-  std::vector<TableState> look_ups;                            // by table of the rule language
+  std::vector<alerts::LimitState> limits;  // by policy
+  std::vector<ListState> lists;            // by list
+  std::vector<TableState> look_ups;        // by table of the rule language
+  Facts facts;
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
   std::optional<Timestamp> begins;                // of the data, once known
@@ -99,6 +110,9 @@ struct Engine::State final : UnknownSink {
   // The batch.
   Arena arena;
   std::vector<BatchEvent> batch;
+  std::span<BatchEvent>
+      judged;  // what is being judged together: the batch, or as much of it as cannot see each other's effects
+  std::vector<std::uint64_t> put_in_part;  // effects_put of the types of the part at hand
   std::vector<std::unique_ptr<nfa::PredicateBits>> bits_pool;
   std::vector<WatermarkMove> moves;
   std::vector<PlacedHit> hits;
@@ -121,6 +135,21 @@ struct Engine::State final : UnknownSink {
   void release_waiting();
   void add_to_batch(const event::Event& event);
   void flush(Outbox& out);
+  /// Judges the events together and puts out what came of it.
+  void judge(std::span<BatchEvent> events, Outbox& out);
+  /// The end of the longest run of events from `begin` on in which none may see what another one does.
+  [[nodiscard]] std::size_t part_end(std::size_t begin);
+  /// Fires the deadlines before `before`, in order, those of one moment together, and puts out what came of it.
+  void fire_deadlines_in_order(Timestamp before, Outbox& out);
+  [[nodiscard]] bool has_deadline_before(Timestamp before);
+  [[nodiscard]] Context context_at(Timestamp now) const {
+    Context context;
+    context.lists = lists;
+    context.tables = look_ups;
+    context.facts = &facts;
+    context.now = now;
+    return context;
+  }
   void run_stratum(std::uint32_t level);
   void run_features(std::uint32_t level);
   void run_patterns();
@@ -139,6 +168,7 @@ struct Engine::State final : UnknownSink {
   void fire_due_timers();
   void run_on_rules();
   void emit(Outbox& out);
+  void put_effects(const PlacedHit& hit);
   void decide(BatchEvent& e, std::span<const alerts::Hit* const> event_hits, Outbox& out);
   KeyAt& key_of(BatchEvent& e, std::uint32_t use);
   KeyState* state_of(BatchEvent& e, std::uint32_t use, bool create);
@@ -160,6 +190,10 @@ struct Engine::State final : UnknownSink {
   // evidence.cpp
   void hit_of_event(BatchEvent& e, const OnRule& rule);
   void hit_of_match(const PatternPlan& pattern, const nfa::Match& match, std::uint32_t sequence, MatchHost& host);
+  /// The value with its text in the memory of the batch: keys and events that it points into may go first.
+  [[nodiscard]] event::Value kept(const event::Value& value) {
+    return value.kind == event::Kind::text ? event::Value::of_text(arena.copy(value.text())) : value;
+  }
   bool finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context);
 
   // persist.cpp

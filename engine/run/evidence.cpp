@@ -91,12 +91,10 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   if (candidate == nullptr) return false;
   const auto events = places_of(*binding.places);
   const std::vector<std::span<const event::Event* const>> places(events.begin(), events.end());
-  Context context;
+  Context context = engine_.context_at(binding.candidate.time);
   context.subject = candidate;
   context.places = places;
   context.rule_key = key_values();
-  context.lists = engine_.lists;
-  context.tables = engine_.look_ups;
   context.reader = this;
   set_moment({binding.candidate.time, binding.candidate.order}, false);
   return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
@@ -114,12 +112,10 @@ bool MatchHost::accept(const nfa::Match& match) {
   if (last == nullptr) return false;
   const auto events = places_of(match.places);
   const std::vector<std::span<const event::Event* const>> places(events.begin(), events.end());
-  Context context;
+  Context context = engine_.context_at(match.at);
   context.subject = last;
   context.places = places;
   context.rule_key = key_values();
-  context.lists = engine_.lists;
-  context.tables = engine_.look_ups;
   context.reader = this;
   if (match.by_deadline) context.moment = match.at;
   set_moment(moment_of(match), match.by_deadline);
@@ -135,6 +131,7 @@ Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key, const
 
 /// Exceptions, then everything the context can say. False when an exception silenced the hit.
 bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const RuleVariant& variant, Context& context) {
+  if (rule.switched_off) return false;
   alerts::Hit& hit = placed.hit;
   const Codes& codes = ruleset->codes;
   for (const ExceptPlan& except : variant.excepts) {
@@ -144,6 +141,10 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     return false;
   }
   hit.rule = &rule.info;
+  hit.shadow = rule.shadow;
+  if (rule.rollout && !hit.shadow) {
+    hit.shadow = !in_rollout(rule.info.name, settled(evaluate(codes, variant.rollout, context)), *rule.rollout);
+  }
   std::vector<std::string> names;
   const auto add_value = [&](const NamedCode& code) {
     if (std::find(names.begin(), names.end(), code.name) != names.end()) return;
@@ -180,6 +181,10 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     }
     if (whole) hit.once_key = std::move(key);
   }
+  for (const EffectPlan& effect : variant.effects) {
+    const Value value = settled(evaluate(codes, effect.value, context));
+    if (!value.is_missing()) placed.effects.push_back({&effect, kept(value)});
+  }
   hit.id = alerts::hit_id(hit);
   return true;
 }
@@ -192,11 +197,9 @@ void Engine::State::hit_of_event(BatchEvent& e, const OnRule& on) {
   placed.rule = on.rule;
   placed.hit.at = e.event.time;
   placed.hit.events.push_back(bound_event(rule.alias, e.event, ruleset->schema));
-  Context context;
+  Context context = context_at(e.event.time);
   context.subject = &e.event;
   context.row = e.row;
-  context.lists = lists;
-  context.tables = look_ups;
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }
 
@@ -225,13 +228,11 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
       placed.hit.events.push_back(bound_event(pattern.places[place].alias, *e, ruleset->schema));
     }
   }
-  Context context;
+  Context context = context_at(match.at);
   context.subject = host.event_at(match.last().event);
   if (context.subject == nullptr) return;
   context.places = places;
   context.rule_key = key_values;
-  context.lists = lists;
-  context.tables = look_ups;
   context.reader = &host;
   if (match.by_deadline) context.moment = match.at;
   host.set_moment(host.moment_of(match), match.by_deadline);

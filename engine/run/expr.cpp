@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/moments.h"
+#include "engine/run/facts.h"
 
 namespace tocsin::engine {
 
@@ -215,8 +216,20 @@ class Evaluation {
       case NodeOp::in_group: return in_group(node);
       case NodeOp::in_list: {
         const Value v = settled(child(node, 0));
-        return v.is_missing() ? missing() : Value::of_boolean(context_.lists[node.a].contains(v));
+        if (v.is_missing()) return missing();
+        if (context_.lists[node.a].contains(v)) return Value::of_boolean(true);
+        return Value::of_boolean(context_.facts != nullptr &&
+                                 context_.facts->listed(node.a, v, context_.now, node.flag));
       }
+      case NodeOp::has_label: {
+        const Value v = settled(child(node, 0));
+        if (v.is_missing()) return missing();
+        return Value::of_boolean(context_.facts != nullptr &&
+                                 context_.facts->has_label(node.a, v, context_.now, node.flag));
+      }
+      case NodeOp::switch_: return Value::of_boolean(codes_.switches[node.a]);
+      case NodeOp::in_rollout: return Value::of_boolean(in_rollout(node.value.text(), settled(child(node, 0)), node.a));
+      case NodeOp::choose: return child(node, is_true(child(node, 0)) ? 1 : 2);
       case NodeOp::in_range: {
         const Value v = child(node, 0);
         const Value low = compare(Comparison::greater_equal, v, child(node, 1));
@@ -519,6 +532,25 @@ Value compare(Comparison comparison, const Value& a, const Value& b) {
   }
   const std::optional<int> sign = event::order_of(a, b);
   return sign ? Value::of_boolean(holds(comparison, *sign)) : Value{};
+}
+
+bool in_rollout(std::string_view rule, const Value& value, std::uint32_t share) {
+  if (value.is_missing()) return false;
+  std::uint64_t hash = 14695981039346656037ULL;
+  const auto take = [&hash](std::string_view bytes) {
+    for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  };
+  take(rule);
+  take(":");
+  if (value.kind == Kind::text) {
+    take(value.text());
+  } else if (value.kind == Kind::ip) {
+    take(event::ip_text(value));
+  } else {
+    // Keys of other kinds: the number as it is written.
+    take(to_text(value.number()));
+  }
+  return hash % 10'000 < share;
 }
 
 Value evaluate(const Codes& codes, CodeId code, Context& context) { return Evaluation(codes, context).run(code); }

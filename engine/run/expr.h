@@ -40,11 +40,15 @@ enum class NodeOp : std::uint8_t {
   not_,
   and_,
   or_,
-  compare,    // b: Comparison; children 0, 1
-  in_values,  // child 0 in children 1…; networks [a, a + b) too
-  in_group,   // child 0 in the values of child 1 (group_values) over place a
-  in_list,    // a: list; child 0
-  in_range,   // children 0, 1, 2; flag: half open
+  compare,     // b: Comparison; children 0, 1
+  in_values,   // child 0 in children 1…; networks [a, a + b) too
+  in_group,    // child 0 in the values of child 1 (group_values) over place a
+  in_list,     // a: list; child 0; flag: entries put by shadow rules too
+  has_label,   // a: label; child 0; flag: labels put by shadow rules too
+  switch_,     // a: switch
+  in_rollout,  // a: share of 10,000; value: name of the rule; child 0
+  choose,      // child 0 ? child 1 : child 2
+  in_range,    // children 0, 1, 2; flag: half open
   is_missing,
   contains,
   starts_with,
@@ -103,7 +107,10 @@ struct Codes {
   std::vector<std::uint32_t> children;
   std::vector<FieldOf> field_refs;
   std::vector<event::Network> networks;
+  std::vector<bool> switches;
 };
+
+class Facts;
 
 /// A list as it is now: values by content, networks by scan.
 class ListState {
@@ -144,6 +151,8 @@ struct Context {
   std::span<const ListState> lists;
   std::span<const TableState> tables;
   std::optional<Timestamp> moment;  // as of which tables are read; nothing: the subject's time
+  const Facts* facts = nullptr;
+  Timestamp now;  // the moment as of which labels and entries of lists are asked
   AggregateReader* reader = nullptr;
   const event::Event* member = nullptr;  // inside `some` and group functions
   // policies
@@ -153,6 +162,10 @@ struct Context {
 };
 
 event::Value evaluate(const Codes& codes, CodeId code, Context& context);
+
+/// SEMANTICS E5: FNV-1a-64 of "rule:value" modulo 10,000 (Fowler, Noll, Vo; draft-eastlake-fnv), below `share`. A missing value is
+/// in no share.
+bool in_rollout(std::string_view rule, const event::Value& value, std::uint32_t share);
 
 /// True only when the expression is true.
 inline bool is_true(const event::Value& v) { return v.kind == event::Kind::boolean && v.low != 0; }

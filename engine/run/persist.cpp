@@ -95,6 +95,9 @@ void Engine::State::make_tables() {
   }
   look_ups.clear();
   for (const TablePlan& table : ruleset->tables) look_ups.emplace_back(table.rows);
+  std::vector<std::string> names;
+  for (const ListPlan& list : ruleset->lists) names.push_back(list.name);
+  facts.bind(ruleset->labels, names);
   dirty_keys.clear();
   timers = {};
   bits_pool.clear();
@@ -236,6 +239,13 @@ void Engine::capture(state::WriteSet& writes) {
   s.ids.checkpointed();
   for (auto& [key, value] : s.book.take_changes()) {
     std::string record = state::alert_record({0, key});
+    if (value) {
+      writes.put(std::move(record), std::move(*value));
+    } else {
+      writes.erase(std::move(record));
+    }
+  }
+  for (auto& [record, value] : s.facts.take_changes()) {
     if (value) {
       writes.put(std::move(record), std::move(*value));
     } else {
@@ -411,6 +421,12 @@ Result<bool> Engine::restore(state::Store& store) {
       return false;
     }
     status = s.book.restore(key->subject, value);
+    return status.ok();
+  });
+  if (!scan) return scan.error();
+  if (!status) return status.error();
+  scan = store.scan(state::records_of(state::RecordType::fact), [&](std::string_view record, std::string_view value) {
+    status = s.facts.restore(record, value);
     return status.ok();
   });
   if (!scan) return scan.error();

@@ -13,6 +13,7 @@
 #include "alerts/decision.h"
 #include "alerts/hit.h"
 #include "engine/run/expr.h"
+#include "engine/run/facts.h"
 #include "engine/run/predicates.h"
 #include "event/schema.h"
 #include "nfa/program.h"
@@ -124,6 +125,9 @@ struct TypePlan {
   std::vector<OnRule> on_rules;      // in rule-name order
   std::vector<std::uint64_t> fires;  // union of what they fire on: none set, no rule is asked
   std::vector<PolicyUse> policies;   // the first whose condition is true decides
+  // By number of an effect (labels, behind them lists): what rules that an event of this type may complete put, of what somebody
+  // asks for; and what is asked when such an event is judged.
+  std::vector<std::uint64_t> effects_put, effects_asked;
 };
 
 struct TextPiece {
@@ -146,6 +150,14 @@ struct ExceptPlan {
   CodeId when = no_code;
 };
 
+/// A label or an entry of a list that a hit puts.
+struct EffectPlan {
+  bool is_label = false;  // else an entry
+  std::uint32_t set = 0;  // number of the label or the list
+  CodeId value = no_code;
+  std::optional<Duration> lasts;
+};
+
 /// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
 struct RuleVariant {
   event::EventTypeId subject = 0;     // rules on an event
@@ -158,13 +170,18 @@ struct RuleVariant {
   std::vector<NamedCode> show;
   std::vector<NamedCode> features;  // features used, for the evidence
   std::vector<NamedCode> once_key;
+  std::vector<EffectPlan> effects;
+  CodeId rollout = no_code;  // who is in the share
 };
 
 struct RulePlan {
   alerts::RuleInfo info;
   std::string alias;                   // rules on an event: what the evidence calls it
   std::vector<std::string> key_names;  // rules per key: as the rule writes them
-  std::vector<RuleVariant> variants;   // patterns: exactly one
+  std::vector<RuleVariant> variants;   // patterns: exactly one; none: the rule is off
+  bool shadow = false;
+  bool switched_off = false;             // V10: no hits, all else goes on
+  std::optional<std::uint32_t> rollout;  // share of 10,000
   std::optional<std::uint32_t> pattern;
 };
 
@@ -206,6 +223,12 @@ struct PredicateOwner {
 
 /// How the store and the daemon's records write the path of a file: that of a data file begins with a zero byte.
 inline std::string stored_path(const std::string& path, bool data) { return data ? std::string(1, '\0') + path : path; }
+/// Whether what one event does may be seen by the next ones of a batch, and by what (engine.cpp, flush()).
+struct Visibility {
+  bool any = false;        // else nothing below matters
+  bool deadlines = false;  // deadlines take part in it: they fire at their very place in the order
+  Duration shortest_wait;  // of a deadline
+};
 
 struct Ruleset {
   event::Schema schema;
@@ -218,6 +241,8 @@ struct Ruleset {
   std::vector<alerts::Policy> policies;
   std::vector<ListPlan> lists;
   std::vector<TablePlan> tables;
+  std::vector<LabelPlan> labels;
+  Visibility visibility;
   std::vector<TypePlan> types;  // by EventTypeId
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;

@@ -110,9 +110,9 @@ TEST_CASE("D3: what does not fit stops at the largest number") {
 }
 
 TEST_CASE("D5: shadow hits do not count") {
-  RuleInfo rule = rule_named("r");
-  rule.shadow = true;
-  const Hit hit = deciding(rule, Action::block, number(90));
+  const RuleInfo rule = rule_named("r");
+  Hit hit = deciding(rule, Action::block, number(90));
+  hit.shadow = true;
   const auto hits = pointers({&hit});
   CHECK_FALSE(any_rule_decides(hits, Action::block));
   CHECK(score_of(policy_of({}), hits) == number(0));

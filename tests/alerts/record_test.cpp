@@ -54,9 +54,9 @@ TEST_CASE("a hit with all it may have") {
 }
 
 TEST_CASE("a hit with nothing it may lack") {
-  RuleInfo rule = rule_named("r");
-  rule.shadow = true;
+  const RuleInfo rule = rule_named("r");
   Hit hit = hit_of(rule, minute(0), "a1");
+  hit.shadow = true;
   hit.id = {1, 2};
   CHECK(hit_record(hit, {}, "d1") ==
         R"({"id":"00000000000000010000000000000002","rule":"r","revision":"0123456789abcdeffedcba9876543210",)"
@@ -91,11 +91,11 @@ TEST_CASE("an alert, and one without texts") {
 
 TEST_CASE("a decision: hits that take part, and the reason") {
   const RuleInfo one = rule_named("one");
-  RuleInfo shade = rule_named("shade");
-  shade.shadow = true;
+  const RuleInfo shade = rule_named("shade");
   Hit hit = deciding(one, Action::review, Decimal::from_integer(70));
   hit.id = {0, 1};
-  const Hit apart = deciding(shade, Action::block);
+  Hit apart = deciding(shade, Action::block);
+  apart.shadow = true;
   const std::array<const Hit*, 2> hits{&hit, &apart};
   Policy policy;
   policy.name = "p";

@@ -31,9 +31,10 @@ TEST_CASE("L1: each hit of a live rule makes an alert; severity info and shadow 
   RuleInfo quiet = once_rule();
   quiet.severity = event::Severity::info;
   CHECK(book.take(hit_of(quiet, minute(0), "a3")) == AlertOutcome{});
-  RuleInfo shade = once_rule();
+  const RuleInfo rolled_out = once_rule();
+  Hit shade = hit_of(rolled_out, minute(0), "a4");
   shade.shadow = true;
-  CHECK(book.take(hit_of(shade, minute(0), "a4")) == AlertOutcome{});
+  CHECK(book.take(shade) == AlertOutcome{});
   CHECK(book.open_count() == 0);
   CHECK(book.take_changes().empty());
 }

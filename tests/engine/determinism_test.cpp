@@ -42,10 +42,42 @@ std::string rules() {
   return text + more_rules;
 }
 
+// Rules that see what others did: labels and lists put by events and by time, in conditions, streams and policies; shadow and rollout.
+const char* const effects = R"(
+list @hot : set<user> for 25s
+switch gate = on
+stream marked = a where user has label "m"
+rule mark on a { when v > 2 label user "m" for 30s label dev "d" for 1m }
+rule heat on b { when user has label "m" or dev has label "d" add user to @hot score 2 because "{v}" }
+rule cool per user { sequence { b as q then no a for 20s } when user has label "m" or q.user in @hot label user "quiet" for 1m }
+rule see on a { when user in @hot or user has label "quiet" score v because "{count from marked per user in last 1m}" }
+rule shade on a { mode shadow when v <= 2 label user "s" for 1m add user to @hot for 10s }
+rule shade_sees on b { mode shadow when user has label "s" and user in @hot because "{count from marked per user in last 1m}" }
+rule rolled on b { rollout 50% of user switch gate when user has label "m" or user has label "s" decide review label user "r" for 15s }
+rule after per user { sequence within 1m { a as p where user has label "r" or p.v > 1 then b as q where q.user has label "m" }
+  when p.user has label "d" or q.user has label "r" or q.v > 1 label user "after" for 20s decide block }
+policy p on b { score sum max 100 block when user has label "after" review when any rule decides review or user in @hot
+  challenge when score > 3 and user has label "quiet" allow otherwise limit block to 50% per 1m else review }
+)";
+
+std::string effects_rules() {
+  std::string text = rules_text;
+  return text.substr(0, text.find("feature per_device")) + effects;
+}
+
+struct RuleSet {
+  std::string text;
+  std::vector<std::string> rules;
+};
 struct Sent {
   std::string line;
   std::uint32_t partition = 0;
 };
+
+std::vector<RuleSet> rule_sets() {
+  return {{rules(), {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}},
+          {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}}};
+}
 
 std::vector<Sent> random_stream(std::uint32_t partitions) {
   const int count = *rc::gen::inRange(1, 60);
@@ -88,113 +120,120 @@ std::vector<std::string> run(const std::shared_ptr<const engine::Ruleset>& rules
 }
 
 TEST_CASE("shards and batches do not change a byte") {
-  const auto ruleset = rules_of(rules());
-  CHECK(rc::check("1 shard, batch 1 = 7 shards, batch 512", [&] {
-    const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
-    const Duration lateness = *rc::gen::element(Duration{}, Duration{}, Duration::seconds(10));
-    const std::vector<Sent> events = random_stream(partitions);
-    const auto one = run(ruleset, events, options_of(1, partitions, lateness), 1);
-    const auto many =
-        run(ruleset, events, options_of(7, partitions, lateness), *rc::gen::element<std::size_t>(2, 7, 512));
-    for (const char* rule : {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}) {
-      const std::string name = std::string(R"("rule":")") + rule + "\"";
-      RC_CLASSIFY(
-          std::any_of(one.begin(), one.end(),
-                      [&](const std::string& l) { return l.starts_with("hits") && l.find(name) != std::string::npos; }),
-          rule);
-    }
-    RC_ASSERT(one == many);
-  }));
+  for (const RuleSet& set : rule_sets()) {
+    const auto ruleset = rules_of(set.text);
+    CHECK(rc::check("1 shard, batch 1 = 7 shards, batch 512", [&] {
+      const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
+      const Duration lateness = *rc::gen::element(Duration{}, Duration{}, Duration::seconds(10));
+      const std::vector<Sent> events = random_stream(partitions);
+      const auto one = run(ruleset, events, options_of(1, partitions, lateness), 1);
+      const auto many =
+          run(ruleset, events, options_of(7, partitions, lateness), *rc::gen::element<std::size_t>(2, 7, 512));
+      for (const std::string& rule : set.rules) {
+        const std::string name = std::string(R"("rule":")") + rule + "\"";
+        RC_CLASSIFY(std::any_of(one.begin(), one.end(),
+                                [&](const std::string& l) {
+                                  return l.starts_with("hits") && l.find(name) != std::string::npos;
+                                }),
+                    rule);
+      }
+      RC_ASSERT(one == many);
+    }));
+  }
 }
 
 TEST_CASE("a restart from a checkpoint does not change a byte") {
-  const auto ruleset = rules_of(rules());
-  CHECK(rc::check("stop, restore, go on = go on", [&] {
-    const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
-    const Duration lateness = *rc::gen::element(Duration{}, Duration::seconds(10));
-    const std::vector<Sent> events = random_stream(partitions);
-    const engine::EngineOptions options = options_of(1, partitions, lateness);
-    const auto whole = run(ruleset, events, options, 1);
+  for (const RuleSet& set : rule_sets()) {
+    const auto ruleset = rules_of(set.text);
+    CHECK(rc::check("stop, restore, go on = go on", [&] {
+      const auto partitions = *rc::gen::element<std::uint32_t>(1, 1, 2);
+      const Duration lateness = *rc::gen::element(Duration{}, Duration::seconds(10));
+      const std::vector<Sent> events = random_stream(partitions);
+      const engine::EngineOptions options = options_of(1, partitions, lateness);
+      const auto whole = run(ruleset, events, options, 1);
 
-    state::MemoryStore store;
-    std::vector<std::string> pieces;
-    std::uint64_t sequence = 0;
-    std::size_t at = 0;
-    while (at < events.size()) {
-      engine::Engine engine(ruleset, options);
-      auto restored = engine.restore(store);
-      RC_ASSERT(restored.ok());
-      RC_ASSERT(restored.value() == (at > 0));
-      auto intake = engine::Intake::make(ruleset->schema, {event::SourceFormat{}}).take();
-      const std::size_t stop = std::min(events.size(), at + *rc::gen::inRange<std::size_t>(1, 20));
-      const auto out_of = [&] {
-        engine::Outbox out;
-        intake.flush(engine, out);
-        for (const engine::OutRecord& r : out.records) {
-          pieces.push_back(std::string(engine::out_stream_names[static_cast<std::size_t>(r.stream)]) + " " + r.bytes);
-        }
-      };
-      for (; at < stop; ++at) {
-        std::string line = events[at].line;
-        const std::size_t size = line.size();
-        line.append(event::padding_bytes, '\0');
-        event::RawRecord record;
-        record.bytes = std::string_view(line).substr(0, size);
-        record.position = {events[at].partition, ++sequence};
-        engine::Outbox letters;
-        intake.take(record, letters);
-        out_of();
-      }
-      if (at == events.size()) {
-        for (int twice = 0; twice < 2; ++twice) {
-          for (std::uint32_t p = 0; p < partitions; ++p) intake.idle(p);
+      state::MemoryStore store;
+      std::vector<std::string> pieces;
+      std::uint64_t sequence = 0;
+      std::size_t at = 0;
+      while (at < events.size()) {
+        engine::Engine engine(ruleset, options);
+        auto restored = engine.restore(store);
+        RC_ASSERT(restored.ok());
+        RC_ASSERT(restored.value() == (at > 0));
+        auto intake = engine::Intake::make(ruleset->schema, {event::SourceFormat{}}).take();
+        const std::size_t stop = std::min(events.size(), at + *rc::gen::inRange<std::size_t>(1, 20));
+        const auto out_of = [&] {
+          engine::Outbox out;
+          intake.flush(engine, out);
+          for (const engine::OutRecord& r : out.records) {
+            pieces.push_back(std::string(engine::out_stream_names[static_cast<std::size_t>(r.stream)]) + " " + r.bytes);
+          }
+        };
+        for (; at < stop; ++at) {
+          std::string line = events[at].line;
+          const std::size_t size = line.size();
+          line.append(event::padding_bytes, '\0');
+          event::RawRecord record;
+          record.bytes = std::string_view(line).substr(0, size);
+          record.position = {events[at].partition, ++sequence};
+          engine::Outbox letters;
+          intake.take(record, letters);
           out_of();
         }
-        Timestamp last = Timestamp::min();
-        for (const engine::PartitionPosition& p : engine.positions()) last = std::max(last, p.largest_time);
-        intake.tick(last);
-        out_of();
-        intake.tick(*parse_timestamp("2026-01-05T12:00:00Z"));
-        out_of();
+        if (at == events.size()) {
+          for (int twice = 0; twice < 2; ++twice) {
+            for (std::uint32_t p = 0; p < partitions; ++p) intake.idle(p);
+            out_of();
+          }
+          Timestamp last = Timestamp::min();
+          for (const engine::PartitionPosition& p : engine.positions()) last = std::max(last, p.largest_time);
+          intake.tick(last);
+          out_of();
+          intake.tick(*parse_timestamp("2026-01-05T12:00:00Z"));
+          out_of();
+        }
+        state::WriteSet writes;
+        engine.capture(writes);
+        RC_ASSERT(store.commit(writes).ok());
       }
-      state::WriteSet writes;
-      engine.capture(writes);
-      RC_ASSERT(store.commit(writes).ok());
-    }
-    RC_ASSERT(pieces == whole);
-  }));
+      RC_ASSERT(pieces == whole);
+    }));
+  }
 }
 
 TEST_CASE("rules that mean the same take up everything") {
-  const auto ruleset = rules_of(rules());
-  // Another order, another title, a further rule: the old rules go on as if nothing had happened.
-  const auto renewed = rules_of("rule added on x { title \"new\" }\n" + rules());
-  CHECK(rc::check("reload keeps state", [&] {
-    const std::vector<Sent> events = random_stream(1);
-    const engine::EngineOptions options = options_of(3, 1, {});
-    const auto without_digest = [](std::vector<std::string> lines) {
-      std::erase_if(lines, [](const std::string& l) { return l.find("\"added\"") != std::string::npos; });
-      for (std::string& l : lines) l.erase(l.find("\"ruleset\""));
-      return lines;
-    };
-    const auto whole = without_digest(run(ruleset, events, options, 1));
-    Stream stream(ruleset, options, 1);
-    const std::size_t change = *rc::gen::inRange<std::size_t>(0, events.size());
-    for (std::size_t i = 0; i < events.size(); ++i) {
-      if (i == change) {
-        engine::Item item;
-        item.kind = engine::ItemKind::activation;
-        item.ruleset = renewed;
-        engine::Outbox out;
-        stream.engine().step({&item, 1}, out);
+  for (const RuleSet& set : rule_sets()) {
+    const auto ruleset = rules_of(set.text);
+    // Another order, another title, a further rule: the old rules go on as if nothing had happened.
+    const auto renewed = rules_of("rule added on x { title \"new\" }\n" + set.text);
+    CHECK(rc::check("reload keeps state", [&] {
+      const std::vector<Sent> events = random_stream(1);
+      const engine::EngineOptions options = options_of(3, 1, {});
+      const auto without_digest = [](std::vector<std::string> lines) {
+        std::erase_if(lines, [](const std::string& l) { return l.find("\"added\"") != std::string::npos; });
+        for (std::string& l : lines) l.erase(l.find("\"ruleset\""));
+        return lines;
+      };
+      const auto whole = without_digest(run(ruleset, events, options, 1));
+      Stream stream(ruleset, options, 1);
+      const std::size_t change = *rc::gen::inRange<std::size_t>(0, events.size());
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        if (i == change) {
+          engine::Item item;
+          item.kind = engine::ItemKind::activation;
+          item.ruleset = renewed;
+          engine::Outbox out;
+          stream.engine().step({&item, 1}, out);
+        }
+        stream.send(events[i].line);
       }
-      stream.send(events[i].line);
-    }
-    stream.end();
-    stream.advance(*parse_timestamp("2026-01-05T12:00:00Z"));
-    stream.end();
-    RC_ASSERT(without_digest(stream.output().lines) == whole);
-  }));
+      stream.end();
+      stream.advance(*parse_timestamp("2026-01-05T12:00:00Z"));
+      stream.end();
+      RC_ASSERT(without_digest(stream.output().lines) == whole);
+    }));
+  }
 }
 
 }  // namespace
