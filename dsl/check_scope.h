@@ -214,6 +214,8 @@ class Checker {
   Typed check_coalesce(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
   Typed check_money_as(const ast::Expr& e, Scope& s);
   Typed check_look_up(const ast::Expr& e, Scope& s);
+  Typed check_string_test(const ast::Expr& e, Scope& s);
+  bool check_pattern(const Expr& pattern, const ast::Expr& e);
   Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
   std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
   Typed check_feature(std::size_t index, Span span, Scope& s);

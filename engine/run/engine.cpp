@@ -209,6 +209,7 @@ void Engine::State::run_stratum(std::uint32_t level) {
   Context context;
   context.lists = lists;
   context.tables = look_ups;
+  context.texts = &text_matcher;
   for (BatchEvent& e : batch) {
     const TypePlan& plan = ruleset->types[e.event.type];
     if (plan.strata.size() <= level) continue;
@@ -244,6 +245,7 @@ void Engine::State::run_features(std::uint32_t level) {
   Context context;
   context.lists = lists;
   context.tables = look_ups;
+  context.texts = &text_matcher;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
     for (BatchEvent& e : batch) {
       const TypePlan& plan = ruleset->types[e.event.type];
@@ -536,6 +538,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     Context context;
     context.lists = lists;
     context.tables = look_ups;
+    context.texts = &text_matcher;
     context.subject = &e.event;
     context.row = e.row;
     const Decimal score = alerts::score_of(policy, event_hits);
@@ -624,6 +627,7 @@ void Engine::State::flush(Outbox& out) {
   batch.clear();
   moves.clear();
   arena.clear();
+  text_matcher.next_batch();
   sweep();
 }
 
@@ -684,6 +688,7 @@ const Counters& Engine::counters() const {
   }
   s.unknown_counts.clear();
   s.counters.pushed = s.order.pushed_count();
+  s.counters.patterns_given_up = s.given_up_before + s.text_matcher.given_up();
   return s.counters;
 }
 

@@ -97,6 +97,7 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   context.rule_key = key_values();
   context.lists = engine_.lists;
   context.tables = engine_.look_ups;
+  context.texts = &engine_.text_matcher;
   context.reader = this;
   set_moment({binding.candidate.time, binding.candidate.order}, false);
   return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
@@ -120,6 +121,7 @@ bool MatchHost::accept(const nfa::Match& match) {
   context.rule_key = key_values();
   context.lists = engine_.lists;
   context.tables = engine_.look_ups;
+  context.texts = &engine_.text_matcher;
   context.reader = this;
   if (match.by_deadline) context.moment = match.at;
   set_moment(moment_of(match), match.by_deadline);
@@ -201,6 +203,7 @@ void Engine::State::hit_of_event(BatchEvent& e, const OnRule& on) {
   context.row = e.row;
   context.lists = lists;
   context.tables = look_ups;
+  context.texts = &text_matcher;
   if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
 }
 
@@ -236,6 +239,7 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   context.rule_key = key_values;
   context.lists = lists;
   context.tables = look_ups;
+  context.texts = &text_matcher;
   context.reader = &host;
   if (match.by_deadline) context.moment = match.at;
   host.set_moment(host.moment_of(match), match.by_deadline);

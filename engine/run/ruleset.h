@@ -214,6 +214,7 @@ struct Ruleset {
   std::vector<ListPlan> lists;
   std::vector<TablePlan> tables;
   std::vector<TypePlan> types;  // by EventTypeId
+  std::shared_ptr<const TextPatterns> text_patterns;
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
   std::uint32_t strata = 1;
