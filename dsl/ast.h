@@ -62,6 +62,7 @@ struct Expr {
   Span text_span;                      // of the operator, member name, function name …; may equal span
   std::string currency;                // number
   bool negated = false;                // in, is_missing
+  bool ignoring_case = false;          // string_test
   bool half_open = false;              // in: a range ..< instead of ..
   std::string list;                    // in: the list's name without @; empty otherwise
   std::vector<std::string> operators;  // arithmetic

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/pattern.h"
 
 namespace tocsin::dsl::detail {
 namespace {
@@ -336,28 +337,7 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
       Expr out = make(Op::is_missing, type_of(TypeKind::boolean), e.span, std::move(args));
       return typed(e.negated ? negated(std::move(out)) : std::move(out));
     }
-    case ExprKind::string_test: {
-      if (e.text == "matches") {
-        not_built(e.text_span, "`matches`", "`contains`, `starts with` and `ends with` are there");
-        return {};
-      }
-      Typed l = check_expr(e.children[0], s);
-      Typed r = check_expr(e.children[1], s);
-      if (l.poison || r.poison) return {};
-      for (const auto& [side, at] : {std::pair(&l, &e.children[0]), std::pair(&r, &e.children[1])}) {
-        const TypeKind kind = side->expr.type.kind;
-        if (!side->list && (kind == TypeKind::text || kind == TypeKind::entity)) continue;
-        error(
-            Code::type_mismatch, at->span,
-            quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
-        return {};
-      }
-      const Op op = e.text == "contains" ? Op::contains : e.text == "starts with" ? Op::starts_with : Op::ends_with;
-      std::vector<Expr> args;
-      args.push_back(std::move(l.expr));
-      args.push_back(std::move(r.expr));
-      return typed(make(op, type_of(TypeKind::boolean), e.span, std::move(args)));
-    }
+    case ExprKind::string_test: return check_string_test(e, s);
     case ExprKind::has_label: return check_has_label(e, s);
     case ExprKind::arithmetic: return check_arithmetic(e, s);
     case ExprKind::negate: {
@@ -1308,6 +1288,64 @@ Typed Checker::check_coalesce(const ast::Expr& e, Scope& s, std::optional<event:
   args.push_back(std::move(left.expr));
   args.push_back(std::move(right.expr));
   return typed(make(Op::coalesce, type, e.span, std::move(args)));
+}
+
+Typed Checker::check_string_test(const ast::Expr& e, Scope& s) {
+  Typed l = check_expr(e.children[0], s);
+  Typed r = check_expr(e.children[1], s);
+  if (l.poison || r.poison) return {};
+  for (const auto& [side, at] : {std::pair(&l, &e.children[0]), std::pair(&r, &e.children[1])}) {
+    const TypeKind kind = side->expr.type.kind;
+    if (!side->list && (kind == TypeKind::text || kind == TypeKind::entity)) continue;
+    error(Code::type_mismatch, at->span,
+          quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
+    return {};
+  }
+  const Op op = e.text == "contains"      ? Op::contains
+                : e.text == "starts with" ? Op::starts_with
+                : e.text == "ends with"   ? Op::ends_with
+                : e.text == "like"        ? Op::like
+                                          : Op::matches;
+  if ((e.ignoring_case || op == Op::like || op == Op::matches) && r.expr.op != Op::constant) {
+    error(Code::bad_pattern, e.children[1].span,
+          e.ignoring_case && op != Op::like && op != Op::matches
+              ? "what is looked for `ignoring case` is a text in quotes or a param"
+              : "a pattern is a text in quotes or a param: it is made ready before events come")
+        .hints.push_back(
+            "two fields are compared with `==`, `contains`, `starts with` or `ends with`, as in `lower(a) == "
+            "lower(b)`");
+    return {};
+  }
+  if (op == Op::matches && !check_pattern(r.expr, e)) return {};
+  std::vector<Expr> args;
+  args.push_back(std::move(l.expr));
+  args.push_back(std::move(r.expr));
+  Expr out = make(op, type_of(TypeKind::boolean), e.span, std::move(args));
+  out.flag = e.ignoring_case;
+  return typed(std::move(out));
+}
+
+bool Checker::check_pattern(const Expr& pattern, const ast::Expr& e) {
+  const std::string_view text = pattern.value.text();
+  const Span whole = e.children[1].span;
+  // Where the pattern is written as it is, without escapes of the rule text, its parts can be pointed at.
+  const auto part = [&](std::size_t begin, std::size_t end) {
+    const bool plain = e.children[1].kind == ExprKind::string && whole.end - whole.begin == text.size() + 2;
+    if (!plain || begin >= text.size()) return whole;
+    return Span{whole.file, whole.begin + 1 + static_cast<std::uint32_t>(begin),
+                whole.begin + 1 + static_cast<std::uint32_t>(std::clamp(end, begin + 1, text.size()))};
+  };
+  if (const auto problem = problem_in_form(text)) {
+    Diagnostic& d = error(Code::bad_pattern, part(problem->begin, problem->end), problem->message);
+    if (!problem->hint.empty()) d.hints.push_back(problem->hint);
+    return false;
+  }
+  if (!options_.pattern_problem) return true;
+  const auto problem = options_.pattern_problem(text, e.ignoring_case);
+  if (!problem) return true;
+  error(Code::bad_pattern, part(problem->at, problem->at + 1), "this pattern does not read: " + problem->message)
+      .hints.push_back("a sign that means itself has a backslash before it: `\\.`, `\\(`, `\\+`");
+  return false;
 }
 
 Typed Checker::check_look_up(const ast::Expr& e, Scope& s) {

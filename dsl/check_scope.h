@@ -223,6 +223,8 @@ class Checker {
   /// The kind of entity a label on such a value belongs to; nothing (and a message) when it is none.
   std::optional<std::string> labelled_kind(const Typed& t, const ast::Expr& e);
   LabelId label_id(std::string kind, std::string name);
+  Typed check_string_test(const ast::Expr& e, Scope& s);
+  bool check_pattern(const Expr& pattern, const ast::Expr& e);
   Typed check_aggregate(const ast::Aggregate& a, Span span, Scope& s);
   std::optional<Type> aggregate_type(AggregateFunction function, const Type& argument, Span function_span, Span span);
   /// What `function(arguments)` asks of a window or a group.

@@ -3,7 +3,7 @@
 //   expression = negation ("and" negation)* | negation ("or" negation)*     never mixed without parentheses
 //   negation   = "not" negation | comparison
 //   comparison = sum [ ("==" | "!=" | "<" | ">" | "<=" | ">=") sum | ["not"] "in" set | "is" ["not"] "missing"
-//                    | ("contains" | "starts with" | "ends with" | "matches") sum | "has" "label" text ]
+//                    | ("contains" | "starts with" | "ends with" | "like" | "matches") sum ["ignoring" "case"] | "has" "label" text ]
 //   set        = @list | sum [(".." | "..<") sum]
 //   sum        = term (("+" | "-") term)*            term = unary (("*" | "/" | "%") unary)*
 //   unary      = "-" unary | coalesce                coalesce = conversion ["??" conversion]
@@ -306,7 +306,8 @@ const auto comparison_tail_def = placed(
             called("a list such as @trusted, values in [ ] or a range such as 1 .. 9",
                    list_name[in_list] | (sum[add_child] >> -(range[as_range] >> sum[add_child]))) |
         quiet("is")[of_kind(ExprKind::is_missing)] >> -word("not")[say(&Expr::negated, true)] >> word("missing") |
-        one_of(string_operators)[text_as(ExprKind::string_test)] >> called("an expression", sum[add_child]) |
+        one_of(string_operators)[text_as(ExprKind::string_test)] >> called("an expression", sum[add_child]) >>
+            -(quiet("ignoring") >> word("case")[say(&Expr::ignoring_case, true)]) |
         quiet("has") >> word("label") >> string[text_as(ExprKind::has_label)]);
 
 const auto comparison_def = whole(sum) >> -(compare_chain[fold_compare] | comparison_tail[fold_under]);

@@ -13,7 +13,7 @@ const Choice actions{"an action (allow, review, challenge, throttle, reject, blo
                      {"allow", "review", "challenge", "throttle", "reject", "block", "page"}};
 const Choice combinations{"sum or max", {"sum", "max"}};
 const Choice calendar_units{"hour, day, week or month", {"hour", "day", "week", "month"}};
-const Choice string_operators{"", {"contains", "starts with", "ends with", "matches"}};
+const Choice string_operators{"", {"contains", "starts with", "ends with", "like", "matches"}};
 
 const std::vector<std::string> declaration_words{"entity", "event",   "list", "table",  "param",  "switch", "stream",
                                                  "field",  "feature", "rule", "policy", "sample", "test"};
@@ -75,8 +75,9 @@ bool reserved_as_event(std::string_view word) {
 /// Words that may go on an expression; after them a clause word is the name of a value.
 bool goes_on(std::string_view word) {
   static constexpr std::string_view words[] = {
-      "and",   "or",     "in",  "is",  "has",   "as",   "of", "not", "contains", "starts",      "ends", "matches",
-      "where", "within", "for", "per", "until", "then", "to", "if",  "else",     "approximate", "in",   "since"};
+      "and",    "or",   "in",      "is",   "has",      "as",          "of",     "not",  "contains",
+      "starts", "ends", "matches", "like", "ignoring", "where",       "within", "for",  "per",
+      "until",  "then", "to",      "if",   "else",     "approximate", "in",     "since"};
   return holds(words, word);
 }
 

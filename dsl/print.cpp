@@ -140,7 +140,9 @@ std::string text_of(const Expr& value) {
       return out;
     }
     case ExprKind::is_missing: return operand(parts[0], sum) + (value.negated ? " is not missing" : " is missing");
-    case ExprKind::string_test: return operand(parts[0], sum) + " " + value.text + " " + operand(parts[1], sum);
+    case ExprKind::string_test:
+      return operand(parts[0], sum) + " " + value.text + " " + operand(parts[1], sum) +
+             (value.ignoring_case ? " ignoring case" : "");
     case ExprKind::has_label: return operand(parts[0], sum) + " has label " + quoted(value.text);
     case ExprKind::arithmetic: {
       const Binding inner = binding_of(value) == sum ? term : unary;
@@ -513,6 +515,7 @@ class Dumper {
     if (!value.currency.empty()) text(value.currency);
     if (value.negated) word("negated");
     if (value.half_open) word("half-open");
+    if (value.ignoring_case) word("ignoring-case");
     if (!value.list.empty()) word("@" + value.list);
     for (const std::string& one : value.operators) word(one);
     for (const Expr& child : value.children) expr(child);

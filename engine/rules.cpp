@@ -1,6 +1,7 @@
 #include "engine/rules.h"
 
 #include "dsl/parse.h"
+#include "engine/compile/strings_build.h"
 
 namespace tocsin::engine {
 
@@ -8,6 +9,12 @@ namespace {
 
 std::string counted(std::size_t n, std::string_view word) {
   return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
+}
+
+dsl::CheckOptions check_options() {
+  dsl::CheckOptions options;
+  options.pattern_problem = pattern_problem;
+  return options;
 }
 
 Rules built(dsl::Loaded loaded) {
@@ -54,14 +61,14 @@ std::string Rules::messages() const {
 }
 
 Result<Rules> load_rules(const std::vector<std::string>& paths) {
-  Result<dsl::Loaded> loaded = dsl::load(paths);
+  Result<dsl::Loaded> loaded = dsl::load(paths, check_options());
   if (!loaded) return loaded.error();
   return built(loaded.take());
 }
 
 Rules rules_of_texts(const std::vector<RuleFileText>& files) {
   dsl::Loaded loaded;
-  dsl::CheckOptions options;
+  dsl::CheckOptions options = check_options();
   for (const RuleFileText& file : files) {
     if (file.data) {
       options.data_files[file.path] = std::make_shared<const std::string>(file.text);

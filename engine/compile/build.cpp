@@ -90,7 +90,7 @@ class Build {
     assign_strata(plan_, book_);
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) rows_.push_back({type, {}});
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
-      builders_.emplace_back(out_->codes, &rows_[type], &book_);
+      builders_.emplace_back(out_->codes, &rows_[type], &book_, &texts_);
     }
     build_tables();
     build_rules();
@@ -100,6 +100,7 @@ class Build {
     build_look_ups();
     build_visibility();
     build_strata();
+    out_->text_patterns = texts_.finish(out_->codes);
     finish();
     return std::shared_ptr<const Ruleset>(std::move(out_));
   }
@@ -431,7 +432,7 @@ class Build {
           if (rule.decide && !rule.shadow) decided_types_.insert(c.event);
         }
       } else {
-        ExprBuilder late(out_->codes, nullptr, &book_);
+        ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
         RuleVariant variant;
         build_outputs(rule, late, variant);
         plan.variants.push_back(std::move(variant));
@@ -452,7 +453,7 @@ class Build {
       places_of(cross, places);
       std::set<std::uint32_t> steps;
       for (const std::uint32_t place : places) steps.insert(shape.places[place].step);
-      ExprBuilder late(out_->codes, nullptr, &book_);
+      ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
       const nfa::GuardId id{static_cast<std::uint32_t>(pattern.guards.size())};
       pattern.guards.push_back(late.build(cross));
       guard_meanings.push_back(hash64(dsl::meaning(cross, book_)));
@@ -551,7 +552,7 @@ class Build {
       if (rule.when) {
         const Expr when = with_lets_inlined(*rule.when, rule.lets);
         extra += dsl::meaning(when, book_);
-        ExprBuilder late(out_->codes, nullptr, &book_);
+        ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
         plan.when = late.build(when);
       }
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
@@ -825,6 +826,7 @@ class Build {
   Plan plan_;
   std::shared_ptr<Ruleset> out_ = std::make_shared<Ruleset>();
   std::vector<RowReads> rows_;
+  TextPatternsBuild texts_;
   std::vector<ExprBuilder> builders_;
   std::map<std::uint32_t, nfa::PredicateId> on_predicates_, policy_predicates_;
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;

@@ -59,6 +59,25 @@ CodeId ExprBuilder::first_field(CodeId code) const {
   return no_code;
 }
 
+CodeId ExprBuilder::text_match(const Expr& expr) {
+  TOCSIN_CHECK(texts_ != nullptr);
+  using Kind = TextPattern::Kind;
+  const Kind kind = expr.op == Op::contains      ? Kind::contains
+                    : expr.op == Op::starts_with ? Kind::starts_with
+                    : expr.op == Op::ends_with   ? Kind::ends_with
+                    : expr.op == Op::like        ? Kind::like
+                                                 : Kind::matches;
+  Node node;
+  node.op = NodeOp::text_match;
+  node.a = texts_->add(kind, expr.flag, expr.args[1].value.text());
+  const CodeId text = build(expr.args[0]);
+  const CodeId made = add(node, {text});
+  const Node& subject = codes_.nodes[text];
+  if (row_ != nullptr && subject.op == NodeOp::field && !subject.flag)
+    texts_->may_share(made, row_->event, static_cast<event::FieldIndex>(subject.a), node.a);
+  return made;
+}
+
 CodeId ExprBuilder::read(const Expr& expr) {
   Node node;
   if (row_ == nullptr) {
@@ -203,11 +222,17 @@ CodeId ExprBuilder::build(const Expr& expr) {
     case Op::choose: node.op = NodeOp::choose; break;
     case Op::in_range: node.op = NodeOp::in_range; break;
     case Op::is_missing: node.op = NodeOp::is_missing; break;
-    case Op::contains: node.op = NodeOp::contains; break;
-    case Op::starts_with: node.op = NodeOp::starts_with; break;
-    case Op::ends_with: node.op = NodeOp::ends_with; break;
+    case Op::contains:
+    case Op::starts_with:
+    case Op::ends_with:
+      if (texts_ != nullptr && expr.args[1].op == Op::constant) return text_match(expr);
+      node.flag = false;
+      node.op = expr.op == Op::contains      ? NodeOp::contains
+                : expr.op == Op::starts_with ? NodeOp::starts_with
+                                             : NodeOp::ends_with;
+      break;
     case Op::like:
-    case Op::matches: TOCSIN_CHECK(false, "refused by the checker");
+    case Op::matches: return text_match(expr);
     case Op::add: node.op = NodeOp::add; break;
     case Op::subtract: node.op = NodeOp::subtract; break;
     case Op::multiply: node.op = NodeOp::multiply; break;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dsl/rulebook.h"
+#include "engine/compile/strings_build.h"
 #include "engine/run/expr.h"
 
 namespace tocsin::engine {
@@ -30,7 +31,9 @@ class ExprBuilder {
  public:
   /// `row`: row mode for its event type; nullptr: late mode. `book` is needed for lets, keys' meanings; may be nullptr for
   /// expressions that have neither.
-  ExprBuilder(Codes& codes, RowReads* row, const dsl::Rulebook* book) : codes_(codes), row_(row), book_(book) {}
+  /// `texts` gathers the patterns; nullptr only where there are none.
+  ExprBuilder(Codes& codes, RowReads* row, const dsl::Rulebook* book, TextPatternsBuild* texts = nullptr)
+      : codes_(codes), row_(row), book_(book), texts_(texts) {}
 
   /// The lets that Op::let refers to; each is built once and shared.
   void set_lets(const std::vector<dsl::Let>* lets) {
@@ -42,6 +45,7 @@ class ExprBuilder {
  private:
   CodeId add(Node node, const std::vector<CodeId>& children);
   CodeId read(const dsl::Expr& expr);
+  CodeId text_match(const dsl::Expr& expr);
   /// The field, in written order, whose event says which rates hold (SEMANTICS V5).
   [[nodiscard]] CodeId first_field(CodeId code) const;
   std::pair<std::uint32_t, std::uint32_t> refs(const std::vector<dsl::FieldRef>& fields);
@@ -49,6 +53,7 @@ class ExprBuilder {
   Codes& codes_;
   RowReads* row_;
   const dsl::Rulebook* book_;
+  TextPatternsBuild* texts_;
   const std::vector<dsl::Let>* lets_ = nullptr;
   std::map<std::uint32_t, CodeId> let_codes_;
 };

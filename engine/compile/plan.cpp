@@ -207,6 +207,7 @@ void fold(Expr& expr) {
   for (Expr& arg : expr.args) fold(arg);
   if (expr.args.empty() || expr.op == Op::constant) return;
   if (!std::all_of(expr.args.begin(), expr.args.end(), [](const Expr& a) { return a.op == Op::constant; })) return;
+  if (expr.flag && (expr.op == Op::contains || expr.op == Op::starts_with || expr.op == Op::ends_with)) return;
   switch (expr.op) {
     case Op::not_:
     case Op::and_:
@@ -222,7 +223,6 @@ void fold(Expr& expr) {
     case Op::contains:
     case Op::starts_with:
     case Op::ends_with:
-    case Op::like:
     case Op::add:
     case Op::subtract:
     case Op::multiply:
@@ -250,6 +250,7 @@ void fold(Expr& expr) {
     case Op::in_group:
     case Op::in_list:
     case Op::table_column:
+    case Op::like:
     case Op::matches:
     case Op::has_label:
     case Op::switch_:

@@ -728,6 +728,7 @@ void Engine::State::flush(Outbox& out) {
   batch.clear();
   moves.clear();
   arena.clear();
+  text_matcher.next_batch();
   sweep();
 }
 
@@ -787,6 +788,7 @@ const Counters& Engine::counters() const {
   }
   s.unknown_counts.clear();
   s.counters.pushed = s.order.pushed_count();
+  s.counters.patterns_given_up = s.given_up_before + s.text_matcher.given_up();
   return s.counters;
 }
 

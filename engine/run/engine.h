@@ -49,6 +49,7 @@ struct Counters {
   std::uint64_t truncated = 0;               // hits that a bound may have changed
   std::uint64_t window_entries_refused = 0;  // a window of one key was full (state/column.h)
   std::uint64_t pushed = 0;                  // the reorder buffer was full and the watermark was pushed on
+  std::uint64_t patterns_given_up = 0;       // texts for which a pattern took too many steps: the answer was unknown
   std::map<std::string, std::uint64_t> hits_by_rule;
   std::map<std::string, std::uint64_t> alerts_by_rule;
   std::map<std::string, std::uint64_t> folded_by_rule;

@@ -94,6 +94,8 @@ struct Engine::State final : UnknownSink {
   alerts::AlertBook book;
   std::vector<alerts::LimitState> limits;  // by policy
   std::vector<ListState> lists;            // by list
+  TextMatcher text_matcher;
+  std::uint64_t given_up_before = 0;  // by the matchers of earlier rules
   std::vector<TableState> look_ups;        // by table of the rule language
   Facts facts;
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
@@ -142,10 +144,11 @@ struct Engine::State final : UnknownSink {
   /// Fires the deadlines before `before`, in order, those of one moment together, and puts out what came of it.
   void fire_deadlines_in_order(Timestamp before, Outbox& out);
   [[nodiscard]] bool has_deadline_before(Timestamp before);
-  [[nodiscard]] Context context_at(Timestamp now) const {
+  [[nodiscard]] Context context_at(Timestamp now) {
     Context context;
     context.lists = lists;
     context.tables = look_ups;
+    context.texts = &text_matcher;
     context.facts = &facts;
     context.now = now;
     return context;

@@ -243,6 +243,13 @@ class Evaluation {
       case NodeOp::contains:
       case NodeOp::starts_with:
       case NodeOp::ends_with: return text_test(node);
+      case NodeOp::text_match: {
+        const Value v = child(node, 0);
+        if (v.kind != Kind::text || context_.texts == nullptr) return missing();
+        const std::optional<bool> found = node.b == 0 ? context_.texts->matches(node.a, v.text())
+                                                      : context_.texts->matches(node.b - 1, node.c, v.text());
+        return found ? Value::of_boolean(*found) : missing();
+      }
       case NodeOp::add:
       case NodeOp::subtract:
       case NodeOp::multiply:

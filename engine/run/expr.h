@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/run/strings.h"
 #include "engine/run/tables.h"
 #include "event/event.h"
 
@@ -52,7 +53,8 @@ enum class NodeOp : std::uint8_t {
   is_missing,
   contains,
   starts_with,
-  ends_with,
+  ends_with,   // children 0, 1
+  text_match,  // a: pattern; b: scan + 1, or 0 when it is asked alone; c: bit in the scan; child 0
   add,
   subtract,
   multiply,
@@ -154,6 +156,7 @@ struct Context {
   const Facts* facts = nullptr;
   Timestamp now;  // the moment as of which labels and entries of lists are asked
   AggregateReader* reader = nullptr;
+  TextMatcher* texts = nullptr;
   const event::Event* member = nullptr;  // inside `some` and group functions
   // policies
   event::Value score;

@@ -93,6 +93,8 @@ void Engine::State::make_tables() {
     for (const event::Network& n : list.networks) state.add(n);
     lists.push_back(std::move(state));
   }
+  given_up_before += text_matcher.given_up();
+  text_matcher = TextMatcher(ruleset->text_patterns);
   look_ups.clear();
   for (const TablePlan& table : ruleset->tables) look_ups.emplace_back(table.rows);
   std::vector<std::string> names;

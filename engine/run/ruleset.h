@@ -244,6 +244,7 @@ struct Ruleset {
   std::vector<LabelPlan> labels;
   Visibility visibility;
   std::vector<TypePlan> types;  // by EventTypeId
+  std::shared_ptr<const TextPatterns> text_patterns;
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
   std::uint32_t strata = 1;
