@@ -156,6 +156,12 @@ Parsed parse_options(int argument_count, char** arguments) {
   TestOptions test;
   CLI::App* test_app = app.add_subcommand("test", "Runs the tests that stand in the rule files");
   test_app->add_option("paths", test.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  test_app->add_option("--junit", test.junit, "also write the report as JUnit XML")->type_name("FILE");
+  test_app->add_flag("--coverage", test.coverage, "which rules, branches and policy lines the tests have seen");
+  test_app->add_flag("--mutate", test.mutate, "change one thing of the rules at a time; report what no test notices");
+  test_app->add_option("--mutate-min", test.mutate_min, "with --mutate: exit code 1 below this many percent")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0));
 
   ExplainOptions explain;
   CLI::App* explain_app =

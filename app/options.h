@@ -31,6 +31,10 @@ struct FormatOptions {
 };
 struct TestOptions {
   std::vector<std::string> paths;
+  std::string junit;  // file to write; empty: none
+  bool coverage = false;
+  bool mutate = false;
+  double mutate_min = 0;  // percent
 };
 struct ExplainOptions {
   std::string stage;  // empty: `subjects` is one diagnostic code

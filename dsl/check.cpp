@@ -153,6 +153,7 @@ std::optional<Rulebook> Checker::run() {
 std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics,
                               const CheckOptions& options) {
   std::optional<Rulebook> book = detail::Checker(sources, files, diagnostics, options).run();
+  if (!options.lint.warn) return book;
   if (book) lint(sources, files, *book, options.lint, diagnostics);
   apply_accepts(sources, files, book.has_value(), options.lint.advice, diagnostics);
   add_fixes(diagnostics, sources);

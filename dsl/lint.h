@@ -12,6 +12,7 @@
 namespace tocsin::dsl {
 
 struct LintOptions {
+  bool warn = true;  // false: for who only wants the book, and soon
   bool advice = false;
   bool all_files = true;  // the files are all there are: what nothing uses is used nowhere
 };

@@ -18,6 +18,8 @@
 #include <iterator>
 
 #include "dsl/check.h"
+#include "dsl/fix.h"
+#include "dsl/parse.h"
 
 using namespace tocsin::dsl;
 
@@ -42,11 +44,20 @@ CheckOptions split_files(std::string& rules) {
   return options;
 }
 
+/// What `tocsin check` or `lint` says; when the text does not parse, only that.
 std::string messages_of(std::string rules, bool advice) {
   CheckOptions options = split_files(rules);
   options.lint.advice = advice;
-  const Loaded loaded = load_sources({{"rules.risk", rules}}, options);
-  return render(loaded.diagnostics, loaded.sources);
+  const SourceSet sources{{"rules.risk", rules}};
+  Diagnostics diagnostics;
+  parse(sources, 0, diagnostics);
+  if (diagnostics.error_count() == 0) {
+    const Loaded loaded = load_sources(sources, options);
+    return render(loaded.diagnostics, loaded.sources);
+  }
+  add_fixes(diagnostics, sources);
+  diagnostics.sort();
+  return render(diagnostics, sources);
 }
 
 }  // namespace
