@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "app/commands.h"
-#include "dsl/codes.h"
+#include "dsl/explain_codes.h"
 #include "dsl/print.h"
 #include "engine/rules.h"
 
@@ -16,7 +16,7 @@ int explain_code(std::string wanted) {
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   for (const dsl::CodeEntry& entry : dsl::code_register()) {
     if (dsl::letter_of(entry.code) != wanted) continue;
-    std::cout << wanted << ": " << entry.title << "\n";
+    std::cout << dsl::to_text(dsl::page_of(entry.code));
     return exit_fine;
   }
   std::cerr << "there is no message with the code " << wanted

@@ -1,9 +1,8 @@
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "app/commands.h"
+#include "app/files.h"
 #include "dsl/format.h"
 #include "dsl/parse.h"
 
@@ -12,25 +11,6 @@ namespace tocsin::app {
 namespace {
 
 constexpr const char* standard_input = "-";
-
-/// Beside the file and then in its place, so that no moment has half of it.
-bool replace_file(const std::string& path, const std::string& text) {
-  const std::string beside = path + ".new";
-  {
-    std::ofstream out(beside, std::ios::binary | std::ios::trunc);
-    out << text;
-    out.flush();
-    if (!out) return false;
-  }
-  std::error_code problem;
-  std::filesystem::permissions(beside, std::filesystem::status(path, problem).permissions(), problem);
-  // A link stays one: what it points at is replaced.
-  std::filesystem::path target = std::filesystem::canonical(path, problem);
-  if (problem) target = path;
-  std::filesystem::rename(beside, target, problem);
-  if (problem) std::filesystem::remove(beside);
-  return !problem;
-}
 
 }  // namespace
 

@@ -1,19 +1,20 @@
 #include "app/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
 #include "base/time.h"
+#include "dsl/diagnostic.h"
 #include "event/value.h"
 
 namespace tocsin::app {
 
 namespace {
 
-constexpr const char* version = "tocsin 0.1.0";
-
 constexpr const char* footer = R"(Examples:
   tocsin check rules/                          are the rules right? all messages at once
+  tocsin lint rules/                           and what is right but probably not meant
   tocsin fmt rules/                            lay them out in the one canonical form
   tocsin test rules/                           run the tests that stand in the rule files
   tocsin explain E0203                         what a message's code means
@@ -109,20 +110,40 @@ void finish(ReplayCommandOptions& options, const ReplayTexts& texts) {
   if (texts.time_format == "epoch_us") replay.format.time_format = event::TimeFormat::epoch_us;
 }
 
+void add_check(CLI::App& app, CheckOptions& options, std::string& format) {
+  app.add_option("paths", options.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  app.add_option("--format", format,
+                 "text for people; json (a message a line), sarif (2.1.0) and github (annotations) for programs")
+      ->check(CLI::IsMember({"text", "json", "sarif", "github"}));
+  app.add_flag("--fix", options.fix,
+               "first makes the changes that messages carry (`=` to `==`, misspelt names), in place");
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
 }  // namespace
 
 Parsed parse_options(int argument_count, char** arguments) {
   CLI::App app("Tocsin: rules over streams of events, from text to alerts and decisions.", "tocsin");
-  app.set_version_flag("--version", version);
+  app.set_version_flag("--version", std::string("tocsin ") + version);
   app.require_subcommand(1);
   app.footer(footer);
 
   CheckOptions check;
+  CheckOptions lint;
+  lint.lint = true;
   std::string format = "text";
   CLI::App* check_app = app.add_subcommand("check", "Checks rule files; prints every mistake of every file");
-  check_app->add_option("paths", check.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
-  check_app->add_option("--format", format, "text for people, json for programs (one message per line)")
-      ->check(CLI::IsMember({"text", "json"}));
+  CLI::App* lint_app =
+      app.add_subcommand("lint", "Checks rule files and gives advice: what is right and probably not meant");
+  add_check(*check_app, check, format);
+  add_check(*lint_app, lint, format);
 
   FormatOptions fmt;
   CLI::App* fmt_app = app.add_subcommand("fmt", "Lays rule files out in the one canonical form");
@@ -135,6 +156,12 @@ Parsed parse_options(int argument_count, char** arguments) {
   TestOptions test;
   CLI::App* test_app = app.add_subcommand("test", "Runs the tests that stand in the rule files");
   test_app->add_option("paths", test.paths, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  test_app->add_option("--junit", test.junit, "also write the report as JUnit XML")->type_name("FILE");
+  test_app->add_flag("--coverage", test.coverage, "which rules, branches and policy lines the tests have seen");
+  test_app->add_flag("--mutate", test.mutate, "change one thing of the rules at a time; report what no test notices");
+  test_app->add_option("--mutate-min", test.mutate_min, "with --mutate: exit code 1 below this many percent")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0));
 
   ExplainOptions explain;
   CLI::App* explain_app =
@@ -162,12 +189,22 @@ Parsed parse_options(int argument_count, char** arguments) {
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::ParseError& problem) {
+    const std::string first = argument_count > 1 ? arguments[1] : "";
+    const std::vector<std::string> names = command_names(app);
+    if (!first.empty() && first[0] != '-' && std::find(names.begin(), names.end(), first) == names.end()) {
+      const std::string near = dsl::nearest_name(first, names);
+      std::cerr << "there is no command `" << first << "`" << (near.empty() ? "" : "; did you mean `" + near + "`?")
+                << "\n`tocsin --help` lists them\n";
+      parsed.exit_code = exit_wrong_use;
+      return parsed;
+    }
     // Help and version are "errors" of that library with code 0; both go to the standard output.
     parsed.exit_code = app.exit(problem, std::cout, std::cerr) == 0 ? exit_fine : exit_wrong_use;
     return parsed;
   }
-  check.json = format == "json";
+  check.format = lint.format = dsl::report_format_of(format).value_or(dsl::ReportFormat::text);
   if (check_app->parsed()) parsed.command = check;
+  if (lint_app->parsed()) parsed.command = lint;
   if (fmt_app->parsed()) parsed.command = fmt;
   if (test_app->parsed()) parsed.command = test;
   if (replay_app->parsed()) {

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "dsl/report.h"
 #include "replay/replay.h"
 
 namespace tocsin::app {
@@ -16,9 +17,13 @@ inline constexpr int exit_findings = 1;  // the rules have errors, a test failed
 inline constexpr int exit_wrong_use = 2;
 inline constexpr int exit_could_not_run = 3;
 
+inline constexpr const char* version = "0.1.0";
+
 struct CheckOptions {
   std::vector<std::string> paths;
-  bool json = false;
+  dsl::ReportFormat format = dsl::ReportFormat::text;
+  bool fix = false;
+  bool lint = false;  // with advice; warnings are findings
 };
 struct FormatOptions {
   std::vector<std::string> paths;  // `-`: the standard input
@@ -26,6 +31,10 @@ struct FormatOptions {
 };
 struct TestOptions {
   std::vector<std::string> paths;
+  std::string junit;  // file to write; empty: none
+  bool coverage = false;
+  bool mutate = false;
+  double mutate_min = 0;  // percent
 };
 struct ExplainOptions {
   std::string stage;  // empty: `subjects` is one diagnostic code

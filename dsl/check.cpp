@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
+#include "dsl/accept.h"
 #include "dsl/check_scope.h"
-#include "dsl/parse.h"
+#include "dsl/fix.h"
 
 namespace tocsin::dsl {
 namespace detail {
@@ -69,8 +70,7 @@ Diagnostic& Checker::error(Code code, Span span, std::string message) {
 }
 
 Diagnostic& Checker::warning(Code code, Span span, std::string message) {
-  if (silent_ > 0 || accepted(span, letter_of(code)) ||
-      !reported_.insert({span.file, span.begin, span.end, static_cast<int>(code)}).second) {
+  if (silent_ > 0 || !reported_.insert({span.file, span.begin, span.end, static_cast<int>(code)}).second) {
     ignored_ = {};
     return ignored_;
   }
@@ -96,14 +96,6 @@ std::string Checker::source_text(Span span) const {
   }
   while (out.ends_with(' ')) out.pop_back();
   return out;
-}
-
-bool Checker::accepted(Span span, std::string_view code) const {
-  if (span.file >= sources_.size()) return false;
-  const SourceFile& file = sources_[span.file];
-  const std::string_view line = file.line(file.place_of(span.begin).line);
-  const std::size_t at = line.rfind("# accept ");
-  return at != std::string_view::npos && line.find(code, at) != std::string_view::npos;
 }
 
 std::string Checker::did_you_mean(std::string_view wrong, const std::vector<std::string>& candidates) {
@@ -161,7 +153,12 @@ std::optional<Rulebook> Checker::run() {
 
 std::optional<Rulebook> check(const SourceSet& sources, const std::vector<ast::File>& files, Diagnostics& diagnostics,
                               const CheckOptions& options) {
-  return detail::Checker(sources, files, diagnostics, options).run();
+  std::optional<Rulebook> book = detail::Checker(sources, files, diagnostics, options).run();
+  if (!options.lint.warn) return book;
+  if (book) lint(sources, files, *book, options.lint, diagnostics);
+  apply_accepts(sources, files, book.has_value(), options.lint.advice, diagnostics);
+  add_fixes(diagnostics, sources);
+  return book;
 }
 
 }  // namespace tocsin::dsl

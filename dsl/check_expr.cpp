@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/lint.h"
 #include "dsl/pattern.h"
 
 namespace tocsin::dsl::detail {
@@ -229,7 +230,7 @@ std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s, bool 
   };
   collect_guards(collect_guards, e);
   warn_optional(e, e, s, false, guarded);
-  warn_never(t.expr, e.span, is_when);
+  warn_never(t.expr, e.span, is_when, s);
   return std::move(t.expr);
 }
 
@@ -2040,48 +2041,9 @@ void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Sc
   }
 }
 
-void Checker::warn_never(const Expr& condition, Span span, bool is_when) {
-  if (condition.op != Op::and_ || silent_ > 0) return;
-  struct Bounds {
-    const Value* low = nullptr;
-    const Value* high = nullptr;
-    bool low_open = false;
-    bool high_open = false;
-  };
-  std::map<std::string, Bounds> bounds;
-  for (const Expr& part : condition.args) {
-    const bool compares = part.op == Op::equal || part.op == Op::less || part.op == Op::less_equal ||
-                          part.op == Op::greater || part.op == Op::greater_equal;
-    if (!compares) continue;
-    const bool right = part.args[1].op == Op::constant;
-    if (right == (part.args[0].op == Op::constant)) continue;
-    const Value& value = part.args[right ? 1 : 0].value;
-    Op op = part.op;
-    if (!right) {
-      op = op == Op::less            ? Op::greater
-           : op == Op::less_equal    ? Op::greater_equal
-           : op == Op::greater       ? Op::less
-           : op == Op::greater_equal ? Op::less_equal
-                                     : op;
-    }
-    Bounds& b = bounds[meaning(part.args[right ? 0 : 1], book_)];
-    const auto raise = [&](bool open) {
-      const auto order = b.low == nullptr ? std::optional(1) : event::order_of(value, *b.low);
-      if (order && (*order > 0 || (*order == 0 && open))) b.low = &value, b.low_open = open;
-    };
-    const auto lower = [&](bool open) {
-      const auto order = b.high == nullptr ? std::optional(-1) : event::order_of(value, *b.high);
-      if (order && (*order < 0 || (*order == 0 && open))) b.high = &value, b.high_open = open;
-    };
-    if (op == Op::equal || op == Op::greater || op == Op::greater_equal) raise(op == Op::greater);
-    if (op == Op::equal || op == Op::less || op == Op::less_equal) lower(op == Op::less);
-    if (b.low == nullptr || b.high == nullptr) continue;
-    const auto order = event::order_of(*b.low, *b.high);
-    if (order && (*order > 0 || (*order == 0 && (b.low_open || b.high_open)))) {
-      warning(Code::never_true, span, is_when ? "this rule can never fire" : "this can never be true");
-      return;
-    }
-  }
+void Checker::warn_never(const Expr& condition, Span span, bool is_when, const Scope& s) {
+  if (silent_ > 0 || !contradicts_itself(condition, book_, s.lets)) return;
+  warning(Code::never_true, span, is_when ? "this rule can never fire" : "this can never be true");
 }
 
 }  // namespace tocsin::dsl::detail

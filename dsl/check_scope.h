@@ -139,7 +139,6 @@ class Checker {
   Diagnostic& warning(Code code, Span span, std::string message);
   Diagnostic& not_built(Span span, const std::string& what, const std::string& hint);
   [[nodiscard]] std::string source_text(Span span) const;
-  [[nodiscard]] bool accepted(Span span, std::string_view code) const;
   static std::string did_you_mean(std::string_view wrong, const std::vector<std::string>& candidates);
 
   // ------------------------------------------------ declarations (check_decl.cpp)
@@ -261,7 +260,7 @@ class Checker {
   void fold(Expr& e) const;
   void warn_optional(const ast::Expr& whole, const ast::Expr& e, const Scope& s, bool negative,
                      const std::set<std::string>& guarded);
-  void warn_never(const Expr& condition, Span span, bool is_when);
+  void warn_never(const Expr& condition, Span span, bool is_when, const Scope& s);
   const event::FieldDef* optional_field_of(const ast::Expr& e, const Scope& s);
 
   // ------------------------------------------------ rules and policies (check_rule.cpp)

@@ -70,6 +70,7 @@ constexpr CodeEntry entries[] = {
     {Code::bad_date, "a text is not a date"},
     {Code::bad_policy, "a policy that cannot be followed"},
     {Code::bad_test, "a test that cannot be run"},
+    {Code::cannot_build, "a rule that the engine cannot run as it is written"},
     {Code::never_true, "a rule that can never fire"},
     {Code::unbounded_sequence, "a sequence without a bound in time"},
     {Code::coalesce_without_parentheses, "`??` beside another operator without parentheses"},
@@ -79,6 +80,14 @@ constexpr CodeEntry entries[] = {
     {Code::pick_every, "`pick every` gives at most 100 matches for one event"},
     {Code::decides_nothing, "a rule that time completes decides no event"},
     {Code::optional_field_silent, "the rule stays silent when an optional field is missing"},
+    {Code::never_used, "a declaration that nothing refers to"},
+    {Code::unreachable_line, "a line of a policy that never decides"},
+    {Code::fires_every_time, "a rule that goes on firing, without `alert once`"},
+    {Code::always_true, "a part of a condition that is always true"},
+    {Code::costly_step, "a step that is asked for every pair of events"},
+    {Code::state_under_one_key, "a key that names a thing of several states, not an event"},
+    {Code::step_never_filled, "a step that no event can take"},
+    {Code::accept_without_use, "`# accept` that silences nothing"},
     {Code::not_built, "understood, but not built yet"},
 };
 
@@ -103,6 +112,17 @@ constexpr auto letters = [] {
 }  // namespace
 
 std::span<const CodeEntry> code_register() { return entries; }
+
+bool is_advice(Code code) {
+  switch (code) {
+    case Code::unused_switch:
+    case Code::never_used:
+    case Code::fires_every_time:
+    case Code::costly_step:
+    case Code::state_under_one_key: return true;
+    default: return false;
+  }
+}
 
 std::string_view letter_of(Code code) {
   const auto& text = letters[static_cast<std::size_t>(code) % letters.size()];

@@ -76,6 +76,7 @@ enum class Code : std::uint16_t {
   bad_date = 425,
   bad_policy = 426,
   bad_test = 427,
+  cannot_build = 430,  // means something, but more than the engine can run
   // 05xx: warnings
   never_true = 502,
   unbounded_sequence = 503,
@@ -86,6 +87,14 @@ enum class Code : std::uint16_t {
   pick_every = 508,
   decides_nothing = 509,  // `decide` in a rule that time completes
   optional_field_silent = 520,
+  never_used = 530,           // by lint: a declaration that nothing refers to
+  unreachable_line = 531,     // of a policy
+  fires_every_time = 532,     // by lint: no `alert once` on a rule that goes on firing
+  always_true = 533,          // a part of a condition that says nothing
+  costly_step = 534,          // by lint
+  state_under_one_key = 535,  // by lint: an idempotency key that names a thing, not an event
+  step_never_filled = 536,
+  accept_without_use = 537,
   // 09xx: parsed and understood, not built yet
   not_built = 901,
 };
@@ -94,6 +103,8 @@ struct CodeEntry {
   Code code;
   std::string_view title;  // one line for the register and `tocsin explain E0203`
 };
+/// Whether only `tocsin lint` says it: advice, not a likely mistake.
+bool is_advice(Code code);
 /// All codes in ascending order.
 std::span<const CodeEntry> code_register();
 /// "E0203", "W0520".

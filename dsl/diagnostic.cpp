@@ -153,12 +153,12 @@ std::string_view word_of(Severity severity) { return severity == Severity::error
 }  // namespace
 
 Diagnostic& Diagnostics::error(Code code, Span span, std::string message) {
-  list_.push_back({Severity::error, code, span, std::move(message), {}, {}, {}, {}});
+  list_.push_back({Severity::error, code, span, std::move(message), {}, {}, {}, {}, {}});
   return list_.back();
 }
 
 Diagnostic& Diagnostics::warning(Code code, Span span, std::string message) {
-  list_.push_back({Severity::warning, code, span, std::move(message), {}, {}, {}, {}});
+  list_.push_back({Severity::warning, code, span, std::move(message), {}, {}, {}, {}, {}});
   return list_.back();
 }
 
@@ -227,6 +227,10 @@ std::string render(const Diagnostic& diagnostic, const SourceSet& sources) {
     }
     out += clean(rest) + '\n';
   }
+  // "did you mean" says it already.
+  if (!diagnostic.fix.empty() && !diagnostic.under.starts_with("did you mean")) {
+    out += "      fix available: tocsin check --fix\n";
+  }
   return out;
 }
 
@@ -267,6 +271,16 @@ std::string render_json(const Diagnostics& diagnostics, const SourceSet& sources
     out += ']';
     add_json_lines(out, "notes", diagnostic.notes);
     add_json_lines(out, "hints", diagnostic.hints);
+    out += ",\"fix\":[";
+    for (const Edit& edit : diagnostic.fix) {
+      if (&edit != &diagnostic.fix.front()) out += ',';
+      out += '{';
+      add_json_place(out, sources, edit.span);
+      out += ",\"text\":";
+      add_json_text(out, edit.text);
+      out += '}';
+    }
+    out += ']';
     out += "}\n";
   }
   return out;

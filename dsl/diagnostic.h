@@ -18,6 +18,12 @@ struct Label {
   std::string text;
 };
 
+/// A change of rule text: what stands at the span becomes the text.
+struct Edit {
+  Span span;
+  std::string text;
+};
+
 struct Diagnostic {
   Severity severity = Severity::error;
   Code code = Code::syntax;
@@ -27,6 +33,7 @@ struct Diagnostic {
   std::vector<Label> labels;       // further places
   std::vector<std::string> notes;  // lines below the snippet: "fields of transfer: amount, …"
   std::vector<std::string> hints;  // lines of "hint: …": a change that compiles
+  std::vector<Edit> fix;           // the change that `check --fix` makes; nothing when a person has to decide
 };
 
 class Diagnostics {
@@ -39,6 +46,8 @@ class Diagnostics {
   [[nodiscard]] std::size_t warning_count() const;
   /// By file, then place, then code: the order of printing, independent of the order of checking.
   void sort();
+  /// For what is done to all messages at the end: fixes (dsl/fix.h), silencing (dsl/accept.h).
+  std::vector<Diagnostic>& list() { return list_; }
 
  private:
   std::vector<Diagnostic> list_;

@@ -160,11 +160,11 @@ Diagnostic& Reader::mistake(Code code, Span span, std::string message) {
   // A place is read again when an attempt was not the right one, but it is one mistake.
   for (Diagnostic& have : mistakes_) {
     if (have.code == code && have.span == span) {
-      have = Diagnostic{Severity::error, code, span, std::move(message), {}, {}, {}, {}};
+      have = Diagnostic{Severity::error, code, span, std::move(message), {}, {}, {}, {}, {}};
       return have;
     }
   }
-  mistakes_.push_back({Severity::error, code, span, std::move(message), {}, {}, {}, {}});
+  mistakes_.push_back({Severity::error, code, span, std::move(message), {}, {}, {}, {}, {}});
   return mistakes_.back();
 }
 
@@ -542,8 +542,10 @@ bool Reader::string(Iterator& at, ast::Text& out) {
   at = to;
   out.span = span(from, to);
   if (quote == '\'') {
-    mistake(Code::syntax, out.span, "texts stand in double quotes")
-        .hints.push_back("write \"" + std::string(from + 1, to - 1) + "\"");
+    const std::string inside(from + 1, to - 1);
+    Diagnostic& quotes = mistake(Code::syntax, out.span, "texts stand in double quotes");
+    quotes.hints.push_back("write \"" + inside + "\"");
+    if (inside.find('"') == std::string::npos) quotes.fix.push_back({out.span, "\"" + inside + "\""});
   }
   out.text = std::move(text);
   return true;
@@ -705,8 +707,9 @@ bool Reader::then_word(Iterator& at, Span& out) {
   static const std::vector<std::string> others{"then", "until", "where", "within", "via", "as", "for"};
   if (holds(others, text) || !nearest_name(text, others).empty()) return false;
   out = span(from, from + text.size());
-  mistake(Code::syntax, out, "`then` is missing between two steps")
-      .hints.push_back("write `then " + std::string(text) + "`");
+  Diagnostic& missing = mistake(Code::syntax, out, "`then` is missing between two steps");
+  missing.hints.push_back("write `then " + std::string(text) + "`");
+  missing.fix.push_back({{out.file, out.begin, out.begin}, "then "});
   return true;
 }
 

@@ -1,44 +1,50 @@
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "dsl/check.h"
+#include "dsl/fix.h"
 #include "dsl/parse.h"
 
 namespace tocsin::dsl {
 namespace {
 
-/// Names that the text declares at the beginning of a line but no parsed declaration has: their declaration has a mistake.
-std::set<std::string> lost_names(const SourceSet& sources, const std::vector<ast::File>& files) {
+/// Names that a text declares at the beginning of a line.
+std::set<std::string> declared_names(std::string_view text) {
   constexpr std::string_view words[] = {"entity", "event", "table",   "list", "param",  "switch",
                                         "stream", "field", "feature", "rule", "policy", "sample"};
   const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
   std::set<std::string> names;
-  for (const SourceFile& file : sources) {
-    const std::string_view text = file.text();
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      std::string_view line = text.substr(at, end - at);
-      at = end + 1;
-      const auto word = std::find_if(std::begin(words), std::end(words), [&](std::string_view w) {
-        return line.starts_with(w) && line.size() > w.size() && line[w.size()] == ' ';
-      });
-      if (word == std::end(words)) continue;
-      line.remove_prefix(word->size());
-      // An entity line names many; every other declaration names one.
-      for (std::size_t i = 0; i < line.size();) {
-        if (!is_name(line[i])) {
-          if (line[i] == '#') break;
-          ++i;
-          continue;
-        }
-        std::size_t stop = i;
-        while (stop < line.size() && is_name(line[stop])) ++stop;
-        names.insert(std::string(line.substr(i, stop - i)));
-        i = stop;
-        if (*word != "entity") break;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    at = end + 1;
+    const auto word = std::find_if(std::begin(words), std::end(words), [&](std::string_view w) {
+      return line.starts_with(w) && line.size() > w.size() && line[w.size()] == ' ';
+    });
+    if (word == std::end(words)) continue;
+    line.remove_prefix(word->size());
+    // An entity line names many; every other declaration names one.
+    for (std::size_t i = 0; i < line.size();) {
+      if (!is_name(line[i])) {
+        if (line[i] == '#') break;
+        ++i;
+        continue;
       }
+      std::size_t stop = i;
+      while (stop < line.size() && is_name(line[stop])) ++stop;
+      names.insert(std::string(line.substr(i, stop - i)));
+      i = stop;
+      if (*word != "entity") break;
     }
   }
+  return names;
+}
+
+/// Names that the texts declare but no parsed declaration has: their declaration has a mistake.
+std::set<std::string> lost_names(const SourceSet& sources, const std::vector<ast::File>& files) {
+  std::set<std::string> names;
+  for (const SourceFile& file : sources) names.merge(declared_names(file.text()));
   for (const ast::File& file : files) {
     for (const ast::Decl& decl : file.declarations) {
       if (decl.entity) {
@@ -76,34 +82,68 @@ bool in_half_read(const Diagnostic& d, const std::vector<Diagnostic>& written_wr
   return false;
 }
 
+/// Whether the message says of a name that nothing declares it.
+bool names_something(const Diagnostic& d) {
+  return d.code == Code::unknown_name || d.code == Code::unknown_event || d.code == Code::unknown_field ||
+         d.code == Code::unknown_type || d.code == Code::unknown_list || d.code == Code::unknown_enum_value ||
+         d.code == Code::unknown_function;
+}
+
 /// Whether a message only says that something is missing whose declaration did not parse.
 bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_read) {
   const bool of_absence = d.code == Code::unknown_name || d.code == Code::missing_clause ||
                           d.code == Code::unknown_step || d.code == Code::bad_event_declaration;
   if (half_read && of_absence) return true;
-  switch (d.code) {
-    case Code::unknown_name:
-    case Code::unknown_event:
-    case Code::unknown_field:
-    case Code::unknown_type:
-    case Code::unknown_list:
-    case Code::unknown_enum_value:
-      return std::any_of(lost.begin(), lost.end(), [&](const std::string& name) {
-        return d.message.find("`" + name + "`") != std::string::npos ||
-               d.message.find("@" + name + "`") != std::string::npos;
+  if (d.code == Code::no_key_field) return !lost.empty();
+  return names_something(d) && std::any_of(lost.begin(), lost.end(), [&](const std::string& name) {
+           return d.message.find("`" + name + "`") != std::string::npos ||
+                  d.message.find("@" + name + "`") != std::string::npos;
+         });
+}
+
+/// Files of rules in the folders of the given files that were not given: rules are often checked a file at a time, without the events.
+SourceSet files_beside(const std::vector<std::string>& paths, const SourceSet& given) {
+  std::set<std::string> known;
+  std::error_code problem;
+  for (const SourceFile& file : given) known.insert(std::filesystem::weakly_canonical(file.path(), problem).string());
+  std::set<std::string> folders;
+  for (const std::string& path : paths) {
+    if (std::filesystem::is_directory(path, problem)) continue;
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    folders.insert(folder.empty() ? "." : folder);
+  }
+  SourceSet beside;
+  for (const std::string& folder : folders) {
+    Result<SourceSet> all = read_sources({folder});
+    if (!all) continue;
+    for (SourceFile& file : all.value()) {
+      if (!known.contains(std::filesystem::weakly_canonical(file.path(), problem).string())) beside.push_back(file);
+    }
+  }
+  return beside;
+}
+
+void hint_at_files_beside(const SourceSet& beside, Diagnostics& diagnostics) {
+  for (const SourceFile& file : beside) {
+    const std::set<std::string> names = declared_names(file.text());
+    const std::string folder = std::filesystem::path(file.path()).parent_path().string();
+    for (Diagnostic& d : diagnostics.list()) {
+      if (!names_something(d) && d.code != Code::no_key_field) continue;
+      const auto name = std::find_if(names.begin(), names.end(), [&](const std::string& n) {
+        return d.message.find("`" + n + "`") != std::string::npos || d.message.find("@" + n + "`") != std::string::npos;
       });
-    case Code::no_key_field: return !lost.empty();
-    default: return false;
+      if (name == names.end()) continue;
+      d.hints.push_back("`" + *name + "` is declared in " + file.path() + ": check the folder, `tocsin check " +
+                        folder + "`");
+    }
   }
 }
 
 }  // namespace
 
-Result<Loaded> load(const std::vector<std::string>& paths, const CheckOptions& options) {
-  Result<SourceSet> read = read_sources(paths);
-  if (!read) return read.error();
+Loaded load_sources(SourceSet sources, const CheckOptions& options) {
   Loaded loaded;
-  loaded.sources = read.take();
+  loaded.sources = std::move(sources);
   for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
     loaded.files.push_back(parse(loaded.sources, i, loaded.diagnostics));
   }
@@ -120,8 +160,20 @@ Result<Loaded> load(const std::vector<std::string>& paths, const CheckOptions& o
       if (d.severity == Severity::warning || follows(d, lost, in_half_read(d, written_wrong, loaded.files))) continue;
       loaded.diagnostics.error(d.code, d.span, d.message) = d;
     }
+    add_fixes(loaded.diagnostics, loaded.sources);
   }
   loaded.diagnostics.sort();
+  return loaded;
+}
+
+Result<Loaded> load(const std::vector<std::string>& paths, CheckOptions options) {
+  Result<SourceSet> read = read_sources(paths);
+  if (!read) return read.error();
+  SourceSet sources = read.take();
+  const SourceSet beside = files_beside(paths, sources);
+  options.lint.all_files = beside.empty();
+  Loaded loaded = load_sources(std::move(sources), options);
+  hint_at_files_beside(beside, loaded.diagnostics);
   return loaded;
 }
 

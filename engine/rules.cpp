@@ -1,6 +1,5 @@
 #include "engine/rules.h"
 
-#include "dsl/parse.h"
 #include "engine/compile/strings_build.h"
 
 namespace tocsin::engine {
@@ -11,13 +10,27 @@ std::string counted(std::size_t n, std::string_view word) {
   return std::to_string(n) + " " + std::string(word) + (n == 1 ? "" : "s");
 }
 
+/// Where the rule that the builder speaks of ("rule NAME: …") is declared.
+dsl::Span place_of(const std::string& message, const dsl::Loaded& loaded) {
+  for (const dsl::ast::File& file : loaded.files) {
+    for (const dsl::ast::Decl& declaration : file.declarations) {
+      if (declaration.rule && message.starts_with("rule " + declaration.rule->name.text + ":")) {
+        return declaration.rule->name.span;
+      }
+    }
+  }
+  return {static_cast<std::uint32_t>(loaded.sources.size()), 0, 0};
+}
+
+}  // namespace
+
 dsl::CheckOptions check_options() {
   dsl::CheckOptions options;
   options.pattern_problem = pattern_problem;
   return options;
 }
 
-Rules built(dsl::Loaded loaded) {
+Rules rules_of(dsl::Loaded loaded) {
   Rules rules;
   rules.loaded = std::move(loaded);
   if (!rules.loaded.book) return rules;
@@ -27,12 +40,12 @@ Rules built(dsl::Loaded loaded) {
   if (ruleset) {
     rules.ruleset = ruleset.take();
   } else {
-    rules.build_error = ruleset.error().text;
+    const std::string& message = ruleset.error().text;
+    rules.loaded.diagnostics.error(dsl::Code::cannot_build, place_of(message, rules.loaded), message);
+    rules.loaded.diagnostics.sort();
   }
   return rules;
 }
-
-}  // namespace
 
 std::size_t Rules::rule_count() const {
   std::size_t n = 0;
@@ -56,35 +69,28 @@ std::string Rules::last_line() const {
 std::string Rules::messages() const {
   std::string text = dsl::render(loaded.diagnostics, loaded.sources);
   if (!text.empty()) text += '\n';
-  if (!build_error.empty()) text += "error: " + build_error + "\n\n";
   return text + last_line();
 }
 
-Result<Rules> load_rules(const std::vector<std::string>& paths) {
-  Result<dsl::Loaded> loaded = dsl::load(paths, check_options());
+Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice) {
+  dsl::CheckOptions options = check_options();
+  options.lint.advice = advice;
+  Result<dsl::Loaded> loaded = dsl::load(paths, options);
   if (!loaded) return loaded.error();
-  return built(loaded.take());
+  return rules_of(loaded.take());
 }
 
 Rules rules_of_texts(const std::vector<RuleFileText>& files) {
-  dsl::Loaded loaded;
+  dsl::SourceSet sources;
   dsl::CheckOptions options = check_options();
   for (const RuleFileText& file : files) {
     if (file.data) {
       options.data_files[file.path] = std::make_shared<const std::string>(file.text);
     } else {
-      loaded.sources.emplace_back(file.path, file.text);
+      sources.emplace_back(file.path, file.text);
     }
   }
-  for (std::uint32_t i = 0; i < loaded.sources.size(); ++i) {
-    loaded.files.push_back(dsl::parse(loaded.sources, i, loaded.diagnostics));
-  }
-  // As dsl::load does: what is written wrong is put right before names are looked at.
-  if (loaded.diagnostics.error_count() == 0) {
-    loaded.book = dsl::check(loaded.sources, loaded.files, loaded.diagnostics, options);
-  }
-  loaded.diagnostics.sort();
-  return built(std::move(loaded));
+  return rules_of(dsl::load_sources(std::move(sources), options));
 }
 
 }  // namespace tocsin::engine

@@ -16,23 +16,26 @@ namespace tocsin::engine {
 struct Rules {
   dsl::Loaded loaded;
   std::shared_ptr<const Ruleset> ruleset;  // nothing when there was an error
-  std::string build_error;                 // the one thing that only building finds: a sequence beyond the limits
 
   [[nodiscard]] bool ok() const { return ruleset != nullptr; }
-  [[nodiscard]] std::size_t error_count() const {
-    return loaded.diagnostics.error_count() + (build_error.empty() ? 0 : 1);
-  }
+  [[nodiscard]] std::size_t error_count() const { return loaded.diagnostics.error_count(); }
   [[nodiscard]] std::size_t rule_count() const;
   /// All messages, then "7 files, 27 rules: 9 errors, 2 warnings; nothing was loaded", or "…: ok".
   [[nodiscard]] std::string messages() const;
   [[nodiscard]] std::string last_line() const;
 };
 
-/// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result.
-Result<Rules> load_rules(const std::vector<std::string>& paths);
+/// How rules are checked when the libraries that will run them have a word in it: regular expressions are tried.
+dsl::CheckOptions check_options();
+
+/// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result. `advice`: with what only
+/// `tocsin lint` says.
+Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice = false);
 /// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. The files
 /// of lists and tables are among the texts, or are read from where the rules name them.
 Rules rules_of_texts(const std::vector<RuleFileText>& files);
+/// What loading found, and the ruleset if there was no error; for who has looked at rules already.
+Rules rules_of(dsl::Loaded loaded);
 inline Rules rules_of_text(std::string path, std::string text) {
   return rules_of_texts({{std::move(path), std::move(text)}});
 }

@@ -1,8 +1,10 @@
 #include "replay/rule_tests.h"
 
 #include <algorithm>
+#include <charconv>
 #include <deque>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -26,6 +28,7 @@ struct Outcome {
   };
   std::map<std::string, Newest> rules;
   std::optional<Json> decision;
+  std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> decided_lines;  // by policy and line
   std::uint64_t alerts = 0;
 
   void take(const engine::OutRecord& record) {
@@ -35,7 +38,13 @@ struct Outcome {
     }
     std::optional<Json> json = parse_json(record.bytes);
     TOCSIN_CHECK(json.has_value(), record.bytes);
-    if (record.stream == engine::OutStream::decisions) decision = std::move(json);
+    if (record.stream == engine::OutStream::decisions) {
+      decision = std::move(json);
+      std::uint64_t line = 0;
+      const std::string& text = (*decision)["line"].text;
+      std::from_chars(text.data(), text.data() + text.size(), line);
+      ++decided_lines[{(*decision)["policy"].text, line}];
+    }
     if (record.stream == engine::OutStream::hits) {
       Newest& newest = rules[(*json)["rule"].text];
       ++newest.hits;
@@ -69,6 +78,12 @@ class Runner {
       return failure;
     }
     return std::nullopt;
+  }
+
+  /// What came out, for the sum over all tests.
+  void add_to(TestReport& report) const {
+    for (const auto& [rule, newest] : outcome_.rules) report.hits_by_rule[rule] += newest.hits;
+    for (const auto& [line, count] : outcome_.decided_lines) report.decisions_by_line[line] += count;
   }
 
  private:
@@ -215,10 +230,8 @@ std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
 
 }  // namespace
 
-Result<TestReport> run_tests(const dsl::Loaded& rules) {
-  TOCSIN_CHECK(rules.book.has_value());
+Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure) {
   // X1: a test begins with nothing, so the lists and tables of its ruleset are empty but for what is `given`.
-  dsl::Rulebook book = *rules.book;
   for (dsl::List& list : book.lists) {
     list.entries.clear();
     list.networks.clear();
@@ -228,20 +241,29 @@ Result<TestReport> run_tests(const dsl::Loaded& rules) {
     table.cells.clear();
     table.networks.clear();
   }
-  std::vector<engine::RuleFileText> files;
-  for (const dsl::SourceFile& file : rules.sources) files.push_back({file.path(), std::string(file.text())});
-  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book, std::move(files));
+  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book, {});
   if (!ruleset) return ruleset.error();
   TestReport report;
   report.rules = book.rules.size();
-  report.tests = book.tests.size();
-  for (const dsl::Test& test : book.tests) {
-    std::optional<TestFailure> failure = Runner(book, ruleset.value()).run(test);
+  for (const std::size_t index : order) {
+    const dsl::Test& test = book.tests[index];
+    ++report.tests;
+    Runner runner(book, ruleset.value());
+    std::optional<TestFailure> failure = runner.run(test);
+    runner.add_to(report);
     if (!failure) continue;
     ++report.failed;
     report.failures.push_back(std::move(*failure));
+    if (first_failure) break;
   }
   return report;
+}
+
+Result<TestReport> run_tests(const dsl::Loaded& rules) {
+  TOCSIN_CHECK(rules.book.has_value());
+  std::vector<std::size_t> all(rules.book->tests.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return run_tests(*rules.book, all, false);
 }
 
 std::string to_text(const TestReport& report, const dsl::SourceSet& sources) {
@@ -258,6 +280,63 @@ std::string to_text(const TestReport& report, const dsl::SourceSet& sources) {
   // Programs read this line: its words do not bend with the numbers.
   return text + std::to_string(report.rules) + " rules, " + std::to_string(report.tests) + " tests, " +
          std::to_string(report.failed) + " failed\n";
+}
+
+namespace {
+
+std::string xml(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\n': out += "&#10;"; break;
+      default:
+        // Other control characters have no place in XML 1.0.
+        out += static_cast<unsigned char>(c) < 0x20 && c != '\t' ? '?' : c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_junit(const TestReport& report, const dsl::Loaded& rules) {
+  std::string suites;
+  for (std::uint32_t file = 0; file < rules.sources.size(); ++file) {
+    std::string cases;
+    std::uint64_t tests = 0;
+    std::uint64_t failed = 0;
+    for (const dsl::Test& test : rules.book->tests) {
+      if (test.span.file != file) continue;
+      ++tests;
+      const dsl::SourceFile& source = rules.sources[file];
+      cases += "    <testcase classname=\"" + xml(source.path()) + "\" name=\"" + xml(test.name) + "\" file=\"" +
+               xml(source.path()) + "\" line=\"" + std::to_string(source.place_of(test.span.begin).line) + "\"";
+      const auto failure = std::find_if(report.failures.begin(), report.failures.end(), [&](const TestFailure& f) {
+        return f.span.file == file && f.span.begin >= test.span.begin && f.span.begin < test.span.end;
+      });
+      if (failure == report.failures.end()) {
+        cases += "/>\n";
+        continue;
+      }
+      ++failed;
+      std::string text = source.path() + ":" + std::to_string(source.place_of(failure->span.begin).line) + "\n" +
+                         snippet(source, failure->span);
+      for (const std::string& note : failure->notes) text += note + "\n";
+      cases +=
+          ">\n      <failure message=\"" + xml(failure->happened) + "\">" + xml(text) + "</failure>\n    </testcase>\n";
+    }
+    if (tests == 0) continue;
+    suites += "  <testsuite name=\"" + xml(rules.sources[file].path()) + "\" tests=\"" + std::to_string(tests) +
+              "\" failures=\"" + std::to_string(failed) + "\" errors=\"0\" skipped=\"0\">\n" + cases +
+              "  </testsuite>\n";
+  }
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tocsin test\" tests=\"" +
+         std::to_string(report.tests) + "\" failures=\"" + std::to_string(report.failed) + "\" errors=\"0\">\n" +
+         suites + "</testsuites>\n";
 }
 
 }  // namespace tocsin::replay

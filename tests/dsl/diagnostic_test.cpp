@@ -100,11 +100,14 @@ TEST_CASE("the same as JSON, one object a line") {
   auto& d = diagnostics.error(Code::syntax, span_of(sources, "x"), "say \"x\"\\");
   d.hints.push_back("one\ntwo");
   d.labels.push_back({span_of(sources, "when"), "here"});
-  CHECK(render_json(diagnostics, sources) ==
-        R"({"severity":"error","code":"E0102","file":"a \"b\".risk","line":1,"column":10,"end_line":1,"end_column":11,)"
-        R"("message":"say \"x\"\\","under":"","labels":[{"file":"a \"b\".risk","line":1,"column":1,"end_line":1,)"
-        R"("end_column":5,"text":"here"}],"notes":[],"hints":["one two"]})"
-        "\n");
+  d.fix.push_back({d.span, "y"});
+  CHECK(
+      render_json(diagnostics, sources) ==
+      R"({"severity":"error","code":"E0102","file":"a \"b\".risk","line":1,"column":10,"end_line":1,"end_column":11,)"
+      R"("message":"say \"x\"\\","under":"","labels":[{"file":"a \"b\".risk","line":1,"column":1,"end_line":1,)"
+      R"("end_column":5,"text":"here"}],"notes":[],"hints":["one two"],"fix":[{"file":"a \"b\".risk","line":1,"column":10,"end_line":1,)"
+      R"("end_column":11,"text":"y"}]})"
+      "\n");
 }
 
 TEST_CASE("a name is suggested when it is one or two slips away, or has the same letters") {

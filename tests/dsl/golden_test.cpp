@@ -7,6 +7,7 @@
 //   --- messages
 //   rules.risk:1:9: error[E0201]: …
 //
+// `--- lint` instead of `--- rules` asks for advice as well, as `tocsin lint` does.
 // TOCSIN_UPDATE=1 rewrites the messages; the difference is what gets reviewed.
 #include <doctest/doctest.h>
 
@@ -17,6 +18,7 @@
 #include <iterator>
 
 #include "dsl/check.h"
+#include "dsl/fix.h"
 #include "dsl/parse.h"
 
 using namespace tocsin::dsl;
@@ -24,6 +26,7 @@ using namespace tocsin::dsl;
 namespace {
 
 constexpr std::string_view rules_line = "--- rules\n";
+constexpr std::string_view lint_line = "--- lint\n";
 constexpr std::string_view file_line = "--- file ";
 constexpr std::string_view messages_line = "--- messages\n";
 
@@ -41,13 +44,18 @@ CheckOptions split_files(std::string& rules) {
   return options;
 }
 
-/// What `tocsin check` says: when the text does not parse, only that.
-std::string messages_of(std::string rules) {
-  const CheckOptions options = split_files(rules);
+/// What `tocsin check` or `lint` says; when the text does not parse, only that.
+std::string messages_of(std::string rules, bool advice) {
+  CheckOptions options = split_files(rules);
+  options.lint.advice = advice;
   const SourceSet sources{{"rules.risk", rules}};
   Diagnostics diagnostics;
-  const std::vector<ast::File> files{parse(sources, 0, diagnostics)};
-  if (diagnostics.error_count() == 0) check(sources, files, diagnostics, options);
+  parse(sources, 0, diagnostics);
+  if (diagnostics.error_count() == 0) {
+    const Loaded loaded = load_sources(sources, options);
+    return render(loaded.diagnostics, loaded.sources);
+  }
+  add_fixes(diagnostics, sources);
   diagnostics.sort();
   return render(diagnostics, sources);
 }
@@ -66,16 +74,17 @@ TEST_CASE("the messages of the golden cases") {
     CAPTURE(path.filename().string());
     std::ifstream in(path, std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    const auto rules_at = text.find(rules_line);
     const auto messages_at = text.find(messages_line);
-    REQUIRE(rules_at == 0);
+    const bool advice = text.starts_with(lint_line);
+    const std::string_view first_line = advice ? lint_line : rules_line;
+    REQUIRE(text.starts_with(first_line));
     REQUIRE(messages_at != std::string::npos);
-    const std::string rules = text.substr(rules_line.size(), messages_at - rules_line.size());
+    const std::string rules = text.substr(first_line.size(), messages_at - first_line.size());
     const std::string expected = text.substr(messages_at + messages_line.size());
-    const std::string actual = messages_of(rules);
+    const std::string actual = messages_of(rules, advice);
     if (update && actual != expected) {
       std::ofstream out(path, std::ios::binary);
-      out << rules_line << rules << messages_line << actual;
+      out << first_line << rules << messages_line << actual;
       MESSAGE("rewritten: ", path.filename().string());
     } else {
       CHECK(actual == expected);
