@@ -13,6 +13,37 @@ void RunSets::raise_horizon(Ordinal to) {
   events_.drop_before(horizon_);
 }
 
+Ordinal RunSets::from(Place place) const {
+  Ordinal low = events_.begin();
+  for (Ordinal high = events_.end(); low != high;) {
+    const Ordinal middle = low + (high - low) / 2;
+    if (events_[middle].place() < place) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+Ordinal RunSets::oldest_start(std::span<const RunSet> sets) const {
+  const std::uint32_t first = cells_.begin();
+  std::vector<bool> reached(cells_.size());
+  const auto reach = [&](RunSet set) {
+    if (lives(set)) reached[set - first] = true;
+  };
+  for (const RunSet set : sets) reach(set);
+  Ordinal oldest = events_.end();
+  for (std::uint32_t i = cells_.end(); i-- != first;) {
+    if (!reached[i - first]) continue;
+    const Cell& c = cells_[i];
+    if (c.event != 0 && c.left == empty_set && c.event >= horizon_) oldest = std::min(oldest, c.event);
+    reach(c.left);
+    reach(c.next);
+  }
+  return oldest;
+}
+
 void RunSets::compact(std::span<RunSet*> live) {
   const std::uint32_t first = cells_.begin();
   std::vector<bool> reached(cells_.size());
@@ -82,12 +113,11 @@ void RunSets::encode(ByteWriter& out) const {
   const auto event_number = [&](Ordinal o) { return o < events_.begin() ? 0 : o - events_.begin() + 1; };
   out.put_varint(event_number(horizon_));
   out.put_varint(cells_.size());
-  const auto set_number = [&](RunSet set) { return lives(set) ? set - cells_.begin() + 1 : 0; };
   for (std::uint32_t i = cells_.begin(); i != cells_.end(); ++i) {
     const Cell& c = cells_[i];
     out.put_varint(event_number(c.newest));
-    out.put_varint(set_number(c.left));
-    out.put_varint(set_number(c.next));
+    out.put_varint(number_of(c.left));
+    out.put_varint(number_of(c.next));
     out.put_varint(event_number(c.event));
     out.put_varint(event_number(c.cut));
     out.put_varint(c.stage);

@@ -55,6 +55,10 @@ class RunSets {
   [[nodiscard]] const Bound& event(Ordinal o) const { return events_[o]; }
   [[nodiscard]] Ordinal first_event() const { return events_.begin(); }
   [[nodiscard]] Ordinal end_event() const { return events_.end(); }
+  /// The first event at or after the place, or the end.
+  [[nodiscard]] Ordinal from(Place place) const;
+  /// The first event later than `time`, or the end.
+  [[nodiscard]] Ordinal after(Timestamp time) const { return from({time + Duration{1}, 0}); }
 
   /// `more` and the match that begins with `event`.
   RunSet begin(Ordinal event, std::uint32_t stage, RunSet more) { return add({event, 0, 0, event, 0, stage}, more); }
@@ -77,14 +81,20 @@ class RunSets {
     return set != empty_set && set - cells_.begin() < cells_.size() && cells_[set].newest >= horizon_;
   }
   [[nodiscard]] Ordinal newest(RunSet set) const { return cells_[set].newest; }
+  /// Of a set that lives: whether anything in it took its last event at or after `cut` (and did not begin too early,
+  /// perhaps).
+  [[nodiscard]] bool took_since(RunSet set, Ordinal cut) const { return last_event(cells_[set]) >= cut; }
+  /// The oldest start that lives in any of the sets; the end if none does. Looks at every cell; without cuts.
+  [[nodiscard]] Ordinal oldest_start(std::span<const RunSet> sets) const;
 
   /// What began before it is no more.
   [[nodiscard]] Ordinal horizon() const { return horizon_; }
   void raise_horizon(Ordinal to);
 
-  /// Calls visit(span of Taken, from first to last) for each partial match of the set that began in [from, to].
+  /// Calls visit(span of Taken, from last to first) for each partial match of the set that took its last event at or
+  /// after `cut` and began in [from, to].
   template <typename Visit>
-  void each(RunSet set, Ordinal from, Ordinal to, Visit&& visit) const;
+  void each(RunSet set, Ordinal cut, Ordinal from, Ordinal to, Visit&& visit) const;
 
   /// Puts together what `live` sets reach, with new numbers; they are changed. Nothing else stays valid but the order of
   /// events.
@@ -100,8 +110,8 @@ class RunSets {
   void encode(ByteWriter& out) const;
   /// False when the bytes are not those of whole sets. Any bytes are safe. `stages`: how many there are.
   bool decode(ByteReader& in, std::uint32_t stages);
-  /// Whether a set read from bytes is one.
-  [[nodiscard]] bool is_set(RunSet set) const { return set == 0 || set - cells_.begin() < cells_.size(); }
+  /// What a set that lives is called in the bytes; its number once they are read.
+  [[nodiscard]] RunSet number_of(RunSet set) const { return lives(set) ? set - cells_.begin() + 1 : 0; }
 
  private:
   struct Step {
@@ -129,9 +139,9 @@ class RunSets {
 };
 
 template <typename Visit>
-void RunSets::each(RunSet set, Ordinal from, Ordinal to, Visit&& visit) const {
+void RunSets::each(RunSet set, Ordinal cut, Ordinal from, Ordinal to, Visit&& visit) const {
   walk_.clear();
-  walk_.push_back({set, 0, 0});
+  walk_.push_back({set, 0, cut});
   const Ordinal oldest = std::max(from, horizon_);
   while (!walk_.empty()) {
     Step at = walk_.back();

@@ -25,7 +25,7 @@ struct Twins {
 
   [[nodiscard]] std::vector<Naive> read(RunSet set) const {
     std::vector<Naive> all;
-    sets.each(set, 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
+    sets.each(set, 0, 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
       Naive run;
       for (std::size_t i = taken.size(); i-- > 0;) run.emplace_back(sets.event(taken[i].event).event, taken[i].stage);
       all.push_back(run);
@@ -166,7 +166,7 @@ TEST_CASE("a walk puts out only what it was asked for") {
     a = sets.begin(o, 0, a);
   }
   std::size_t count = 0;
-  sets.each(a, 10, 12, [&](std::span<const RunSets::Taken> taken) {
+  sets.each(a, 0, 10, 12, [&](std::span<const RunSets::Taken> taken) {
     CHECK(taken.size() == 1);
     CHECK(taken[0].event >= 10);
     CHECK(taken[0].event <= 12);
@@ -199,7 +199,7 @@ TEST_CASE("any bytes may be handed to sets") {
     ByteReader in(broken);
     if (!back.decode(in, 2)) continue;
     std::size_t count = 0;
-    back.each(static_cast<RunSet>(back.cell_count()), 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
+    back.each(static_cast<RunSet>(back.cell_count()), 0, 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
       for (const auto& t : taken) count += back.event(t.event).event & 1U;
     });
     RunSet root = static_cast<RunSet>(back.cell_count());
