@@ -295,9 +295,11 @@ bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, co
 
 void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp time, Host& host,
                  std::vector<Match>& out) {
-  if (automaton.window == Automaton::unbounded || body.live.empty()) return;
-  const Ordinal first = body.sets.after(time - Duration{automaton.window});
-  if (first <= body.sets.horizon()) return;
+  if (automaton.window == Automaton::unbounded || body.sets.event_count() == 0) return;
+  // Nearly always the oldest is young enough.
+  const Timestamp too_old = time - Duration{automaton.window};
+  if (body.sets.event(body.sets.first_event()).time > too_old) return;
+  const Ordinal first = body.sets.after(too_old);
   body.sets.raise_horizon(first);
   drop_dead(automaton, body);
   if (!body.held.empty()) release(automaton, rule, body, time, host, out);
