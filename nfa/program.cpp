@@ -123,6 +123,7 @@ class Compiler {
         out_.reason = why_exists(out_);
         break;
       case Engine::search: out_.reason = why_search(not_exists); break;
+      case Engine::all: return refuse("the engine `all` claims patterns of stages only");
     }
     // What is kept is the engine's own: bytes of one are none of the other's.
     mix(static_cast<std::uint64_t>(out_.engine));
@@ -355,6 +356,7 @@ const char* to_text(Engine engine) {
   switch (engine) {
     case Engine::search: return "search";
     case Engine::exists: return "exists";
+    case Engine::all: return "all";
   }
   return "?";
 }

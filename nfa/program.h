@@ -29,7 +29,7 @@ struct Meanings {
   std::uint64_t extra = 0;
 };
 
-enum class Engine : std::uint8_t { search, exists };
+enum class Engine : std::uint8_t { search, exists, all };
 const char* to_text(Engine engine);
 
 /// What compile() may take for granted, and what it must.

@@ -48,6 +48,7 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
     switch (program.engine) {
       case Engine::search: runs.body = decode_search(program, in); break;
       case Engine::exists: runs.body = decode_exists(program, in); break;
+      case Engine::all: return std::nullopt;
     }
     if (runs.body == nullptr) return std::nullopt;
   }

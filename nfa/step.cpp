@@ -278,6 +278,7 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
   switch (program.engine) {
     case Engine::search: return search_step(program, runs, o, bits, host, out);
     case Engine::exists: return exists_step(program, runs, o, bits, host, out);
+    case Engine::all: break;
   }
   return false;
 }
@@ -287,6 +288,7 @@ void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std
   switch (program.engine) {
     case Engine::search: return search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
     case Engine::exists: return exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
+    case Engine::all: return;
   }
 }
 

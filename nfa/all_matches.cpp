@@ -1,0 +1,407 @@
+#include "nfa/all_matches.h"
+
+#include <algorithm>
+
+namespace tocsin::nfa {
+namespace {
+
+/// A set that became complete with the event: with it as one of `stage`, or, none, without it.
+struct Completing {
+  RunSet set = RunSets::empty_set;  // empty: the event alone
+  Ordinal cut = 0;
+  std::uint32_t stage = Automaton::none;
+};
+
+/// What one step needs for a moment; no step outlives it.
+struct Scratch {
+  std::vector<std::pair<std::uint32_t, RunSet>> woken;
+  std::vector<std::uint32_t> filled;
+  std::vector<Completing> completing;
+};
+thread_local Scratch scratch;
+
+bool by_events(const Complete& a, const Complete& b) {
+  return std::lexicographical_compare(
+      a.taken.begin(), a.taken.end(), b.taken.begin(), b.taken.end(), [](const auto& x, const auto& y) {
+        return std::tuple(x.first.place(), x.second) < std::tuple(y.first.place(), y.second);
+      });
+}
+
+Match match_of(const Automaton& automaton, const AllBody& body, const Complete& complete, Timestamp at) {
+  Match match;
+  match.places.steps.resize(automaton.stages.size());
+  for (auto& parts : match.places.steps) parts.resize(1);
+  for (const auto& [bound, stage] : complete.taken) match.places.steps[stage][0].push_back(bound);
+  match.at = at;
+  match.truncated = body.lost != Place{};
+  return match;
+}
+
+/// Where what follows a match must begin; Place{} for anywhere.
+Place skip_to(const Automaton& automaton, AfterMatch after, const Complete& match) {
+  const auto behind = [](Place p) { return Place{p.time, p.order + 1}; };
+  switch (after) {
+    case AfterMatch::continue_: return {};
+    case AfterMatch::skip_to_next: return behind(match.first());
+    case AfterMatch::restart:
+    case AfterMatch::skip_past_last: return behind(match.last());
+    case AfterMatch::skip_to_first:
+    case AfterMatch::skip_to_last: {
+      Place to;
+      for (const auto& [bound, stage] : match.taken) {
+        if (stage != automaton.after_leaf) continue;
+        to = bound.place();
+        if (after == AfterMatch::skip_to_first) break;
+      }
+      return to;
+    }
+  }
+  return {};
+}
+
+void raise(AllBody& body, Place floor) {
+  if (!(body.floor < floor)) return;
+  body.floor = floor;
+  body.sets.raise_horizon(body.sets.from(floor));
+}
+
+/// Sets whose partial matches have all ended are empty, and the memory of the oldest is free.
+void drop_dead(const Automaton& automaton, AllBody& body) {
+  std::erase_if(body.live, [&](std::uint32_t s) {
+    if (body.sets.lives(body.of_state[s])) return false;
+    body.of_state[s] = RunSets::empty_set;
+    return true;
+  });
+  body.wakes = automaton.states[automaton.start].wakes;
+  for (const std::uint32_t s : body.live) body.wakes |= automaton.states[s].wakes;
+}
+
+void compact(AllBody& body) {
+  std::vector<RunSet*> roots;
+  for (const std::uint32_t s : body.live) roots.push_back(&body.of_state[s]);
+  body.sets.compact(roots);
+  body.compact_at = std::max<std::size_t>(2 * body.sets.used_bytes(), AllBody::compact_first);
+}
+
+/// Frees what nothing reaches, and if that is not enough, drops what began first, half of the events at a time. Under a
+/// window time alone frees nearly all, so that copying waits for the byte limit.
+void limit(const Automaton& automaton, AllBody& body, Host& host) {
+  const std::size_t used = body.sets.used_bytes();
+  const bool by_time = automaton.window != Automaton::unbounded;
+  const std::size_t most = by_time ? host.runs_bytes : std::min(body.compact_at, host.runs_bytes);
+  if (used <= most && !body.sets.nearly_out_of_numbers()) return;
+  compact(body);
+  while (body.sets.used_bytes() > host.runs_bytes - host.runs_bytes / 4 && body.sets.event_count() != 0) {
+    const Ordinal first = body.sets.first_event();
+    const Ordinal to = first + static_cast<Ordinal>(body.sets.event_count() / 2) + 1;
+    host.counters.dropped += to - first;
+    body.lost = std::max(body.lost, body.sets.event(to - 1).place());
+    body.sets.raise_horizon(to);
+    drop_dead(automaton, body);
+    compact(body);
+  }
+}
+
+/// Flink's skip strategies: complete matches leave in the order of their first events, each once nothing that began
+/// before it lives, and take with them what may not begin after them.
+void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp now, Host& host,
+             std::vector<Match>& out) {
+  while (!body.held.empty()) {
+    if (rule.in_order && !body.live.empty()) {
+      std::vector<RunSet> roots;
+      for (const std::uint32_t s : body.live) roots.push_back(body.of_state[s]);
+      const Ordinal oldest = body.sets.oldest_start(roots);
+      if (oldest != body.sets.end_event() && body.sets.event(oldest).place() < body.held.front().first()) return;
+    }
+    const Complete complete = std::move(body.held.front());
+    body.held.erase(body.held.begin());
+    Match match = match_of(automaton, body, complete, now);
+    if (!host.accept(match)) continue;
+    out.push_back(std::move(match));
+    const Place floor = skip_to(automaton, rule.after, complete);
+    raise(body, floor);
+    std::erase_if(body.held, [&](const Complete& c) { return c.first() < floor; });
+    drop_dead(automaton, body);
+  }
+}
+
+/// One event's work.
+class Stepping {
+ public:
+  Stepping(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
+           Host& host, std::vector<Match>& out)
+      : automaton_(automaton),
+        rule_(rule),
+        body_(body),
+        bound_{o.event, o.order, o.time},
+        truth_(truth),
+        host_(host),
+        out_(out) {}
+
+  bool run() {
+    scratch.woken.clear();
+    scratch.filled.clear();
+    scratch.completing.clear();
+    // All edges look at what was there before the event.
+    for (const std::uint32_t s : body_.live) {
+      if ((automaton_.states[s].wakes & truth_) == 0) continue;
+      scratch.woken.emplace_back(s, body_.of_state[s]);
+      body_.of_state[s] = RunSets::empty_set;
+    }
+    for (const auto& [s, set] : scratch.woken) {
+      if (body_.sets.lives(set)) follow(automaton_.states[s], set);
+    }
+    begin();
+    note_live();
+    if (!scratch.completing.empty()) {
+      complete();
+    } else if (!body_.held.empty()) {
+      release(automaton_, rule_, body_, bound_.time, host_, out_);
+    }
+    limit(automaton_, body_, host_);
+    return event_ != 0;
+  }
+
+ private:
+  [[nodiscard]] bool open(const Automaton::Edge& e) const {
+    return (truth_ & e.need) == e.need && (truth_ & e.deny) == 0;
+  }
+  Ordinal event() {
+    if (event_ == 0) event_ = body_.sets.add_event(bound_);
+    return event_;
+  }
+  RunSet& filling(std::uint32_t state) {
+    RunSet& set = body_.of_state[state];
+    if (set == RunSets::empty_set) scratch.filled.push_back(state);
+    return set;
+  }
+
+  void follow(const Automaton::State& state, RunSet set) {
+    for (std::uint32_t i = state.first_edge; i < state.first_edge + state.edge_count; ++i) {
+      const Automaton::Edge& e = automaton_.edges[i];
+      if (!open(e)) continue;
+      const Ordinal cut = e.gap == Automaton::unbounded ? 0 : body_.sets.after(bound_.time - Duration{e.gap});
+      if (cut != 0 && !body_.sets.took_since(set, cut)) continue;
+      const bool take = e.kind == Automaton::Kind::take;
+      if (e.target != Automaton::none) {
+        RunSet& to = filling(e.target);
+        to = take ? body_.sets.extend(set, cut, event(), e.stage, to) : body_.sets.join(to, set);
+      }
+      if (e.completes) scratch.completing.push_back({set, cut, take ? e.stage : Automaton::none});
+    }
+  }
+
+  void begin() {
+    const Automaton::State& state = automaton_.states[automaton_.start];
+    if ((state.wakes & truth_) == 0 || bound_.place() < body_.floor) return;
+    for (std::uint32_t i = state.first_edge; i < state.first_edge + state.edge_count; ++i) {
+      const Automaton::Edge& e = automaton_.edges[i];
+      if (e.kind != Automaton::Kind::take || !open(e)) continue;
+      if (e.target != Automaton::none) {
+        RunSet& to = filling(e.target);
+        to = body_.sets.begin(event(), e.stage, to);
+      }
+      if (e.completes) scratch.completing.push_back({RunSets::empty_set, 0, e.stage});
+    }
+  }
+
+  void note_live() {
+    if (!scratch.woken.empty()) {
+      std::erase_if(body_.live, [&](std::uint32_t s) { return body_.of_state[s] == RunSets::empty_set; });
+      // A state that was emptied and filled again stands in both.
+      std::erase_if(scratch.filled, [&](std::uint32_t s) {
+        return std::any_of(scratch.woken.begin(), scratch.woken.end(), [&](const auto& w) { return w.first == s; });
+      });
+    }
+    body_.live.insert(body_.live.end(), scratch.filled.begin(), scratch.filled.end());
+    std::sort(body_.live.begin(), body_.live.end());
+    body_.wakes = automaton_.states[automaton_.start].wakes;
+    for (const std::uint32_t s : body_.live) body_.wakes |= automaton_.states[s].wakes;
+  }
+
+  void complete() {
+    std::vector<Complete> complete;
+    for (const Completing& c : scratch.completing) {
+      const auto put = [&](std::span<const RunSets::Taken> taken) {
+        Complete& one = complete.emplace_back();
+        one.taken.reserve(taken.size() + 1);
+        for (std::size_t i = taken.size(); i-- > 0;) {
+          one.taken.emplace_back(body_.sets.event(taken[i].event), taken[i].stage);
+        }
+        if (c.stage != Automaton::none) one.taken.emplace_back(bound_, c.stage);
+      };
+      if (c.set == RunSets::empty_set) {
+        put({});
+      } else {
+        body_.sets.each(c.set, c.cut, 0, UINT32_MAX, put);
+      }
+    }
+    std::stable_sort(complete.begin(), complete.end(), by_events);
+    if (rule_.after == AfterMatch::continue_) {
+      for (const Complete& c : complete) {
+        Match match = match_of(automaton_, body_, c, bound_.time);
+        if (host_.accept(match)) out_.push_back(std::move(match));
+      }
+      return;
+    }
+    const auto held = static_cast<std::ptrdiff_t>(body_.held.size());
+    body_.held.insert(body_.held.end(), std::make_move_iterator(complete.begin()),
+                      std::make_move_iterator(complete.end()));
+    std::inplace_merge(body_.held.begin(), body_.held.begin() + held, body_.held.end(),
+                       [](const Complete& a, const Complete& b) { return a.first() < b.first(); });
+    release(automaton_, rule_, body_, bound_.time, host_, out_);
+  }
+
+  const Automaton& automaton_;
+  const AllRule& rule_;
+  AllBody& body_;
+  Bound bound_;
+  std::uint64_t truth_;
+  Host& host_;
+  std::vector<Match>& out_;
+  Ordinal event_ = 0;
+};
+
+}  // namespace
+
+AllBody::AllBody(const Automaton& automaton)
+    : RunsBody(Engine::all),
+      of_state(automaton.states.size()),
+      wakes(automaton.states[automaton.start].wakes),
+      window(automaton.window) {}
+
+std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
+  if (automaton.history != 0) return "a condition looks at what the match took before";
+  if (!automaton.group_windows.empty()) return "a group has a window of its own";
+  if (pattern.tells_timeouts) return "partial matches whose time is over are put out";
+  bool gaps = false;
+  for (const Automaton::Edge& e : automaton.edges) gaps = gaps || e.gap != Automaton::unbounded;
+  for (const Automaton::State& s : automaton.states) {
+    if (s.wait != Automaton::unbounded) return "a negation is decided by its own time";
+    if (s.completes_at_window && automaton.window != Automaton::unbounded) return "the end of the window completes it";
+  }
+  if (gaps && pattern.in_order && pattern.after != AfterMatch::continue_) {
+    return "complete matches wait for partial ones, which a gap ends one by one";
+  }
+  return {};
+}
+
+bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
+              Host& host, std::vector<Match>& out) {
+  truth |= Automaton::always;
+  if (o.late || (truth & body.wakes) == 0) return false;
+  return Stepping(automaton, rule, body, o, truth, host, out).run();
+}
+
+void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp time, Host& host,
+                 std::vector<Match>& out) {
+  if (automaton.window == Automaton::unbounded || body.sets.event_count() == 0) return;
+  // Nearly always the oldest is young enough.
+  const Timestamp too_old = time - Duration{automaton.window};
+  if (body.sets.event(body.sets.first_event()).time > too_old) return;
+  const Ordinal first = body.sets.after(too_old);
+  body.sets.raise_horizon(first);
+  drop_dead(automaton, body);
+  if (!body.held.empty()) release(automaton, rule, body, time, host, out);
+}
+
+std::size_t AllBody::bytes() const {
+  std::size_t all =
+      sizeof(AllBody) + sets.bytes() + of_state.capacity() * sizeof(RunSet) + live.capacity() * sizeof(std::uint32_t);
+  for (const Complete& c : held) all += sizeof c + c.taken.capacity() * sizeof c.taken.front();
+  return all;
+}
+
+std::optional<std::uint64_t> AllBody::oldest_needed() const {
+  std::optional<std::uint64_t> oldest;
+  if (sets.event_count() != 0) oldest = sets.event(sets.first_event()).event;
+  for (const Complete& c : held) oldest = std::min(oldest.value_or(UINT64_MAX), c.taken.front().first.event);
+  return oldest;
+}
+
+std::optional<Timestamp> AllBody::expires_at(const Program&) const {
+  if (!held.empty() || (window == Automaton::unbounded && !live.empty())) return std::nullopt;
+  Timestamp at = Timestamp::min();
+  for (const std::uint32_t s : live) {
+    at = std::max(at, sets.event(sets.newest(of_state[s])).time + Duration{window} + Duration{1});
+  }
+  return at;
+}
+
+namespace {
+
+void put_place(ByteWriter& out, Place p) {
+  out.put_i64(p.time.us);
+  out.put_varint(p.order);
+}
+
+Place get_place(ByteReader& in) {
+  Place p;
+  p.time.us = in.get_i64();
+  p.order = in.get_varint();
+  return p;
+}
+
+}  // namespace
+
+void AllBody::encode(const Program&, ByteWriter& out) const {
+  put_place(out, floor);
+  put_place(out, lost);
+  sets.encode(out);
+  out.put_varint(live.size());
+  for (const std::uint32_t s : live) {
+    out.put_varint(s);
+    out.put_varint(sets.number_of(of_state[s]));
+  }
+  out.put_varint(held.size());
+  for (const Complete& c : held) {
+    out.put_varint(c.taken.size());
+    for (const auto& [bound, stage] : c.taken) {
+      out.put_varint(bound.event);
+      put_place(out, bound.place());
+      out.put_varint(stage);
+    }
+  }
+}
+
+std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, ByteReader& in) {
+  auto body = std::make_unique<AllBody>(automaton);
+  body->floor = get_place(in);
+  body->lost = get_place(in);
+  const auto stages = static_cast<std::uint32_t>(automaton.stages.size());
+  if (in.failed() || !body->sets.decode(in, stages)) return nullptr;
+  // Counts are believed only as far as the bytes that are left could hold them.
+  const std::uint64_t live_count = in.get_varint();
+  if (in.failed() || live_count > in.remaining() / 2) return nullptr;
+  for (std::uint64_t i = 0; i < live_count; ++i) {
+    const std::uint64_t state = in.get_varint();
+    const std::uint64_t set = in.get_varint();
+    if (in.failed() || state >= automaton.states.size() || set == 0 || set > body->sets.cell_count()) return nullptr;
+    if (!body->live.empty() && state <= body->live.back()) return nullptr;
+    body->live.push_back(static_cast<std::uint32_t>(state));
+    body->of_state[state] = static_cast<RunSet>(set);
+    body->wakes |= automaton.states[state].wakes;
+  }
+  const std::uint64_t held_count = in.get_varint();
+  if (in.failed() || held_count > in.remaining() / 12) return nullptr;
+  for (std::uint64_t i = 0; i < held_count; ++i) {
+    Complete& c = body->held.emplace_back();
+    const std::uint64_t count = in.get_varint();
+    if (in.failed() || count == 0 || count > in.remaining() / 11) return nullptr;
+    for (std::uint64_t k = 0; k < count; ++k) {
+      Bound b;
+      b.event = in.get_varint();
+      const Place p = get_place(in);
+      b.time = p.time;
+      b.order = p.order;
+      const std::uint64_t stage = in.get_varint();
+      if (in.failed() || stage >= stages) return nullptr;
+      if (!c.taken.empty() && !(c.taken.back().first.place() < p)) return nullptr;
+      c.taken.emplace_back(b, static_cast<std::uint32_t>(stage));
+    }
+    if (i != 0 && c.first() < body->held[i - 1].first()) return nullptr;
+  }
+  return body;
+}
+
+}  // namespace tocsin::nfa
