@@ -617,12 +617,13 @@ void Checker::check_rollout(const ast::Clause& clause, Scope& s, Rule& rule) {
     return;
   } else {
     KeyPart found{clause.name.text, {}};
+    const ast::Key key{clause.name, {}, false, clause.name.span};
     for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
-      const auto field = resolve_key(s.subject->types[i], clause.name, clause.name.span, true);
+      const auto field = resolve_key(s.subject->types[i], key, clause.name.span, true);
       if (!field) return;
       if (i == 0) found.type = field_def(s.subject->types[i].event, *field).type;
     }
-    auto value = key_at_use({clause.name, {}, false, clause.name.span}, found, clause.name.span, s);
+    auto value = key_at_use(key, found, clause.name.span, s);
     if (!value) return;
     rollout.value = std::move(*value);
   }

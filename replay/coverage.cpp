@@ -72,7 +72,7 @@ class Probes {
   }
   [[nodiscard]] static std::string name_of(std::size_t branch, bool as_true) {
     // Behind all names of rules, which begin with a letter: the order of the book stays, and with it what tests refer to.
-    char text[16];
+    char text[32];
     std::snprintf(text, sizeof text, "~%06zu%c", branch, as_true ? 't' : 'f');
     return text;
   }
