@@ -23,6 +23,19 @@ inline constexpr std::size_t runs_bytes_max = std::size_t{1} << 20U;
 /// stream.
 inline constexpr std::int64_t search_visits_max = std::int64_t{1} << 19U;
 
+/// Stages of one pattern, those in groups included: more is a mistake of who generated it.
+inline constexpr std::size_t stages_max = 256;
+/// Groups in groups: nobody reads deeper ones, and building them recurses.
+inline constexpr std::size_t nesting_max = 16;
+/// Counted stages are unrolled, groups in groups multiply: this is what one pattern may come to.
+inline constexpr std::size_t positions_max = 4096;
+inline constexpr std::size_t states_max = 16384;
+inline constexpr std::size_t edges_max = std::size_t{1} << 18U;
+/// The different conditions of a pattern of stages are bits of one word; the highest bit stands for "every event".
+inline constexpr std::size_t conditions_max = 63;
+/// Parts of an any-order stage: one position for each set of parts and its last one.
+inline constexpr std::size_t any_order_max = 8;
+
 static_assert(predicates_max < 64, "one bit of the word is the mark of the late");
 static_assert(steps_max <= slots_max);
 

@@ -1,7 +1,8 @@
-// A pattern as written: steps, what must not happen between them, which match is chosen and what it uses up. The
-// clauses P, C and M of docs/matching.md say what it means. Nothing here knows event types, fields or values: an
-// Element is two predicates (bits that the engine fills for each event), and a condition across events compares int64
-// values or is asked back. Plain values, owned by who makes them.
+// A pattern as written, in one of two algebras (Semantics): the language's, which chooses one match among many (steps,
+// what must not happen between them, which match is chosen and what it uses up: clauses P, C and M of
+// docs/matching.md), and Flink CEP's, which gives every derivation (stages, contiguity, quantifiers: clauses S there).
+// Nothing here knows event types, fields or values: an Element is two predicates (bits that the engine fills for each
+// event), and a condition across events compares int64 values or is asked back. Plain values, owned by who makes them.
 #pragma once
 
 #include <cstdint>
@@ -99,7 +100,42 @@ struct Absence {
 enum class Pick : std::uint8_t { nearest, earliest, every };
 enum class AfterMatch : std::uint8_t { restart, continue_, skip_to_next, skip_past_last, skip_to_first, skip_to_last };
 
+/// How the events before a stage may be skipped, Flink's consuming strategies: strict is `next`, relaxed `followedBy`
+/// (skip till next match), any `followedByAny` (skip till any match). SASE+ (SIGMOD 2008) calls them contiguity.
+enum class Contiguity : std::uint8_t { strict, relaxed, any };
+
+/// not_next and not_followed_by are Flink's negations. either and any_order are not Flink's: one of several ways on;
+/// all (or the least number) of the parts, each once, whatever their order.
+enum class StageKind : std::uint8_t { take, group, either, any_order, not_next, not_followed_by };
+
+/// One call of Flink's Pattern API with its quantifier. Leaves (take and the two negations) are numbered from 0 in the
+/// order in which they are written, depth first: Condition::step and Match::places mean these numbers.
+struct Stage {
+  StageKind kind = StageKind::take;
+  std::string name;                        // leaves: different from each other
+  Contiguity link = Contiguity::relaxed;   // into the first occurrence; without meaning for the first stage of all
+  std::optional<Element> where;            // leaves; none: every event
+  std::uint32_t min = 1;                   // occurrences: times(min, max), timesOrMore(min)
+  std::uint32_t max = 1;                   // 0: no upper bound
+  Contiguity inner = Contiguity::relaxed;  // from one occurrence, or part of any_order, to the next
+  bool optional = false;
+  bool greedy = false;
+  std::optional<Element> until;             // loops without upper bound
+  std::optional<Duration> gap;              // between neighbouring occurrences
+  std::optional<Duration> within_previous;  // from the event taken before to each that this stage takes
+  std::optional<Duration> within;           // group: first to last event of one occurrence
+  std::optional<Duration> wait;             // not_followed_by: what follows begins no earlier; a timer decides
+  std::vector<Stage> stages;                // group: in order; either, any_order: the ways, the parts
+  std::uint32_t least = 0;                  // any_order: parts taken, 0 for all
+};
+
+enum class Semantics : std::uint8_t {
+  choice,       // of the steps; one match, or few, per completing event
+  derivations,  // of the stages; every different one is a match
+};
+
 struct Pattern {
+  Semantics semantics = Semantics::choice;
   std::vector<Step> steps;
   std::vector<Absence> absences;
   std::optional<Element> until;
@@ -107,6 +143,15 @@ struct Pattern {
   Pick pick = Pick::nearest;
   AfterMatch after = AfterMatch::restart;
   std::uint32_t after_step = 0;  // skip_to_first, skip_to_last
+
+  // Semantics::derivations: these, `within` and `after` (continue_ is Flink's NO_SKIP; restart is not its own).
+  std::vector<Stage> stages;
+  std::string after_stage;           // skip_to_first, skip_to_last: a stage outside of groups
+  bool after_must_be_there = false;  // Flink's throwExceptionOnMiss
+  /// A complete match waits while a partial one that began earlier lives, as in Flink; without effect under continue_.
+  bool in_order = true;
+  bool tells_timeouts = false;  // partial matches whose time is over are put out, too
+  std::uint32_t runs_max = 64;  // explicit runs per key, oldest dropped; 0: as many as there are
 };
 
 /// One line per step, stable; what `explain` shows.

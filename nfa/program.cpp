@@ -362,6 +362,7 @@ const char* to_text(Engine engine) {
 }
 
 Result<Program> compile(const Pattern& pattern, const Meanings& meanings, const Choosing& choosing) {
+  if (pattern.semantics == Semantics::derivations) return refuse("patterns of stages have no engine yet");
   if (std::string why = why_not(pattern); !why.empty()) return refuse(why);
   return Compiler(pattern, meanings, choosing).run();
 }
