@@ -20,30 +20,39 @@ struct Scratch {
 };
 thread_local Scratch scratch;
 
+/// The order of matches: the earlier first event, then the earlier second one, and so on; the same events: the earlier
+/// stages; the longer one before its own beginning.
 bool by_events(const Complete& a, const Complete& b) {
-  return std::lexicographical_compare(
-      a.taken.begin(), a.taken.end(), b.taken.begin(), b.taken.end(), [](const auto& x, const auto& y) {
-        return std::tuple(x.first.place(), x.second) < std::tuple(y.first.place(), y.second);
-      });
+  for (std::size_t i = 0; i < a.taken.size() && i < b.taken.size(); ++i) {
+    const auto& [x, x_stage] = a.taken[i];
+    const auto& [y, y_stage] = b.taken[i];
+    if (x.place() != y.place()) return x.place() < y.place();
+    if (x_stage != y_stage) return x_stage < y_stage;
+  }
+  return a.taken.size() > b.taken.size();
 }
 
-Match match_of(const Automaton& automaton, const AllBody& body, const Complete& complete, Timestamp at) {
+bool same_events(const Complete& a, const Complete& b) { return a.taken == b.taken; }
+
+Match match_of(const Automaton& automaton, const AllBody& body, const Complete& complete, Timestamp at,
+               bool by_deadline) {
   Match match;
   match.places.steps.resize(automaton.stages.size());
   for (auto& parts : match.places.steps) parts.resize(1);
   for (const auto& [bound, stage] : complete.taken) match.places.steps[stage][0].push_back(bound);
   match.at = at;
-  match.truncated = body.lost != Place{};
+  match.by_deadline = by_deadline;
+  match.truncated = body.lost != Place{} && complete.first().time <= body.lost.time + Duration{body.window};
   return match;
 }
 
-/// Where what follows a match must begin; Place{} for anywhere.
-Place skip_to(const Automaton& automaton, AfterMatch after, const Complete& match) {
+/// Where what is still alive after a match must have begun; Place{} for anywhere. Flink's AfterMatchSkipStrategy.
+Place skip_to(const Automaton& automaton, const AllRule& rule, const Complete& match, Host& host) {
   const auto behind = [](Place p) { return Place{p.time, p.order + 1}; };
-  switch (after) {
-    case AfterMatch::continue_: return {};
+  switch (rule.after) {
+    case AfterMatch::continue_:
+    case AfterMatch::restart: return {};
     case AfterMatch::skip_to_next: return behind(match.first());
-    case AfterMatch::restart:
     case AfterMatch::skip_past_last: return behind(match.last());
     case AfterMatch::skip_to_first:
     case AfterMatch::skip_to_last: {
@@ -51,7 +60,11 @@ Place skip_to(const Automaton& automaton, AfterMatch after, const Complete& matc
       for (const auto& [bound, stage] : match.taken) {
         if (stage != automaton.after_leaf) continue;
         to = bound.place();
-        if (after == AfterMatch::skip_to_first) break;
+        if (rule.after == AfterMatch::skip_to_first) break;
+      }
+      if (rule.after_must_be_there && (to == Place{} || to == match.first())) {
+        ++host.counters.skips_missed;
+        return {};
       }
       return to;
     }
@@ -104,8 +117,8 @@ void limit(const Automaton& automaton, AllBody& body, Host& host) {
 
 /// Flink's skip strategies: complete matches leave in the order of their first events, each once nothing that began
 /// before it lives, and take with them what may not begin after them.
-void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp now, Host& host,
-             std::vector<Match>& out) {
+void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp now, bool by_deadline,
+             Host& host, std::vector<Match>& out) {
   while (!body.held.empty()) {
     if (rule.in_order && !body.live.empty()) {
       std::vector<RunSet> roots;
@@ -115,10 +128,10 @@ void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Tim
     }
     const Complete complete = std::move(body.held.front());
     body.held.erase(body.held.begin());
-    Match match = match_of(automaton, body, complete, now);
+    Match match = match_of(automaton, body, complete, now, by_deadline);
     if (!host.accept(match)) continue;
     out.push_back(std::move(match));
-    const Place floor = skip_to(automaton, rule.after, complete);
+    const Place floor = skip_to(automaton, rule, complete, host);
     raise(body, floor);
     std::erase_if(body.held, [&](const Complete& c) { return c.first() < floor; });
     drop_dead(automaton, body);
@@ -156,7 +169,7 @@ class Stepping {
     if (!scratch.completing.empty()) {
       complete();
     } else if (!body_.held.empty()) {
-      release(automaton_, rule_, body_, bound_.time, host_, out_);
+      release(automaton_, rule_, body_, bound_.time, false, host_, out_);
     }
     limit(automaton_, body_, host_);
     return event_ != 0;
@@ -236,20 +249,20 @@ class Stepping {
         body_.sets.each(c.set, c.cut, 0, UINT32_MAX, put);
       }
     }
-    std::stable_sort(complete.begin(), complete.end(), by_events);
+    std::sort(complete.begin(), complete.end(), by_events);
+    complete.erase(std::unique(complete.begin(), complete.end(), same_events), complete.end());
     if (rule_.after == AfterMatch::continue_) {
       for (const Complete& c : complete) {
-        Match match = match_of(automaton_, body_, c, bound_.time);
+        Match match = match_of(automaton_, body_, c, bound_.time, false);
         if (host_.accept(match)) out_.push_back(std::move(match));
       }
       return;
     }
-    const auto held = static_cast<std::ptrdiff_t>(body_.held.size());
     body_.held.insert(body_.held.end(), std::make_move_iterator(complete.begin()),
                       std::make_move_iterator(complete.end()));
-    std::inplace_merge(body_.held.begin(), body_.held.begin() + held, body_.held.end(),
-                       [](const Complete& a, const Complete& b) { return a.first() < b.first(); });
-    release(automaton_, rule_, body_, bound_.time, host_, out_);
+    std::sort(body_.held.begin(), body_.held.end(), by_events);
+    body_.held.erase(std::unique(body_.held.begin(), body_.held.end(), same_events), body_.held.end());
+    release(automaton_, rule_, body_, bound_.time, false, host_, out_);
   }
 
   const Automaton& automaton_;
@@ -299,10 +312,23 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
   // Nearly always the oldest is young enough.
   const Timestamp too_old = time - Duration{automaton.window};
   if (body.sets.event(body.sets.first_event()).time > too_old) return;
-  const Ordinal first = body.sets.after(too_old);
-  body.sets.raise_horizon(first);
-  drop_dead(automaton, body);
-  if (!body.held.empty()) release(automaton, rule, body, time, host, out);
+  if (body.held.empty()) {
+    body.sets.raise_horizon(body.sets.after(too_old));
+    drop_dead(automaton, body);
+    return;
+  }
+  // What is held leaves at the moment when the last that stood before it ends.
+  while (body.sets.event_count() != 0 && body.sets.event(body.sets.first_event()).time <= too_old) {
+    const Timestamp oldest = body.sets.event(body.sets.first_event()).time;
+    body.sets.raise_horizon(body.sets.after(oldest));
+    drop_dead(automaton, body);
+    release(automaton, rule, body, oldest + Duration{automaton.window}, true, host, out);
+  }
+}
+
+std::optional<Timestamp> AllBody::next_deadline() const {
+  if (held.empty() || window == Automaton::unbounded || sets.event_count() == 0) return std::nullopt;
+  return sets.event(sets.first_event()).time + Duration{window} - Duration{1};
 }
 
 std::size_t AllBody::bytes() const {

@@ -32,7 +32,7 @@ struct AllBody final : RunsBody {
   explicit AllBody(const Automaton& automaton);
   [[nodiscard]] bool empty() const override { return live.empty() && held.empty(); }
   [[nodiscard]] std::size_t bytes() const override;
-  [[nodiscard]] std::optional<Timestamp> next_deadline() const override { return std::nullopt; }
+  [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
   [[nodiscard]] std::vector<Timestamp> deadlines() const override { return {}; }
@@ -56,6 +56,7 @@ struct AllBody final : RunsBody {
 struct AllRule {
   AfterMatch after = AfterMatch::continue_;
   bool in_order = true;
+  bool after_must_be_there = false;
 };
 
 /// Empty when the engine gives exactly the matches of the automaton, else why not, in the words of a pattern.

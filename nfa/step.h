@@ -56,6 +56,7 @@ struct Counters {
   std::uint64_t dropped = 0;       // occurrences dropped by the byte limit
   std::uint64_t every_capped = 0;  // completing events with more matches than every_max
   std::uint64_t searches_cut = 0;  // searches that looked at search_visits_max occurrences
+  std::uint64_t skips_missed = 0;  // matches without the event to skip to, where the pattern says it must be there
 };
 
 /// Who runs the matcher: answers what it cannot know. Both answers must depend on their arguments alone (and on what is

@@ -1,7 +1,6 @@
 // The matcher of one key, engine by engine: what an event costs when much has begun, what a match costs to put out, what
 // a partial match costs to remember. docs/matching.md, part "Cost", has the table and the commands.
 #include <benchmark/benchmark.h>
-#include <malloc.h>
 
 #include <cstdio>
 #include <string>
@@ -292,7 +291,6 @@ void six_hours(benchmark::State& state) {
   const Stages program = build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window);
   const std::uint64_t start = truth_of(program, 0);
   for (auto _ : state) {
-    malloc_trim(0);
     const std::size_t before = resident_bytes();
     nfa::AllBody body(program.automaton);
     const std::size_t idle = body.bytes();

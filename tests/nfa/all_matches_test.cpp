@@ -32,8 +32,13 @@ class Walker {
 
   void advance(Timestamp time, std::vector<std::string>& out) {
     if (a_.window == Automaton::unbounded) return;
-    std::erase_if(runs_, [&](const Run& r) { return r.taken.front().first.time + Duration{a_.window} <= time; });
-    release(time, out);
+    for (;;) {
+      Timestamp due = Timestamp::max();
+      for (const Run& r : runs_) due = std::min(due, r.first().time + Duration{a_.window});
+      if (due > time) return;
+      std::erase_if(runs_, [&](const Run& r) { return r.first().time + Duration{a_.window} <= due; });
+      release(due, out);
+    }
   }
 
   void step(const Occurrence& o, std::vector<std::string>& out) {
@@ -60,11 +65,15 @@ class Walker {
     runs_ = std::move(next);
     held_.insert(held_.end(), complete.begin(), complete.end());
     std::sort(held_.begin(), held_.end(), [](const Run& x, const Run& y) {
-      return std::lexicographical_compare(
-          x.taken.begin(), x.taken.end(), y.taken.begin(), y.taken.end(), [](const auto& l, const auto& r) {
-            return std::tuple(l.first.place(), l.second) < std::tuple(r.first.place(), r.second);
-          });
+      for (std::size_t i = 0; i < std::min(x.taken.size(), y.taken.size()); ++i) {
+        const auto l = std::tuple(x.taken[i].first.place(), x.taken[i].second);
+        const auto r = std::tuple(y.taken[i].first.place(), y.taken[i].second);
+        if (l != r) return l < r;
+      }
+      return x.taken.size() > y.taken.size();
     });
+    held_.erase(std::unique(held_.begin(), held_.end(), [](const Run& x, const Run& y) { return x.taken == y.taken; }),
+                held_.end());
     release(o.time, out);
   }
 
@@ -93,9 +102,9 @@ class Walker {
       Place floor;
       const auto behind = [](Place p) { return Place{p.time, p.order + 1}; };
       switch (after_) {
-        case AfterMatch::continue_: break;
+        case AfterMatch::continue_:
+        case AfterMatch::restart: break;
         case AfterMatch::skip_to_next: floor = behind(run.first()); break;
-        case AfterMatch::restart:
         case AfterMatch::skip_past_last: floor = behind(run.taken.back().first.place()); break;
         case AfterMatch::skip_to_first:
         case AfterMatch::skip_to_last:
