@@ -8,24 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "base/hash.h"
+#include "tests/nfa/dice.h"
 #include "tests/nfa/patterns.h"
 #include "tests/reference/derivations.h"
 
 namespace tocsin::nfa::testing {
-
-class StageDice {
- public:
-  explicit StageDice(std::uint64_t seed) : state_(seed) {}
-  int below(int n) {
-    state_ = hash_mix(state_, 0x2545f4914f6cdd1dULL);
-    return static_cast<int>((state_ >> 33U) % static_cast<std::uint64_t>(n));
-  }
-  bool one_in(int n) { return below(n) == 0; }
-
- private:
-  std::uint64_t state_;
-};
 
 struct StageCase {
   Pattern pattern;
@@ -174,7 +161,7 @@ class RandomStages {
     return items;
   }
 
-  StageDice dice_;
+  Dice dice_;
   int streams_ = 2;
   int leaves_ = 0;
   bool unary_ = false;
