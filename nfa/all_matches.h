@@ -35,6 +35,7 @@ struct AllBody final : RunsBody {
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
+  [[nodiscard]] std::size_t held_count() const override { return held.size(); }
   [[nodiscard]] std::vector<Timestamp> deadlines() const override { return {}; }
   void prefetch() const override { __builtin_prefetch(of_state.data()); }
   void encode(const Program& program, ByteWriter& out) const override;

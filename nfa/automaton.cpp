@@ -23,8 +23,11 @@ bool is_negation(const Stage& s) { return s.kind == StageKind::not_next || s.kin
 bool is_loop(const Stage& s) { return s.max == 0; }
 bool once(const Stage& s) { return s.min == 1 && s.max == 1; }
 
-bool can_be_empty(const Stage& s) {
-  if (s.optional) return true;
+/// Whether it can be gone through without an event, apart from being optional itself.
+bool nullable(const Stage& s);
+bool can_be_empty(const Stage& s) { return s.optional || nullable(s); }
+
+bool nullable(const Stage& s) {
   switch (s.kind) {
     case StageKind::take:
     case StageKind::not_next:
@@ -93,14 +96,7 @@ class Check {
           !bad.empty()) {
         return bad;
       }
-      if (is_negation(s) && i != 0 && is_negation(stages[i - 1])) {
-        if (std::string bad = side_by_side(stages[i - 1], s, i, stages); !bad.empty()) return bad;
-      }
-      if (outermost && i == 0) {
-        if (s.within_previous || (!is_leaf(s) && s.stages.front().within_previous)) {
-          return place(s) + " is the first: nothing is taken before it";
-        }
-      }
+      if (outermost && i == 0 && s.within_previous && once(s)) return place(s) + " is the first: no event is before it";
       if (!is_negation(s) && i != 0 && can_be_empty(s) && !is_negation(stages[i - 1]) && stages[i - 1].greedy) {
         return place(s) + " may be left out and stands behind the greedy " + place(stages[i - 1]) +
                ": it would never be known where that one ends";
@@ -117,17 +113,6 @@ class Check {
       }
     }
     return {};
-  }
-
-  /// Negations next to each other that say how long they last must say the same.
-  static std::string side_by_side(const Stage& a, const Stage& b, std::size_t i, const std::vector<Stage>& stages) {
-    bool to_the_end = true;
-    for (++i; i < stages.size(); ++i) to_the_end = to_the_end && is_negation(stages[i]);
-    const auto lasts = [](const Stage& s) { return s.wait ? s.wait : s.within_previous; };
-    const bool timed = a.kind == StageKind::not_followed_by && b.kind == StageKind::not_followed_by;
-    if (!timed || lasts(a) == lasts(b) || (!to_the_end && (!lasts(a) || !lasts(b)))) return {};
-    return place(a) + " and " + place(b) +
-           " stand side by side and last differently long: give them the same time, or " + "write two patterns";
   }
 
   std::string negation(const Stage& s, const Stage* before, bool trailing) {
@@ -171,16 +156,23 @@ class Check {
       if (s.inner != Contiguity::relaxed && s.kind != StageKind::any_order) {
         return name + " says how its occurrences follow each other, and occurs once";
       }
-      if (s.gap) return name + " has a gap between its occurrences, and occurs once";
+      if (s.gap || s.times_window) return name + " has a gap between its occurrences, and occurs once";
     }
     if (s.until && !is_loop(s)) return name + " has an `until`, which only what repeats without upper bound can have";
     if (s.greedy && !leaf) return name + " is a group and cannot be greedy";
     if (s.greedy && s.inner == Contiguity::any) {
       return name + " is greedy and asks for all combinations: one forbids what the other wants";
     }
+    if (s.times_window && !leaf) return name + " is a group: between its occurrences stands a gap";
+    if (s.within_previous && !leaf)
+      return name + ": a window from the event before is for stages; say it at those in it";
+    if (s.kind == StageKind::group && !once(s) && nullable(s)) {
+      return name + " repeats, and all of it may be left out: make the whole group optional instead";
+    }
     if (s.within && s.kind != StageKind::group) return name + ": a window of its own is for groups";
     if (std::string bad = duration(s, s.gap, "the gap"); !bad.empty()) return bad;
     if (std::string bad = duration(s, s.within_previous, "the window from the event before"); !bad.empty()) return bad;
+    if (std::string bad = duration(s, s.times_window, "the window of its times"); !bad.empty()) return bad;
     if (std::string bad = duration(s, s.within, "the window of the group"); !bad.empty()) return bad;
     if (s.kind == StageKind::either && (!once(s) || s.stages.size() < 2)) {
       return name + " is an alternative: it has two ways or more, and repeats only inside a group";
@@ -276,8 +268,10 @@ struct Entry {
   Mask guard = 0;        // a greedy stage is left: it must not be able to take the event ...
   Mask guard_until = 0;  // ... unless this was seen
   std::int64_t gap = unbounded;
+  std::int64_t fresh_gap = unbounded;  // bounds all ways on, as long as no event was skipped (Stage::times_window)
   std::int64_t wait = unbounded;
   Mask wait_deny = 0;
+  bool decided = false;   // a trailing `not next` with a window of its own
   bool outlasts = false;  // the wait at the end is not cut short by the whole window
   Mask begins = 0;
 
@@ -312,8 +306,18 @@ class Builder {
     number();
     if (pattern_.within) out_.window = pattern_.within->us;
     leaf_ = 0;
-    const Entries head = sequence(pattern_.stages, {Entry{}}, 0);
+    const Entries head = sequence(pattern_.stages, {Entry{}}, 0, true);
     if (positions_.size() > positions_max || too_much_) return refuse(too_big());
+    if (two_greedy_ != Automaton::none) {
+      return refuse("stage " + quoted(out_.stages[two_greedy_]) +
+                    " is greedy and can end together with another greedy " +
+                    "stage, with a different `until`: it would not be known which of them counts");
+    }
+    if (!differently_.empty()) {
+      return refuse("stage " + quoted(differently_) +
+                    " stands beside another negation that lasts differently long: give " +
+                    "them the same time, or write two patterns");
+    }
     start(head);
     while (!todo_.empty() && !too_much_) {
       const auto make = std::move(todo_.back());
@@ -321,7 +325,7 @@ class Builder {
       fill(make.first, make.second);
     }
     if (too_much_) return refuse(too_big());
-    if (std::string bad = trim(); !bad.empty()) return refuse(bad);
+    if (std::string bad = leads_nowhere(); !bad.empty()) return refuse(bad);
     finish();
     return std::move(out_);
   }
@@ -409,8 +413,9 @@ class Builder {
     return armed;
   }
 
-  /// What may come first, given what may follow. `first_leaf` is the number of the first leaf in `stages`.
-  Entries sequence(const std::vector<Stage>& stages, Entries follow, std::uint32_t first_leaf) {
+  /// What may come first, given what may follow. `first_leaf` is the number of the first leaf in `stages`; `ends`: no
+  /// stage follows in the whole pattern.
+  Entries sequence(const std::vector<Stage>& stages, Entries follow, std::uint32_t first_leaf, bool ends) {
     std::vector<std::uint32_t> leaves;
     for (const Stage& s : stages) {
       leaves.push_back(first_leaf);
@@ -418,9 +423,10 @@ class Builder {
     }
     for (std::size_t i = stages.size(); i-- > 0;) {
       if (is_negation(stages[i])) {
-        negate(stages[i], follow);
+        negate(stages[i], follow, ends);
       } else {
-        follow = stage(stages[i], leaves[i], follow, armed_behind(stages, i));
+        follow = stage(stages[i], leaves[i], follow, armed_behind(stages, i), ends);
+        ends = false;
       }
       if (i == 0) continue;
       for (Entry& e : follow) e.head = false;
@@ -428,29 +434,40 @@ class Builder {
     return follow;
   }
 
-  void negate(const Stage& s, Entries& follow) const {
+  /// A negation with stages behind it, even if all of them may be left out, says nothing about the end. Those on one way
+  /// must not last differently long: it would need a clock each.
+  void negate(const Stage& s, Entries& follow, bool trailing) {
     const Mask n = bit(s.where);
+    const std::optional<Duration> lasts = s.wait ? s.wait : s.within_previous;
     for (Entry& e : follow) {
+      const bool end = e.to == Entry::end;
+      if (end && !trailing) continue;
+      bool differ = e.decided;
       if (s.kind == StageKind::not_next) {
+        differ = differ || (lasts && (e.deny | e.wait_deny | e.next_deny) != 0);
         e.next_deny |= n;
-        if (s.within_previous) e.wait = std::min(e.wait, s.within_previous->us);
-      } else if (s.wait || s.within_previous) {
-        const std::int64_t wait = s.wait ? s.wait->us : s.within_previous->us;
+        e.decided = lasts.has_value();
+        if (lasts) e.wait = lasts->us;
+      } else if (lasts) {
+        differ = differ || (end && e.deny != 0) ||
+                 (e.wait != unbounded && (e.wait != lasts->us || e.outlasts != s.wait.has_value()));
         e.wait_deny |= n;
         e.outlasts = s.wait.has_value();
-        e.wait = e.wait == unbounded ? wait : std::max(e.wait, wait);
+        e.wait = lasts->us;
       } else {
+        differ = differ || (end && e.wait_deny != 0);
         e.deny |= n;
       }
+      if (differ && differently_.empty()) differently_ = s.name;
     }
   }
 
-  Entries stage(const Stage& s, std::uint32_t leaf, const Entries& follow, Mask armed) {
+  Entries stage(const Stage& s, std::uint32_t leaf, const Entries& follow, Mask armed, bool ends) {
     if (too_much_) return {};
     switch (s.kind) {
       case StageKind::take: return take(s, leaf, follow, armed);
-      case StageKind::group: return group(s, leaf, follow, armed);
-      case StageKind::either: return either(s, leaf, follow);
+      case StageKind::group: return group(s, leaf, follow, armed, ends);
+      case StageKind::either: return either(s, leaf, follow, ends);
       case StageKind::any_order: return any_order(s, leaf, follow);
       case StageKind::not_next:
       case StageKind::not_followed_by: break;
@@ -465,7 +482,8 @@ class Builder {
     Entries guarded = follow;
     if (greedy) {
       for (Entry& e : guarded) {
-        e.guard_until = e.guard == 0 ? until : e.guard_until == until ? until : 0;
+        if (e.guard != 0 && e.guard_until != until) two_greedy_ = leaf;
+        e.guard_until = until;
         e.guard |= where;
       }
     }
@@ -482,13 +500,21 @@ class Builder {
     again.deny |= armed;
     if (s.gap) again.gap = std::min(again.gap, s.gap->us);
 
+    // The state of the last occurrence is the one that Flink's compiler forgets.
+    const auto times_window = [&](std::uint32_t k, Entry e) {
+      if (!s.times_window || k == s.max || (is_loop(s) && k > s.min)) return e;
+      std::int64_t& bound = (k == 1 ? !s.optional : k <= s.min) ? e.gap : e.fresh_gap;
+      bound = std::min(bound, s.times_window->us);
+      return e;
+    };
+    for (Entry& e : guarded) e.fresh_gap = unbounded;
     const std::uint32_t count = is_loop(s) ? s.min : s.max;
     std::int32_t next = 0;
     for (std::uint32_t k = count; k >= 1 && !too_much_; --k) {
       const std::int32_t p = position(leaf, where);
       Entries on;
       if (k < count || is_loop(s)) {
-        Entry e = again;
+        Entry e = times_window(k + 1, again);
         e.to = k < count ? next : p;
         add(on, e);
       }
@@ -498,7 +524,7 @@ class Builder {
       next = p;
     }
     in.to = next;
-    Entries out{in};
+    Entries out{times_window(1, in)};
     if (s.optional) {
       for (Entry e : guarded) {
         e.head = false;
@@ -512,7 +538,7 @@ class Builder {
     return e.to >= 0 && static_cast<std::size_t>(e.to) >= from && static_cast<std::size_t>(e.to) < to;
   }
 
-  Entries group(const Stage& s, std::uint32_t leaf, const Entries& follow, Mask armed) {
+  Entries group(const Stage& s, std::uint32_t leaf, const Entries& follow, Mask armed, bool ends) {
     const Mask outer_inside = inside_;
     const Mask outer_until = outer_until_;
     Mask own = 0;
@@ -537,7 +563,7 @@ class Builder {
       inside_ |= own;
       if (s.until) outer_until_ |= bit(s.until);
       const std::size_t from = positions_.size();
-      head = sequence(s.stages, on, leaf);
+      head = sequence(s.stages, on, leaf, ends);
       const std::size_t to = positions_.size();
       inside_ = outer_inside;
       outer_until_ = outer_until;
@@ -554,28 +580,25 @@ class Builder {
     Entries out;
     for (Entry e : head) {
       if (e.head) e.link = s.link;
-      if (s.within_previous && e.head) e.gap = std::min(e.gap, s.within_previous->us);
       add(out, e);
     }
     if (s.optional) {
       for (Entry e : follow) {
         e.head = false;
+        e.fresh_gap = unbounded;
         add(out, e);
       }
     }
     return out;
   }
 
-  /// The entries to the next occurrence of a group. What is not its own (a way through when all of it is optional) stays.
+  /// The entries to the next occurrence of a group.
   Entries again(const Stage& s, const Entries& head, Mask armed) const {
     Entries out;
     for (Entry e : head) {
       if (e.head) e.link = s.inner;
-      if (e.to >= 0) {
-        e.deny |= armed;
-        if (s.gap) e.gap = std::min(e.gap, s.gap->us);
-        if (s.within_previous && e.head) e.gap = std::min(e.gap, s.within_previous->us);
-      }
+      e.deny |= armed;
+      if (s.gap) e.gap = std::min(e.gap, s.gap->us);
       e.head = false;
       add(out, e);
     }
@@ -597,7 +620,8 @@ class Builder {
           h.skip_deny |= e.skip_deny;
           h.deny |= e.deny;
           h.next_deny |= e.next_deny;
-          h.guard_until = h.guard == 0 ? e.guard_until : e.guard == 0 ? h.guard_until : 0;
+          if (h.guard != 0 && e.guard != 0 && h.guard_until != e.guard_until) two_greedy_ = positions_[p].stage;
+          h.guard_until |= e.guard_until;
           h.guard |= e.guard;
           h.gap = std::min(h.gap, e.gap);
           h.wait_deny |= e.wait_deny;
@@ -610,12 +634,11 @@ class Builder {
     }
   }
 
-  Entries either(const Stage& s, std::uint32_t leaf, const Entries& follow) {
+  Entries either(const Stage& s, std::uint32_t leaf, const Entries& follow, bool ends) {
     Entries out;
     for (const Stage& way : s.stages) {
-      for (Entry e : stage(way, leaf, follow, 0)) {
+      for (Entry e : stage(way, leaf, follow, 0, ends)) {
         if (e.head) e.link = s.link;
-        if (s.within_previous && e.head) e.gap = std::min(e.gap, s.within_previous->us);
         add(out, e);
       }
       leaf += leaf_count(way);
@@ -645,7 +668,6 @@ class Builder {
       e.take_deny = outer_until_;
       e.skip_deny = outer_until_;
       if (part.within_previous) e.gap = part.within_previous->us;
-      if (s.within_previous) e.gap = std::min(e.gap, s.within_previous->us);
       return e;
     };
     for (std::uint32_t taken = all; taken >= 1; --taken) {
@@ -676,14 +698,25 @@ class Builder {
   struct Key {
     Entries entries;
     Mask first_deny = 0;  // not_next: of the next event only
+    std::int64_t fresh_gap = unbounded;
     std::int64_t wait = unbounded;
     bool any_event = false;  // a trailing `not next` alone: any one event decides
     auto operator<=>(const Key&) const = default;
   };
 
+  static Key waiting(const Entry& e, Mask first_deny) {
+    Key key;
+    key.entries = {e};
+    key.first_deny = first_deny;
+    return key;
+  }
+
   std::uint32_t state(Key key, std::uint32_t stage) {
     std::sort(key.entries.begin(), key.entries.end());
-    for (Entry& e : key.entries) e.next_deny = 0;
+    for (Entry& e : key.entries) {
+      e.next_deny = 0;
+      e.fresh_gap = unbounded;
+    }
     const auto [at, fresh] = states_.try_emplace(key, static_cast<std::uint32_t>(out_.states.size()));
     if (fresh) {
       Automaton::State s;
@@ -713,7 +746,6 @@ class Builder {
     Key now;
     now.first_deny = first_deny;
     for (const Entry& e : here.follow) {
-      if (e.wait != unbounded && e.gap <= e.wait) continue;  // too late before it may begin
       if (e.wait != unbounded || (e.to == Entry::end && (e.deny | e.next_deny) != 0)) {
         Key later;
         later.first_deny = first_deny;
@@ -725,6 +757,7 @@ class Builder {
         landing.completes = true;
       } else {
         now.entries.push_back(e);
+        now.fresh_gap = std::min(now.fresh_gap, e.fresh_gap);
       }
     }
     if (!now.entries.empty()) landing.states.push_back(state(std::move(now), here.stage));
@@ -744,9 +777,13 @@ class Builder {
     return out;
   }
 
+  static bool contradictory(const Automaton::Edge& e) {
+    return (e.need & e.deny) != 0 || (e.deny & Automaton::always) != 0;
+  }
+
+  /// An edge that contradicts itself may stay in the list: until when the state may wait for it counts all the same.
   void edge(std::uint32_t from, Automaton::Edge e) {
-    if ((e.need & e.deny) != 0 || (e.deny & Automaton::always) != 0) return;
-    e.need &= ~Automaton::always;
+    if (!contradictory(e)) e.need &= ~Automaton::always;
     auto& edges = made_[from].edges;
     const auto same = [&](const Automaton::Edge& o) {
       return o.kind == e.kind && o.completes == e.completes && o.target == e.target && o.stage == e.stage &&
@@ -797,14 +834,16 @@ class Builder {
       return;
     }
     bool closes = true;
-    for (const Entry& e : key.entries) {
+    for (Entry e : key.entries) {
+      Entry next = e;
+      e.gap = std::min(e.gap, key.fresh_gap);
       const Position& p = positions_[static_cast<std::size_t>(e.to)];
       closes = closes && (e.gap != unbounded || (p.inside & ~e.begins) != 0);
       for (const Variant& v : variants(e)) {
         take_edges(id, e, v, key.first_deny);
         if (e.link == Contiguity::strict) continue;
-        Entry next = e;
-        if (v.open) next.guard = next.guard_until = 0;
+        next.guard = v.open ? 0 : e.guard;
+        next.guard_until = v.open ? 0 : e.guard_until;
         Automaton::Edge skip;
         skip.kind = Automaton::Kind::skip;
         skip.need = v.need;
@@ -813,7 +852,7 @@ class Builder {
         skip.gap = e.gap;
         skip.inside = p.inside & ~e.begins;
         if (((skip.need & skip.deny) | (skip.deny & Automaton::always)) != 0) continue;
-        skip.target = state({{next}, 0, unbounded, false}, out_.states[id].stage);
+        skip.target = state(waiting(next, 0), out_.states[id].stage);
         edge(id, skip);
       }
     }
@@ -828,6 +867,8 @@ class Builder {
       skip.kind = Automaton::Kind::skip;
       skip.need = v.need;
       skip.deny = e.deny | e.wait_deny | v.deny | key.first_deny;
+      skip.gap = e.gap;
+      if (!last) skip.inside = positions_[static_cast<std::size_t>(e.to)].inside & ~e.begins;
       if (key.any_event) {
         skip.completes = true;
       } else {
@@ -843,9 +884,10 @@ class Builder {
       Entry open = e;
       open.wait = unbounded;
       open.wait_deny = 0;
-      after = state({{open}, 0, unbounded, false}, out_.states[id].stage);
+      after = state(waiting(open, key.first_deny), out_.states[id].stage);
     }
     Automaton::State& s = out_.states[id];
+    s.closes = !last && (e.gap != unbounded || (positions_[static_cast<std::size_t>(e.to)].inside & ~e.begins) != 0);
     s.last = last;
     s.wait = key.wait;
     s.after_wait = after;
@@ -855,8 +897,9 @@ class Builder {
 
   // --- the end ---
 
-  /// States that lead to no match, and edges to them, go. Says where the pattern ends when nothing is left.
-  std::string trim() {
+  /// Says where the pattern ends when nothing can match. A state from which no match can be reached is no reason to
+  /// drop it: the partial matches in it are there, and are told when their time is over.
+  std::string leads_nowhere() {
     std::vector<char> leads(out_.states.size(), 0);
     for (bool more = true; more;) {
       more = false;
@@ -864,8 +907,9 @@ class Builder {
         if (leads[i] != 0) continue;
         const Automaton::State& s = out_.states[i];
         bool yes = s.last && (out_.window != unbounded || s.wait != unbounded);
-        yes = yes || (s.wait < out_.window && s.after_wait != Automaton::none && leads[s.after_wait] != 0);
+        yes = yes || (s.wait < shortest(i) && s.after_wait != Automaton::none && leads[s.after_wait] != 0);
         for (const Automaton::Edge& e : made_[i].edges) {
+          if (contradictory(e)) continue;
           yes = yes || e.completes || (e.target != Automaton::none && leads[e.target] != 0);
         }
         if (!yes) continue;
@@ -874,30 +918,14 @@ class Builder {
       }
     }
     if (leads[out_.start] == 0) return "the pattern can match nothing: " + dead_end();
-    std::vector<std::uint32_t> number(out_.states.size(), Automaton::none);
-    std::vector<Automaton::State> states;
-    std::vector<Made> made;
-    for (std::size_t i = 0; i < leads.size(); ++i) {
-      if (leads[i] == 0) continue;
-      number[i] = static_cast<std::uint32_t>(states.size());
-      states.push_back(std::move(out_.states[i]));
-      made.push_back(std::move(made_[i]));
-    }
-    const auto renumber = [&](std::uint32_t& n) {
-      if (n != Automaton::none) n = number[n];
-    };
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      renumber(states[i].after_wait);
-      std::erase_if(made[i].edges, [&](Automaton::Edge& e) {
-        if (e.target == Automaton::none) return false;
-        renumber(e.target);
-        return e.target == Automaton::none && !e.completes;
-      });
-    }
-    renumber(out_.start);
-    out_.states = std::move(states);
-    made_ = std::move(made);
     return {};
+  }
+
+  /// What surely ends a wait in this state.
+  std::int64_t shortest(std::size_t state) const {
+    std::int64_t most = made_[state].edges.empty() ? unbounded : 0;
+    for (const Automaton::Edge& e : made_[state].edges) most = std::max(most, e.gap);
+    return std::min(most, out_.window);
   }
 
   std::string dead_end() const {
@@ -979,6 +1007,8 @@ class Builder {
   Mask outer_until_ = 0;
   std::int32_t loops_ = 0;
   std::uint32_t leaf_ = 0;
+  std::string differently_;
+  std::uint32_t two_greedy_ = Automaton::none;
   std::size_t edge_count_ = 0;
   bool too_much_ = false;
 };

@@ -89,6 +89,66 @@ std::string to_text(AfterMatch after, std::uint32_t step) {
   return "?";
 }
 
+/// In the notation of docs/matching.md; what only changes how matches are put out is left to the caller.
+std::string to_text(const std::vector<Stage>& stages, const char* between) {
+  std::string text;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Stage& s = stages[i];
+    if (i != 0 && between != nullptr) {
+      text += between;
+    } else if (i != 0) {
+      switch (s.kind) {
+        case StageKind::not_next: text += " !, "; break;
+        case StageKind::not_followed_by: text += " !-> "; break;
+        case StageKind::take:
+        case StageKind::group:
+        case StageKind::either:
+        case StageKind::any_order:
+          text += s.link == Contiguity::strict ? " , " : s.link == Contiguity::relaxed ? " -> " : " ->> ";
+          break;
+      }
+    }
+    switch (s.kind) {
+      case StageKind::take:
+      case StageKind::not_next:
+      case StageKind::not_followed_by: text += s.name + "[" + (s.where ? to_text(*s.where) : "any") + "]"; break;
+      case StageKind::group: text += "(" + to_text(s.stages, nullptr) + ")"; break;
+      case StageKind::either: text += "[" + to_text(s.stages, " | ") + "]"; break;
+      case StageKind::any_order:
+        text += "{" + (s.least == 0 ? "" : number(s.least) + ": ") + to_text(s.stages, " & ") + "}";
+        break;
+    }
+    if (s.max == 0) {
+      text += s.min == 1 ? "+" : "{" + number(s.min) + ",}";
+    } else if (s.min != 1 || s.max != 1) {
+      text += "{" + number(s.min) + "," + number(s.max) + "}";
+    }
+    if (s.inner == Contiguity::strict) text += ".strict";
+    if (s.inner == Contiguity::any) text += ".any";
+    if (s.optional) text += "?";
+    if (s.greedy) text += ".greedy";
+    if (s.until) text += ".until(" + to_text(*s.until) + ")";
+    if (s.gap) text += ".gap(" + exact(*s.gap) + ")";
+    if (s.within_previous) text += ".withinPrev(" + exact(*s.within_previous) + ")";
+    if (s.within) text += ".within(" + exact(*s.within) + ")";
+    if (s.times_window) text += ".timesWindow(" + exact(*s.times_window) + ")";
+    if (s.wait) text += ".for(" + exact(*s.wait) + ")";
+  }
+  return text;
+}
+
+const char* skip_name(AfterMatch after) {
+  switch (after) {
+    case AfterMatch::restart: return "restart";
+    case AfterMatch::continue_: return "none";
+    case AfterMatch::skip_to_next: return "to_next";
+    case AfterMatch::skip_past_last: return "past_last";
+    case AfterMatch::skip_to_first: return "to_first";
+    case AfterMatch::skip_to_last: return "to_last";
+  }
+  return "?";
+}
+
 }  // namespace
 
 Condition compare(ValueId mine, Condition::Op op, std::uint32_t step, ValueId theirs, std::uint32_t part) {
@@ -110,6 +170,16 @@ Condition ask(GuardId guard, std::vector<std::uint32_t> steps) {
 }
 
 std::string to_text(const Pattern& pattern) {
+  if (pattern.semantics == Semantics::derivations) {
+    std::string text = "pattern " + to_text(pattern.stages, nullptr);
+    if (pattern.within) text += " within " + exact(*pattern.within);
+    text += std::string("\n  skip ") + skip_name(pattern.after);
+    if (!pattern.after_stage.empty()) text += " " + pattern.after_stage;
+    if (pattern.after_must_be_there) text += ", must be there";
+    if (!pattern.in_order) text += ", not in order";
+    if (pattern.tells_timeouts) text += ", tells timeouts";
+    return text + "\n";
+  }
   std::string text = "sequence";
   if (pattern.within) text += " within " + exact(*pattern.within);
   text += "\n";

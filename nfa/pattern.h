@@ -124,9 +124,13 @@ struct Stage {
   std::optional<Duration> gap;              // between neighbouring occurrences
   std::optional<Duration> within_previous;  // from the event taken before to each that this stage takes
   std::optional<Duration> within;           // group: first to last event of one occurrence
-  std::optional<Duration> wait;             // not_followed_by: what follows begins no earlier; a timer decides
-  std::vector<Stage> stages;                // group: in order; either, any_order: the ways, the parts
-  std::uint32_t least = 0;                  // any_order: parts taken, 0 for all
+  /// Flink's Duration argument of times() and its like, to the letter: the step into the last occurrence is free, and who
+  /// has skipped an event before an occurrence that may be left out is free too. For imports; `gap` is what it was meant
+  /// to be.
+  std::optional<Duration> times_window;
+  std::optional<Duration> wait;  // not_followed_by: what follows begins no earlier; a timer decides
+  std::vector<Stage> stages;     // group: in order; either, any_order: the ways, the parts
+  std::uint32_t least = 0;       // any_order: parts taken, 0 for all
 };
 
 enum class Semantics : std::uint8_t {

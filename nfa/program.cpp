@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "nfa/exists.h"
+#include "nfa/stage_program.h"
 
 namespace tocsin::nfa {
 namespace {
@@ -124,6 +125,8 @@ class Compiler {
         break;
       case Engine::search: out_.reason = why_search(not_exists); break;
       case Engine::all: return refuse("the engine `all` claims patterns of stages only");
+      case Engine::runs:
+        return refuse("the engine `runs` does not claim this pattern: it gives all matches, and one is chosen here");
     }
     // What is kept is the engine's own: bytes of one are none of the other's.
     mix(static_cast<std::uint64_t>(out_.engine));
@@ -357,18 +360,20 @@ const char* to_text(Engine engine) {
     case Engine::search: return "search";
     case Engine::exists: return "exists";
     case Engine::all: return "all";
+    case Engine::runs: return "runs";
   }
   return "?";
 }
 
 Result<Program> compile(const Pattern& pattern, const Meanings& meanings, const Choosing& choosing) {
-  if (pattern.semantics == Semantics::derivations) return refuse("patterns of stages have no engine yet");
+  if (pattern.semantics == Semantics::derivations) return compile_stages(pattern, meanings, choosing);
   if (std::string why = why_not(pattern); !why.empty()) return refuse(why);
   return Compiler(pattern, meanings, choosing).run();
 }
 
 std::string dump(const Program& p) {
   std::string text = "program " + hex(p.fingerprint) + "\n  engine " + to_text(p.engine) + ": " + p.reason + "\n";
+  if (!p.automaton.states.empty()) return text + dump(p.automaton);
   for (std::size_t i = 0; i < p.steps.size(); ++i) {
     const Program::Step& s = p.steps[i];
     text += "  step " + std::to_string(i) + (s.can_be_first ? " start" : "") + (s.can_be_empty ? " optional" : "");

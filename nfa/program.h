@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "nfa/automaton.h"
 #include "nfa/limits.h"
 #include "nfa/pattern.h"
 
@@ -29,7 +30,8 @@ struct Meanings {
   std::uint64_t extra = 0;
 };
 
-enum class Engine : std::uint8_t { search, exists, all };
+enum class Engine : std::uint8_t { search, exists, all, runs };
+inline constexpr Engine all_engines[] = {Engine::search, Engine::exists, Engine::all, Engine::runs};
 const char* to_text(Engine engine);
 
 /// What compile() may take for granted, and what it must.
@@ -118,6 +120,13 @@ struct Program {
   Pick pick{};
   AfterMatch after{};
   std::uint32_t after_step = 0;
+
+  // Semantics::derivations. The bits of an event are the unary conditions of the automaton.
+  Automaton automaton;
+  bool after_must_be_there = false;
+  bool in_order = true;
+  bool tells_timeouts = false;
+  std::uint32_t runs_max = 0;
 
   std::uint64_t fingerprint = 0;
   Engine engine = Engine::search;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "nfa/all_matches.h"
 #include "nfa/exists.h"
+#include "nfa/explicit_runs.h"
 
 namespace tocsin::nfa {
 namespace {
@@ -48,7 +50,8 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
     switch (program.engine) {
       case Engine::search: runs.body = decode_search(program, in); break;
       case Engine::exists: runs.body = decode_exists(program, in); break;
-      case Engine::all: return std::nullopt;
+      case Engine::all: runs.body = decode_all(program.automaton, in); break;
+      case Engine::runs: runs.body = decode_runs(program, in); break;
     }
     if (runs.body == nullptr) return std::nullopt;
   }

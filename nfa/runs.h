@@ -49,6 +49,8 @@ struct RunsBody {
   [[nodiscard]] virtual std::optional<Timestamp> next_deadline() const = 0;
   [[nodiscard]] virtual std::optional<std::uint64_t> oldest_needed() const = 0;
   [[nodiscard]] virtual std::optional<Timestamp> expires_at(const Program& program) const = 0;
+  /// Complete matches that wait for partial ones that began earlier.
+  [[nodiscard]] virtual std::size_t held_count() const { return 0; }
   /// Of all that wait, in order.
   [[nodiscard]] virtual std::vector<Timestamp> deadlines() const = 0;
   /// Asks for the memory that the next step will look at.
@@ -105,6 +107,7 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes);
 inline std::optional<Timestamp> next_deadline(const Runs& runs) {
   return runs.body == nullptr ? std::nullopt : runs.body->next_deadline();
 }
+inline std::size_t held_count(const Runs& runs) { return runs.body == nullptr ? 0 : runs.body->held_count(); }
 /// The smallest event position still referred to; the log of the key may be cut below it.
 inline std::optional<std::uint64_t> oldest_needed(const Runs& runs) {
   return runs.empty() ? std::nullopt : runs.body->oldest_needed();

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 
+#include "nfa/all_matches.h"
 #include "nfa/exists.h"
+#include "nfa/explicit_runs.h"
 #include "nfa/search.h"
 
 namespace tocsin::nfa {
@@ -272,13 +274,31 @@ Bound Match::last() const {
   return last;
 }
 
+namespace {
+
+AllRule all_rule(const Program& program) { return {program.after, program.in_order, program.after_must_be_there}; }
+
+bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
+                      std::vector<Match>& out) {
+  const Automaton& a = program.automaton;
+  if (runs.body == nullptr) {
+    if (((bits | Automaton::always) & a.states[a.start].wakes) == 0) return false;
+    runs.body = std::make_unique<AllBody>(a);
+  }
+  return all_step(a, all_rule(program), static_cast<AllBody&>(*runs.body), o, bits, host, out);
+}
+
+}  // namespace
+
 bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, std::vector<Match>& out) {
   const std::uint64_t bits = own_bits(program, *o.bits);
-  if (bits == 0) return false;
+  // Only a pattern of stages minds an event that is none of its own: `next` ends at it.
+  if (bits == 0 && program.automaton.states.empty()) return false;
   switch (program.engine) {
     case Engine::search: return search_step(program, runs, o, bits, host, out);
     case Engine::exists: return exists_step(program, runs, o, bits, host, out);
-    case Engine::all: break;
+    case Engine::all: return all_matches_step(program, runs, o, bits, host, out);
+    case Engine::runs: return runs_step(program, runs, o, bits, host, out);
   }
   return false;
 }
@@ -288,7 +308,9 @@ void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std
   switch (program.engine) {
     case Engine::search: return search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
     case Engine::exists: return exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
-    case Engine::all: return;
+    case Engine::all:
+      return all_advance(program.automaton, all_rule(program), static_cast<AllBody&>(*runs.body), time, host, out);
+    case Engine::runs: return runs_advance(program, static_cast<ExplicitRuns&>(*runs.body), time, host, out);
   }
 }
 

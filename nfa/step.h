@@ -38,6 +38,7 @@ struct Match {
   Timestamp at;  // the completing event's time, or the deadline
   bool by_deadline = false;
   bool truncated = false;  // a limit may have changed it (P20)
+  bool timed_out = false;  // no match: a partial one whose time is over (Pattern::tells_timeouts)
 
   [[nodiscard]] Bound first() const;
   [[nodiscard]] Bound last() const;  // the completing event
@@ -53,7 +54,7 @@ struct Binding {
 };
 
 struct Counters {
-  std::uint64_t dropped = 0;       // occurrences dropped by the byte limit
+  std::uint64_t dropped = 0;       // occurrences, chains or runs dropped by a limit
   std::uint64_t every_capped = 0;  // completing events with more matches than every_max
   std::uint64_t searches_cut = 0;  // searches that looked at search_visits_max occurrences
   std::uint64_t skips_missed = 0;  // matches without the event to skip to, where the pattern says it must be there
