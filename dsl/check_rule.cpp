@@ -81,6 +81,8 @@ std::vector<EventTypeId> events_of(const Source& source) {
   return events;
 }
 
+std::string name_of(const ast::EventName& name) { return name.is_hit ? "hit." + name.name.text : name.name.text; }
+
 void add_types(Subject& subject, const Source& source) {
   for (const Alternative& one : source.alternatives) subject.types.push_back({one.event, one.via});
 }
@@ -135,7 +137,7 @@ bool Checker::alias_hides(const ast::Name& name, const std::vector<EventTypeId>&
 bool Checker::step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
                           const ast::RuleDecl& decl, Rule& rule) {
   auto alternatives = resolve_source(name, via, std::nullopt, nullptr);
-  test.source.name = name.name.text;
+  test.source.name = name_of(name);
   if (!alternatives) return false;
   if (!resolve_keys(*alternatives, decl.keys, rule.keys, name.name.span)) return false;
   test.source.alternatives = std::move(*alternatives);
@@ -228,7 +230,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     test.place = sequence.place_count++;
     const bool resolved = step_source(test, from.event, from.via, decl, rule);
     ok = ok && resolved;
-    const std::string name = from.alias ? from.alias->text : from.event.name.text;
+    const std::string name = from.alias ? from.alias->text : name_of(from.event);
     const std::size_t times = ++used[name];
     test.alias = times == 1 ? name : name + "#" + std::to_string(times);
     if (resolved) tests.push_back({&test, &from.where, &from.alias, step, false});
@@ -286,7 +288,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       }
       sequence.absences.push_back(std::move(absence));
       EventTest& test = sequence.absences.back().test;
-      test.alias = step.alias ? step.alias->text : step.event.name.text;
+      test.alias = step.alias ? step.alias->text : name_of(step.event);
       if (step_source(test, step.event, step.via, decl, rule)) {
         if (step.alias && alias_hides(*step.alias, events_of(test.source), rule)) ok = false;
         tests.push_back({&test, &step.where, &step.alias, index, true});
@@ -413,7 +415,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
   if (written.until) {
     sequence.until.emplace();
     EventTest& test = *sequence.until;
-    test.alias = written.until->alias ? written.until->alias->text : written.until->event.name.text;
+    test.alias = written.until->alias ? written.until->alias->text : name_of(written.until->event);
     if (!step_source(test, written.until->event, std::nullopt, decl, rule) ||
         !step_where(test, written.until->where, written.until->alias, {}, rule))
       ok = false;
@@ -638,7 +640,7 @@ void Checker::check_switches() {
   }
 }
 
-void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
+bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   poison_lets_.clear();
   Rule rule;
   rule.name = decl.name.text;
@@ -739,7 +741,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
     auto alternatives = resolve_source(decl.on, decl.via, std::nullopt, nullptr);
     readable = alternatives.has_value();
     if (alternatives) {
-      rule.on = Source{decl.on.name.text, std::move(*alternatives)};
+      rule.on = Source{name_of(decl.on), std::move(*alternatives)};
       add_types(subject, *rule.on);
       subject.name = rule.on->name;
     }
@@ -750,7 +752,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       s.aliases.push_back({decl.alias->text, decl.alias->span, AliasKind::subject, 0, true, false, events});
     }
   }
-  if (!readable) return;
+  if (!readable) return false;
 
   for (const ast::Clause& clause : decl.clauses) {
     if (clause.kind != ClauseKind::let) continue;
@@ -811,6 +813,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
                                                           });
         if (decides && !by_time && !rule.shadow && !rule.off) {
           for (const SubjectType& type : subject.types) {
+            if (book_.schema.events[type.event].of_hits) continue;  // D2: a hit on a hit decides nothing
             decided_.try_emplace(type.event, clause.word);
             decided_actions_[type.event].insert(decide.action);
             if (decide.when) decided_actions_[type.event].insert(decide.otherwise);
@@ -820,9 +823,13 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         const auto waits_for_it = [](Action a) {
           return a != Action::allow && a != Action::review && a != Action::page;
         };
-        if (by_time && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
+        const bool on_hits = !subject.types.empty() &&
+                             std::all_of(subject.types.begin(), subject.types.end(),
+                                         [&](const SubjectType& t) { return book_.schema.events[t.event].of_hits; });
+        if ((by_time || on_hits) && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
           warning(Code::decides_nothing, clause.word,
-                  "this rule is completed by time alone, so there is no event it could decide")
+                  by_time ? "this rule is completed by time alone, so there is no event it could decide"
+                          : "this rule is completed by hits, and decisions are on events that come in")
               .hints.push_back(
                   "the action goes into its alert only; write `decide review` or `decide page`, or leave the clause "
                   "out");
@@ -920,13 +927,16 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::resolve: break;
     }
   }
+  fill_hits(decl, rule);
   book_.rules.push_back(std::move(rule));
+  return true;
 }
 
 // ---------------------------------------------------------------- circles over hits
 
 void Checker::check_circles() {
-  // Hits as events are not built, but a circle of them is wrong for ever and says so.
+  // Circles of rules that are on each other's hits, or have them as steps. Those through streams and features are found when
+  // these are worked out (check_rule_once).
   std::map<std::string, std::vector<std::pair<std::string, Span>>> needs;
   const auto note = [&](const std::string& rule, const ast::EventName& event) {
     if (event.is_hit) needs[rule].emplace_back(event.name.text, event.name.span);
@@ -981,7 +991,14 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
     default_policies_unsure_ = true;
     return;
   }
-  policy.on = {decl.on.name.text, std::move(*alternatives)};
+  policy.on = {name_of(decl.on), std::move(*alternatives)};
+  for (const Alternative& one : policy.on.alternatives) {
+    if (!book_.schema.events[one.event].of_hits) continue;
+    error(Code::bad_policy, decl.on.name.span, "a policy decides events that come in, and a hit is made here")
+        .hints.push_back("`any rule decides …` in the policy of the event asks what its rules say");
+    default_policies_unsure_ = true;
+    return;
+  }
   for (const EventTypeId event : events_of(policy.on)) {
     const auto [first, fresh] = policies_.try_emplace(event, decl.name.text, decl.name.span);
     if (fresh) continue;

@@ -154,6 +154,10 @@ class Case {
     }
     stream.end();
     const tests::Output& output = stream.output();
+    for (std::size_t i = 0; i < output.hits.size(); ++i) {
+      const Json& hit = output.hits[i];
+      name_of_hit_[hit["id"].text] = "hit:" + hit["rule"].text + "@" + std::to_string(i + 1);
+    }
     compare("hits", expected_hits(), got_hits(output));
     if (const YAML::Node wanted = root_["expect"]["alerts"])
       compare("alerts", expected_alerts(wanted), got_alerts(output, wanted));
@@ -200,6 +204,8 @@ class Case {
   }
 
   std::string name_of(const Json& bound) const {
+    const auto hit = name_of_hit_.find(bound["id"].text);
+    if (bound["type"].text.starts_with("hit.") && hit != name_of_hit_.end()) return hit->second;
     const auto at = name_of_key_.find({bound["type"].text, bound["id"].text});
     return at == name_of_key_.end() ? bound["id"].text : at->second;
   }
@@ -344,6 +350,7 @@ class Case {
   const event::Schema* schema_ = nullptr;
   Timestamp start_;
   std::map<std::pair<std::string, std::string>, std::string> name_of_key_;
+  std::map<std::string, std::string> name_of_hit_;  // by id
   std::string problems_;
 };
 

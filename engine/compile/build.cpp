@@ -396,7 +396,48 @@ class Build {
       variant.effects.push_back({false, effect.list, builder.build(effect.what), effect.lasts});
     }
     if (rule.rollout) variant.rollout = builder.build(rule.rollout->value);
+    if (rule.hit) {
+      for (std::size_t i = 0; i < rule.hit->fields.size(); ++i) {
+        const dsl::HitField& field = rule.hit->fields[i];
+        const event::Type& type = book_.schema.events[rule.hit->event].fields[i].type;
+        variant.hit_fields.push_back({place_of(field.from), hit_field(field, type, rule, builder)});
+      }
+    }
     builder.set_lets(nullptr);
+  }
+
+  static HitFieldPlan::Place place_of(dsl::HitField::From from) {
+    switch (from) {
+      case dsl::HitField::From::id: return HitFieldPlan::Place::id;
+      case dsl::HitField::From::at: return HitFieldPlan::Place::at;
+      case dsl::HitField::From::shadow: return HitFieldPlan::Place::shadow;
+      case dsl::HitField::From::key:
+      case dsl::HitField::From::show:
+      case dsl::HitField::From::let:
+      case dsl::HitField::From::field: return HitFieldPlan::Place::value;
+    }
+    return HitFieldPlan::Place::value;
+  }
+  static CodeId hit_field(const dsl::HitField& field, const event::Type& type, const dsl::Rule& rule,
+                          ExprBuilder& builder) {
+    Expr e;
+    e.type = type;
+    switch (field.from) {
+      case dsl::HitField::From::id:
+      case dsl::HitField::From::at:
+      case dsl::HitField::From::shadow: return no_code;
+      case dsl::HitField::From::key:
+        e.op = Op::rule_key;
+        e.index = field.index;
+        return builder.build(e);
+      case dsl::HitField::From::show: return builder.build(rule.show[field.index].value);
+      case dsl::HitField::From::let: return builder.build(rule.lets[field.index].value);
+      case dsl::HitField::From::field:
+        e.op = Op::field;
+        e.fields = field.fields;
+        return builder.build(e);
+    }
+    return no_code;
   }
 
   void build_rules() {
@@ -413,6 +454,7 @@ class Build {
       plan.shadow = rule.shadow;
       for (const std::uint32_t s : rule.switches) plan.switched_off = plan.switched_off || !book_.switches[s].on;
       if (rule.rollout) plan.rollout = rule.rollout->share;
+      if (rule.hit) plan.hit_type = rule.hit->event;
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
@@ -429,7 +471,7 @@ class Build {
           if (type.fires.size() <= predicate / 64) type.fires.resize(predicate / 64 + 1);
           type.fires[predicate / 64] |= std::uint64_t{1} << (predicate % 64);
           plan.variants.push_back(std::move(variant));
-          if (rule.decide && !rule.shadow) decided_types_.insert(c.event);
+          if (rule.decide && !rule.shadow && !book_.schema.events[c.event].of_hits) decided_types_.insert(c.event);
         }
       } else {
         ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
@@ -605,7 +647,9 @@ class Build {
                                        [&](const dsl::Absence& a) { return a.before_step == sequence.steps.size(); });
       if (rule.decide && !rule.shadow && !by_time) {
         for (const dsl::EventTest& part : sequence.steps.back().parts) {
-          for (const dsl::Alternative& alternative : part.source.alternatives) decided_types_.insert(alternative.event);
+          for (const dsl::Alternative& alternative : part.source.alternatives) {
+            if (!book_.schema.events[alternative.event].of_hits) decided_types_.insert(alternative.event);
+          }
         }
       }
       out_->patterns.push_back(std::move(plan));
@@ -746,7 +790,7 @@ class Build {
     std::set<std::uint32_t> seen;
     std::set_intersection(use.put_anywhere.begin(), use.put_anywhere.end(), use.asked_anywhere.begin(),
                           use.asked_anywhere.end(), std::inserter(seen, seen.end()));
-    if (seen.empty()) return;
+    if (seen.empty() && !use.hits) return;
     out_->visibility = {true, use.deadlines, use.shortest_wait};
     const auto bits = [&](const std::set<std::uint32_t>& effects, std::vector<std::uint64_t>& words) {
       for (const std::uint32_t effect : effects) {
@@ -758,6 +802,7 @@ class Build {
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
       bits(use.put[type], out_->types[type].effects_put);
       bits(use.asked[type], out_->types[type].effects_asked);
+      out_->types[type].makes_hits = use.makes_hits[type];
     }
   }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "alerts/record.h"
 #include "engine/run/engine_state.h"
@@ -151,6 +152,11 @@ void Engine::State::release_waiting() {
 }
 
 void Engine::State::add_to_batch(const event::Event& e) {
+  ++counters.judged;
+  batch.push_back(begin_event(e, batch.size()));
+}
+
+BatchEvent Engine::State::begin_event(const event::Event& e, std::size_t place) {
   const TypePlan& plan = ruleset->types[e.type];
   BatchEvent b;
   b.event = e;
@@ -163,13 +169,12 @@ void Engine::State::add_to_batch(const event::Event& e) {
   }
   b.row = arena.array<Value>(plan.row_size);
   b.keys = arena.array<KeyAt>(plan.key_uses.size());
-  if (bits_pool.size() <= batch.size()) {
+  while (bits_pool.size() <= place) {
     bits_pool.push_back(std::make_unique<nfa::PredicateBits>(ruleset->predicate_owners.size()));
   }
-  b.bits = bits_pool[batch.size()].get();
+  b.bits = bits_pool[place].get();
   b.bits->clear();
-  ++counters.judged;
-  batch.push_back(b);
+  return b;
 }
 
 KeyAt& Engine::State::key_of(BatchEvent& e, std::uint32_t use) {
@@ -646,7 +651,19 @@ void Engine::State::emit(Outbox& out) {
   while (next < hits.size()) send(hits[next++].hit);
   // E1: what the hits put is seen from the next event on, so by nobody who was judged with them.
   for (const PlacedHit& hit : hits) put_effects(hit);
-  hits.clear();
+  if (!ruleset->visibility.any) {
+    hits.clear();
+    return;
+  }
+  // E2, T3: then the hits as events, each with all that follows from it before the next.
+  const std::vector<PlacedHit> done = std::exchange(hits, {});
+  for (const PlacedHit& hit : done) {
+    if (!hit.as_event) continue;
+    ++hits_above;
+    BatchEvent e = begin_event(*hit.as_event, batch.size() + hits_above);
+    judge({&e, 1}, out);
+    --hits_above;
+  }
 }
 
 void Engine::State::put_effects(const PlacedHit& hit) {
@@ -698,6 +715,7 @@ std::size_t Engine::State::part_end(std::size_t begin) {
     if (e.event.late) continue;  // completes nothing
     put_in_part.resize(std::max(put_in_part.size(), plan.effects_put.size()));
     for (std::size_t w = 0; w < plan.effects_put.size(); ++w) put_in_part[w] |= plan.effects_put[w];
+    if (plan.makes_hits) return end + 1;  // its hits come before the next event
   }
   return end;
 }

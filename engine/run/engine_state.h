@@ -61,6 +61,7 @@ struct PlacedHit {
   std::uint32_t rule = 0;
   std::uint32_t sequence = 0;  // among the matches of one event and rule
   std::vector<PlacedEffect> effects;
+  std::optional<event::Event> as_event;  // when somebody takes the hits of the rule as events
 };
 
 struct Timer {
@@ -114,6 +115,7 @@ struct Engine::State final : UnknownSink {
   std::vector<BatchEvent> batch;
   std::span<BatchEvent>
       judged;  // what is being judged together: the batch, or as much of it as cannot see each other's effects
+  std::size_t hits_above = 0;              // the depth at which hits are being judged as events: hits on hits on …
   std::vector<std::uint64_t> put_in_part;  // effects_put of the types of the part at hand
   std::vector<std::unique_ptr<nfa::PredicateBits>> bits_pool;
   std::vector<WatermarkMove> moves;
@@ -136,6 +138,8 @@ struct Engine::State final : UnknownSink {
   [[nodiscard]] Digest id_of(const event::Event& event);
   void release_waiting();
   void add_to_batch(const event::Event& event);
+  /// `place`: which bits it uses.
+  BatchEvent begin_event(const event::Event& event, std::size_t place);
   void flush(Outbox& out);
   /// Judges the events together and puts out what came of it.
   void judge(std::span<BatchEvent> events, Outbox& out);
