@@ -63,7 +63,10 @@ class Views {
   dsl::Rulebook run() {
     written_ = book_.aggregates;
     const Expr* const nobody = nullptr;
-    for (dsl::Aggregate& aggregate : book_.aggregates) only_live(aggregate.source, nobody);
+    for (dsl::Aggregate& aggregate : book_.aggregates) {
+      only_live(aggregate.source, nobody);
+      if (aggregate.since) only_live(*aggregate.since, nobody);
+    }
     for (dsl::Policy& policy : book_.policies) only_live(policy.on, nobody);
     for (Rule& rule : book_.rules) {
       for (dsl::Source& source : rule.resolves) only_live(source, nobody);
@@ -94,11 +97,15 @@ class Views {
     return std::any_of(expr.args.begin(), expr.args.end(), [&](const Expr& arg) { return sensitive(arg); });
   }
   [[nodiscard]] bool sensitive(const dsl::Aggregate& aggregate) const {
-    for (const dsl::Alternative& a : aggregate.source.alternatives) {
-      if (book_.schema.events[a.event].of_hits || (a.where && sensitive(*a.where))) return true;
-    }
+    if (sensitive(aggregate.source) || (aggregate.since && sensitive(*aggregate.since))) return true;
     return std::any_of(aggregate.arguments.begin(), aggregate.arguments.end(),
                        [&](const Expr& e) { return sensitive(e); });
+  }
+
+  [[nodiscard]] bool sensitive(const dsl::Source& source) const {
+    return std::any_of(source.alternatives.begin(), source.alternatives.end(), [&](const dsl::Alternative& a) {
+      return book_.schema.events[a.event].of_hits || (a.where && sensitive(*a.where));
+    });
   }
 
   /// The expression as shadow rules mean it.
@@ -111,9 +118,13 @@ class Views {
     const auto known = twins_.find(id);
     if (known != twins_.end()) return known->second;
     dsl::Aggregate copy = written_[id];
-    for (dsl::Alternative& a : copy.source.alternatives) {
-      if (a.where) to_shadow(*a.where);
-    }
+    const auto all = [&](dsl::Source& source) {
+      for (dsl::Alternative& a : source.alternatives) {
+        if (a.where) to_shadow(*a.where);
+      }
+    };
+    all(copy.source);
+    if (copy.since) all(*copy.since);
     for (Expr& argument : copy.arguments) to_shadow(argument);
     const auto made = static_cast<dsl::AggregateId>(book_.aggregates.size());
     book_.aggregates.push_back(std::move(copy));
@@ -247,6 +258,12 @@ EffectUse effects_of(const dsl::Rulebook& book) {
       const dsl::Alternative& a = aggregate.source.alternatives[i];
       if (a.where) ask(a.event, *a.where, nullptr);
       if (i < aggregate.arguments.size()) ask(a.event, aggregate.arguments[i], nullptr);
+    }
+  }
+  for (const dsl::Aggregate& aggregate : book.aggregates) {
+    if (!aggregate.since) continue;
+    for (const dsl::Alternative& a : aggregate.since->alternatives) {
+      if (a.where) ask(a.event, *a.where, nullptr);
     }
   }
   for (const dsl::Policy& policy : book.policies) {
