@@ -500,35 +500,155 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
     if (per) once.per = *per;
   }
   for (const ast::Key& key : clause.keys) {
-    const std::string name = key_name(key);
-    const auto part =
-        std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == name; });
-    if (part != rule.keys.end()) {
-      Expr value = make(Op::rule_key, part->type, key.span);
-      value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
-      once.by.push_back(*part);
-      once.values.push_back(std::move(value));
-      continue;
-    }
-    KeyPart found{name, {}};
-    for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
-      const auto field = resolve_key(s.subject->types[i], key, key.span, true);
-      if (!field) {
-        ok = false;
-        break;
-      }
-      if (i == 0) found.type = field_def(s.subject->types[i].event, *field).type;
-    }
-    if (!ok) continue;
-    auto value = key_at_use(key, found, key.span, s);
-    if (!value) {
-      ok = false;
-      continue;
-    }
-    once.by.push_back(std::move(found));
+    KeyPart part;
+    auto value = key_of_hit(key, rule, s, part);
+    ok = ok && value.has_value();
+    if (!value) continue;
+    once.by.push_back(std::move(part));
     once.values.push_back(std::move(*value));
   }
   if (ok) rule.alert_once = std::move(once);
+}
+
+/// A key of the rule, or else a field of the event that completes it.
+std::optional<Expr> Checker::key_of_hit(const ast::Key& key, const Rule& rule, Scope& s, KeyPart& part) {
+  const std::string name = key_name(key);
+  const auto own = std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == name; });
+  if (own != rule.keys.end()) {
+    part = *own;
+    Expr value = make(Op::rule_key, own->type, key.span);
+    value.index = static_cast<std::uint32_t>(own - rule.keys.begin());
+    return value;
+  }
+  part = {name, {}};
+  for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
+    const auto field = resolve_key(s.subject->types[i], key, key.span, true);
+    if (!field) return std::nullopt;
+    if (i == 0) part.type = field_def(s.subject->types[i].event, *field).type;
+  }
+  return key_at_use(key, part, key.span, s);
+}
+
+// ---------------------------------------------------------------- what becomes of alerts
+
+namespace {
+
+/// The event that completes the rule, as its outputs see it.
+Subject completing_event(const Rule& rule) {
+  Subject subject;
+  if (rule.on) {
+    add_types(subject, *rule.on);
+    subject.name = rule.on->name;
+  } else if (rule.sequence && !rule.sequence->steps.empty()) {
+    for (const EventTest& part : rule.sequence->steps.back().parts) add_types(subject, part.source);
+    subject.name = rule.sequence->steps.back().parts.front().source.name;
+    subject.fields_visible = false;
+  }
+  return subject;
+}
+
+}  // namespace
+
+void Checker::check_resolve(const ast::Clause& clause, const ast::RuleDecl& decl, Rule& rule) {
+  const std::vector<KeyPart>& parts = rule.alert_once ? rule.alert_once->by : rule.keys;
+  if (parts.empty()) {
+    error(Code::resolve_without_key, clause.word,
+          "nobody knows which alert this event resolves: a rule `on` an event has no key")
+        .hints.push_back("say what the alert is about: `alert once per 1h by user`");
+    return;
+  }
+  const ast::Clause* once = nullptr;
+  for (const ast::Clause& other : decl.clauses) {
+    if (other.kind == ClauseKind::alert_once && once == nullptr) once = &other;
+  }
+  const std::vector<ast::Key>& keys = rule.alert_once && once != nullptr ? once->keys : decl.keys;
+  auto alternatives = resolve_source(clause.source->event, clause.source->via, clause.source->where, nullptr);
+  if (!alternatives) return;
+  for (Alternative& one : *alternatives) {
+    for (std::size_t k = 0; k < keys.size() && k < parts.size(); ++k) {
+      ++silent_;
+      const auto field = resolve_key({one.event, one.via}, keys[k], clause.source->span, true);
+      --silent_;
+      if (field && field_def(one.event, *field).type == parts[k].type) {
+        one.key.push_back(*field);
+        continue;
+      }
+      const std::string& name = book_.schema.events[one.event].name;
+      Diagnostic& d = error(Code::resolve_without_key, clause.source->span,
+                            quoted(name) + " does not say which " + parts[k].name + " it is about, so it can resolve " +
+                                "no alert of this rule");
+      d.notes.push_back("alerts of " + rule.name + " are told apart by " + and_joined([&] {
+                          std::vector<std::string> names;
+                          for (const KeyPart& part : parts) names.push_back(part.name);
+                          return names;
+                        }()));
+      d.notes.push_back("fields of " + name + ": " + joined(field_names(one.event)));
+      d.hints.push_back("with several fields of the kind, `via` says which: `resolve on " + name + " via …`");
+      return;
+    }
+  }
+  rule.resolves.push_back({name_of(clause.source->event), std::move(*alternatives)});
+}
+
+void Checker::check_suppressed(const ast::Clause& clause, Rule& rule) {
+  const NameEntry* entry = find_name(clause.name.text);
+  if (entry == nullptr || entry->kind != NameKind::rule) {
+    error(Code::unknown_name, clause.name.span, "there is no rule " + quoted(clause.name.text)).under =
+        did_you_mean(clause.name.text, names_of({NameKind::rule}));
+    return;
+  }
+  if (clause.name.text == rule.name) {
+    error(Code::circle_of_rules, clause.name.span, "a rule cannot suppress its own alerts")
+        .hints.push_back("`alert once per 1h by user` folds later hits into the first alert");
+    return;
+  }
+  Suppression suppression;
+  suppression.by = clause.name.text;
+  if (clause.duration) {
+    const auto hold = positive_duration(*clause.duration, Code::bad_window, "`hold`");
+    if (!hold) return;
+    suppression.hold = *hold;
+  }
+  const auto other =
+      std::find_if(book_.rules.begin(), book_.rules.end(), [&](const Rule& r) { return r.name == clause.name.text; });
+  if (other == book_.rules.end()) return;  // the other rule is wrong, and that is said
+  for (const ast::Key& key : clause.keys) {
+    for (const bool own : {true, false}) {
+      const Rule& of = own ? rule : *other;
+      Subject subject = completing_event(of);
+      Scope s;
+      s.where = of.on ? Where::on_rule : Where::after;
+      s.subject = &subject;
+      s.keys = &of.keys;
+      KeyPart part;
+      auto value = key_of_hit(key, of, s, part);
+      if (!value) return;
+      if (own) {
+        suppression.same.push_back(part);
+        suppression.values.push_back(std::move(*value));
+      } else if (part.type != suppression.same.back().type) {
+        error(Code::type_mismatch, key.span,
+              quoted(part.name) + " is " + type_words(suppression.same.back().type) + " here and " +
+                  type_words(part.type) + " in " + quoted(other->name));
+        return;
+      } else {
+        suppression.by_values.push_back(std::move(*value));
+      }
+    }
+  }
+  rule.suppressed.push_back(std::move(suppression));
+}
+
+void Checker::check_alert_clauses() {
+  for (const auto& [decl, span] : rules_) {
+    const auto rule =
+        std::find_if(book_.rules.begin(), book_.rules.end(), [&](const Rule& r) { return r.name == decl->name.text; });
+    if (rule == book_.rules.end()) continue;
+    for (const ast::Clause& clause : decl->clauses) {
+      if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, *rule);
+      if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, *rule);
+    }
+  }
 }
 
 void Checker::check_label(const ast::Clause& clause, Scope& s, Rule& rule) {
@@ -689,11 +809,7 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         break;
       }
       case ClauseKind::suppressed:
-        not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule");
-        break;
-      case ClauseKind::resolve:
-        not_built(clause.span, "`resolve on`", "`alert once per` limits the alerts of one rule");
-        break;
+      case ClauseKind::resolve: break;  // once all rules are known (check_alert_clauses)
       case ClauseKind::sequence:
       case ClauseKind::pick:
       case ClauseKind::after_match:

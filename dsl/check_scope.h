@@ -285,6 +285,10 @@ class Checker {
   bool alias_hides(const ast::Name& name, const std::vector<EventTypeId>& events, const Rule& rule);
   void check_because(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule);
+  std::optional<Expr> key_of_hit(const ast::Key& key, const Rule& rule, Scope& s, KeyPart& part);
+  void check_alert_clauses();
+  void check_resolve(const ast::Clause& clause, const ast::RuleDecl& decl, Rule& rule);
+  void check_suppressed(const ast::Clause& clause, Rule& rule);
   void check_label(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_add(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_rollout(const ast::Clause& clause, Scope& s, Rule& rule);

@@ -98,6 +98,7 @@ class Build {
     build_policies();
     build_lists();
     build_look_ups();
+    build_resolves();
     build_visibility();
     build_strata();
     out_->text_patterns = texts_.finish(out_->codes);
@@ -260,6 +261,12 @@ class Build {
         tests.push_back(test_predicates(test, r, extra == from_when.end() ? std::vector<Expr>{} : extra->second));
       });
     }
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      if (book_.rules[r].off) continue;
+      for (const dsl::Source& source : book_.rules[r].resolves) {
+        resolve_predicates_[r].push_back(rule_predicate(conditions_of(source, nullptr), r));
+      }
+    }
     for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
       policy_predicates_[p] = nfa::PredicateId{plan_.predicate(conditions_of(book_.policies[p].on, nullptr), book_)};
     }
@@ -395,6 +402,18 @@ class Build {
     for (const dsl::ListEffect& effect : rule.adds) {
       variant.effects.push_back({false, effect.list, builder.build(effect.what), effect.lasts});
     }
+    const auto same_key = [&](const std::vector<dsl::KeyPart>& parts, const std::vector<Expr>& values) {
+      std::vector<NamedCode> key;
+      for (std::size_t i = 0; i < parts.size(); ++i)
+        key.push_back({parts[i].name, builder.build(values[i]), parts[i].type, false});
+      variant.same_keys.push_back(std::move(key));
+    };
+    for (const dsl::Suppression& s : rule.suppressed) same_key(s.same, s.values);
+    for (const dsl::Rule& other : book_.rules) {
+      for (const dsl::Suppression& s : other.suppressed) {
+        if (s.by == rule.name && !other.off) same_key(s.same, s.by_values);
+      }
+    }
     if (rule.rollout) variant.rollout = builder.build(rule.rollout->value);
     if (rule.hit) {
       for (std::size_t i = 0; i < rule.hit->fields.size(); ++i) {
@@ -455,6 +474,19 @@ class Build {
       for (const std::uint32_t s : rule.switches) plan.switched_off = plan.switched_off || !book_.switches[s].on;
       if (rule.rollout) plan.rollout = rule.rollout->share;
       if (rule.hit) plan.hit_type = rule.hit->event;
+      plan.info.resolves = !rule.resolves.empty();
+      const auto clause_of = [](const dsl::Rule& whose, const dsl::Suppression& s) {
+        std::string clause = whose.name + " by " + s.by + " same";
+        for (const dsl::KeyPart& part : s.same) clause += " " + part.name;
+        return clause;
+      };
+      for (const dsl::Suppression& s : rule.suppressed)
+        plan.info.suppressed_by.push_back({s.by, clause_of(rule, s), s.hold});
+      for (const dsl::Rule& other : book_.rules) {
+        for (const dsl::Suppression& s : other.suppressed) {
+          if (s.by == rule.name && !other.off) plan.info.suppresses.push_back(clause_of(other, s));
+        }
+      }
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
@@ -806,6 +838,23 @@ class Build {
     }
   }
 
+  void build_resolves() {
+    for (const auto& [r, predicates] : resolve_predicates_) {
+      const dsl::Rule& rule = book_.rules[r];
+      const std::vector<dsl::KeyPart>& parts = rule.alert_once ? rule.alert_once->by : rule.keys;
+      for (std::size_t i = 0; i < predicates.size(); ++i) {
+        for (const dsl::Alternative& a : rule.resolves[i].alternatives) {
+          ResolveUse use;
+          use.rule = r;
+          use.where = predicates[i];
+          for (const dsl::KeyPart& part : parts) use.names.push_back(part.name);
+          use.fields = a.key;
+          out_->types[a.event].resolves.push_back(std::move(use));
+        }
+      }
+    }
+  }
+
   void build_lists() {
     for (const dsl::List& list : book_.lists)
       out_->lists.push_back({list.name, list.element, list.entries, list.networks});
@@ -874,6 +923,7 @@ class Build {
   TextPatternsBuild texts_;
   std::vector<ExprBuilder> builders_;
   std::map<std::uint32_t, nfa::PredicateId> on_predicates_, policy_predicates_;
+  std::map<std::uint32_t, std::vector<nfa::PredicateId>> resolve_predicates_;
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
   std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
   std::set<event::EventTypeId> decided_types_;

@@ -621,32 +621,38 @@ void Engine::State::emit(Outbox& out) {
     ++counters.hits_by_rule[hit.rule->name];
     if (hit.truncated) ++counters.truncated;
     const alerts::AlertOutcome outcome = book.take(hit);
+    put_alert_changes(out);
     out.add(OutStream::hits, alerts::hit_record_key(hit), alerts::hit_record(hit, outcome, ruleset->digest_text));
+    using Kind = alerts::AlertOutcome::Kind;
     switch (outcome.kind) {
-      case alerts::AlertOutcome::Kind::none: break;
-      case alerts::AlertOutcome::Kind::made:
-        ++counters.alerts_by_rule[hit.rule->name];
-        out.add(OutStream::alerts, alerts::alert_record_key(hit), alerts::alert_record(hit, ruleset->digest_text));
-        break;
-      case alerts::AlertOutcome::Kind::folded: ++counters.folded_by_rule[hit.rule->name]; break;
+      case Kind::none: return;
+      case Kind::made: ++counters.alerts_by_rule[hit.rule->name]; break;
+      case Kind::folded: ++counters.folded_by_rule[hit.rule->name]; return;
+      case Kind::reopened: ++counters.folded_by_rule[hit.rule->name]; break;
+      case Kind::held: break;  // counted when it opens, or is suppressed
+      case Kind::suppressed: ++counters.suppressed_by_rule[hit.rule->name]; break;
     }
+    out.add(OutStream::alerts, alerts::alert_record_key(hit), alerts::alert_record(hit, outcome, ruleset->digest_text));
   };
   std::size_t next = 0;
   std::vector<const alerts::Hit*> own;
   for (BatchEvent& e : judged) {
-    if (e.event.late) continue;
-    const bool decided = !ruleset->types[e.event.type].policies.empty();
-    while (next < hits.size() &&
-           (hits[next].hit.at < e.event.time ||
-            (hits[next].hit.at == e.event.time && !hits[next].by_time && hits[next].release < e.release))) {
+    const TypePlan& plan = ruleset->types[e.event.type];
+    if (e.event.late && plan.resolves.empty()) continue;
+    const Timestamp reached = sees_as_of(e);
+    while (next < hits.size() && (hits[next].hit.at < reached || (hits[next].hit.at == reached && !hits[next].by_time &&
+                                                                  hits[next].release < e.release))) {
       send(hits[next++].hit);
     }
+    // L3: resolving comes before the hits of the same event.
+    for (const ResolveUse& use : plan.resolves) resolve_alerts(e, use, out);
+    if (e.event.late) continue;
     own.clear();
     while (next < hits.size() && !hits[next].by_time && hits[next].release == e.release) {
       own.push_back(&hits[next].hit);
       send(hits[next++].hit);
     }
-    if (decided) decide(e, own, out);
+    if (!plan.policies.empty()) decide(e, own, out);
   }
   while (next < hits.size()) send(hits[next++].hit);
   // E1: what the hits put is seen from the next event on, so by nobody who was judged with them.
@@ -663,6 +669,31 @@ void Engine::State::emit(Outbox& out) {
     BatchEvent e = begin_event(*hit.as_event, batch.size() + hits_above);
     judge({&e, 1}, out);
     --hits_above;
+  }
+}
+
+void Engine::State::resolve_alerts(const BatchEvent& e, const ResolveUse& use, Outbox& out) {
+  if (!e.bits->test(use.where)) return;
+  std::vector<alerts::NamedValue> key;
+  const event::EventType& type = ruleset->schema.events[e.event.type];
+  for (std::size_t i = 0; i < use.fields.size(); ++i) {
+    const Value& v = e.event.values[use.fields[i]];
+    if (v.is_missing()) return;
+    key.push_back({use.names[i], event::json_text(v, type.fields[use.fields[i]].type, ruleset->schema)});
+  }
+  book.advance(sees_as_of(e));
+  book.resolve(ruleset->rules[use.rule].info, key, e.event.time, type.name, e.event.at(type.key).text());
+  put_alert_changes(out);
+}
+
+void Engine::State::put_alert_changes(Outbox& out) {
+  for (const alerts::AlertChange& change : book.take_alert_changes()) {
+    switch (change.kind) {
+      case alerts::AlertChange::Kind::opened: ++counters.alerts_by_rule[change.rule]; break;
+      case alerts::AlertChange::Kind::suppressed: ++counters.suppressed_by_rule[change.rule]; break;
+      case alerts::AlertChange::Kind::resolved: ++counters.resolved_by_rule[change.rule]; break;
+    }
+    out.add(OutStream::alerts, alerts::alert_record_key(change), alerts::alert_record(change, ruleset->digest_text));
   }
 }
 
@@ -740,6 +771,8 @@ void Engine::State::flush(Outbox& out) {
     }
     if (deadlines) fire_deadlines_in_order(order.watermark(), out);
   }
+  book.advance(order.watermark());
+  put_alert_changes(out);
   book.expire(order.watermark());
   facts.expire(order.watermark(), options.checkpoints);
   ids.expire();

@@ -97,7 +97,7 @@ struct Engine::State final : UnknownSink {
   std::vector<ListState> lists;            // by list
   TextMatcher text_matcher;
   std::uint64_t given_up_before = 0;  // by the matchers of earlier rules
-  std::vector<TableState> look_ups;        // by table of the rule language
+  std::vector<TableState> look_ups;   // by table of the rule language
   Facts facts;
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
@@ -176,6 +176,8 @@ struct Engine::State final : UnknownSink {
   void run_on_rules();
   void emit(Outbox& out);
   void put_effects(const PlacedHit& hit);
+  void resolve_alerts(const BatchEvent& e, const ResolveUse& use, Outbox& out);
+  void put_alert_changes(Outbox& out);
   void decide(BatchEvent& e, std::span<const alerts::Hit* const> event_hits, Outbox& out);
   KeyAt& key_of(BatchEvent& e, std::uint32_t use);
   KeyState* state_of(BatchEvent& e, std::uint32_t use, bool create);

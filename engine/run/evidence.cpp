@@ -181,6 +181,17 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     }
     if (whole) hit.once_key = std::move(key);
   }
+  for (const std::vector<NamedCode>& key : variant.same_keys) {
+    std::string text;
+    bool whole = true;
+    for (const NamedCode& part : key) {
+      const Value v = settled(evaluate(codes, part.code, context));
+      whole = whole && !v.is_missing();
+      event::append_json(text, v, part.type, ruleset->schema);
+      text += ' ';
+    }
+    hit.same.push_back(whole ? std::optional(std::move(text)) : std::nullopt);
+  }
   for (const EffectPlan& effect : variant.effects) {
     const Value value = settled(evaluate(codes, effect.value, context));
     if (!value.is_missing()) placed.effects.push_back({&effect, kept(value)});

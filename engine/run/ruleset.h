@@ -101,6 +101,14 @@ struct OnRule {
   std::uint32_t variant = 0;  // in RulePlan::variants
 };
 
+/// Alerts of a rule that an event of the type resolves (L3).
+struct ResolveUse {
+  std::uint32_t rule = 0;
+  nfa::PredicateId where{};
+  std::vector<std::string> names;  // of the alert's key
+  std::vector<event::FieldIndex> fields;
+};
+
 /// A policy that decides events of a type, with its lines compiled for that type.
 struct PolicyUse {
   std::uint32_t policy = 0;
@@ -124,7 +132,8 @@ struct TypePlan {
   std::vector<Route> routes;
   std::vector<OnRule> on_rules;      // in rule-name order
   std::vector<std::uint64_t> fires;  // union of what they fire on: none set, no rule is asked
-  std::vector<PolicyUse> policies;   // the first whose condition is true decides
+  std::vector<ResolveUse> resolves;
+  std::vector<PolicyUse> policies;  // the first whose condition is true decides
   // By number of an effect (labels, behind them lists): what rules that an event of this type may complete put, of what somebody
   // asks for; and what is asked when such an event is judged.
   std::vector<std::uint64_t> effects_put, effects_asked;
@@ -178,6 +187,8 @@ struct RuleVariant {
   std::vector<NamedCode> show;
   std::vector<NamedCode> features;  // features used, for the evidence
   std::vector<NamedCode> once_key;
+  std::vector<std::vector<NamedCode>>
+      same_keys;  // under the rule's clauses, then under those of others (alerts::Hit::same)
   std::vector<EffectPlan> effects;
   CodeId rollout = no_code;  // who is in the share
   std::vector<HitFieldPlan> hit_fields;

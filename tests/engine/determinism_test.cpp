@@ -78,9 +78,25 @@ policy p on b { score sum max 100 block when any rule decides block review when 
   challenge when user has label "quiet" allow otherwise }
 )";
 
+// What becomes of alerts: spans, resolving, holding and suppressing, by events, deadlines and hits on hits.
+const char* const alerts_text = R"(
+rule low on a { when v > 1 alert once per 30s by user suppressed by high same dev hold 10s }
+rule high on b { when v > 2 alert once per 20s by dev resolve on x }
+rule moment on b { when v == 2 }
+rule quick on a { when v == 1 suppressed by moment same user }
+rule open per user { sequence { at least 1 a as g where g.v > 0 } resolve on b where v > 1 }
+rule reopens per user { sequence { at least 1 a as g } alert once per 1m by user resolve on x suppressed by above same user hold 5s }
+rule quiet per user { sequence { a as p then no b for 15s } suppressed by above same user hold 20s resolve on b show p.dev }
+rule above on hit.quiet as q { when count from hit.quiet per dev in last 30s >= 2 alert once per 40s by user resolve on x }
+)";
+
 std::string effects_rules() {
   std::string text = rules_text;
   return text.substr(0, text.find("feature per_device")) + effects;
+}
+std::string alerts_rules() {
+  std::string text = rules_text;
+  return text.substr(0, text.find("stream big")) + alerts_text;
 }
 std::string hits_rules() {
   std::string text = rules_text;
@@ -99,6 +115,7 @@ struct Sent {
 std::vector<RuleSet> rule_sets() {
   return {{rules(), {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}},
           {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}},
+          {alerts_rules(), {"low", "high", "quick", "open", "reopens", "quiet", "above"}},
           {hits_rules(), {"low", "high", "quiet", "on_quiet", "pair", "shade_on", "rolled", "asks"}}};
 }
 
