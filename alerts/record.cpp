@@ -290,6 +290,7 @@ std::string decision_record(const Decision& decision, std::span<const Hit* const
     also += std::to_string(decision.also[i]);
   }
   also += ']';
+  if (decision.error) object.boolean("error", true);
   if (decision.limited) object.text("limited", event::to_text(*decision.limited));
   std::string& list = object.member("hits");
   list += '[';

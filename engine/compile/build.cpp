@@ -749,6 +749,7 @@ class Build {
         text += line.when ? " when " + as_written(*line.when) : " otherwise";
         built.lines.push_back({line.action, !line.when.has_value(), std::move(text)});
       }
+      built.on_error = policy.on_error;
       if (policy.limit)
         built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
       out_->policies.push_back(std::move(built));

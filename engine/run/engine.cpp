@@ -401,6 +401,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     kept |=
         nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
     count_bounds(pattern, host.counters);
+    e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   };
   for (std::size_t r = 0; r < routes.size(); ++r) {
@@ -601,7 +602,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const event::EventType& type = ruleset->schema.events[e.event.type];
     const alerts::DecidedEvent decided{type.name, e.event.at(type.key).text(), e.event.time};
     const alerts::Decision decision =
-        alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy]);
+        alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy], e.cut);
     ++counters.decisions;
     ++counters.decisions_by_action[std::string(event::to_text(decision.action))];
     out.add(OutStream::decisions, alerts::decision_record_key(decision),

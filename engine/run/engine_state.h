@@ -45,6 +45,7 @@ struct BatchEvent {
   std::span<event::Value> row;
   std::span<KeyAt> keys;  // by TypePlan::key_uses
   nfa::PredicateBits* bits = nullptr;
+  bool cut = false;  // a bound was reached while its patterns were looked for
 };
 
 /// What a hit puts.
