@@ -538,6 +538,11 @@ void Checker::circle(const std::string& what, Span use) {
   const auto from = std::find(working_.begin(), working_.end(), what);
   std::vector<std::string> chain(from, working_.end());
   chain.push_back(what);
+  if (std::any_of(chain.begin(), chain.end(), [](const std::string& name) { return name.starts_with("hit."); })) {
+    error(Code::circle_of_rules, use, "rules wait for each other's hits in a circle")
+        .notes.push_back(joined(chain, " ← "));
+    return;
+  }
   error(Code::cyclic_definition, use, quoted(what) + " is defined by itself").notes.push_back(joined(chain, " → "));
 }
 
