@@ -169,9 +169,10 @@ void AlertBook::see_hit(const Hit& hit) {
     const std::set<HeldKey> all = waiting->second;
     for (const HeldKey& held_at : all) {
       const auto held = held_.find(held_at);
+      if (held == held_.end()) continue;
       const auto wait = std::find_if(held->second.waits.begin(), held->second.waits.end(),
                                      [&](const Wait& w) { return w.sight == key; });
-      if (wait->until < hit.at) continue;
+      if (wait == held->second.waits.end() || wait->until < hit.at) continue;
       AlertChange change;
       change.kind = AlertChange::Kind::suppressed;
       change.id = held->second.id;
