@@ -203,7 +203,7 @@ Decimal score_of(const Policy& policy, std::span<const Hit* const> hits) {
 }
 
 Decision decide(const Policy& policy, std::span<const bool> line_truth, std::span<const Hit* const> hits, Decimal score,
-                const DecidedEvent& event, LimitState& limit_state) {
+                const DecidedEvent& event, LimitState& limit_state, bool cut) {
   TOCSIN_CHECK(line_truth.size() == policy.lines.size(), policy.name, line_truth.size(), policy.lines.size());
   Decision decision;
   decision.id = decision_id(event.type, event.id, policy.name);
@@ -220,6 +220,10 @@ Decision decide(const Policy& policy, std::span<const bool> line_truth, std::spa
     } else {
       decision.also.push_back(number);
     }
+  }
+  if (cut && policy.on_error && *policy.on_error > decision.action) {
+    decision.error = true;
+    decision.action = *policy.on_error;
   }
   if (policy.limit) {
     const Limit& limit = *policy.limit;
@@ -251,6 +255,11 @@ std::string reason_of(const Decision& decision, std::span<const Hit* const> hits
     const PolicyLine& line = policy.lines[decision.line - 1];
     text = "line " + std::to_string(decision.line) + ": ";
     text += line.text.empty() ? std::string(event::to_text(line.action)) : line.text;
+  }
+  if (decision.error) {
+    text += "; on error ";
+    text += event::to_text(*policy.on_error);
+    text += ": a bound of the matcher was reached, and a hit may be missing";
   }
   if (decision.limited && policy.limit) {
     text += "; limited to ";

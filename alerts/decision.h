@@ -41,7 +41,8 @@ struct Policy {
   std::optional<Decimal> cap;
   std::vector<PolicyLine> lines;
   std::optional<Limit> limit;
-  bool is_default = false;  // S14: nobody wrote it; no lines, the strictest action of the hits
+  std::optional<event::Action> on_error;  // at least this, when not all could be looked at
+  bool is_default = false;                // S14: nobody wrote it; no lines, the strictest action of the hits
 };
 
 /// The policy of a type that rules decide on and no policy names (S14, D9). Its name in records is "default".
@@ -106,6 +107,7 @@ struct Decision {
   std::uint32_t line = 0;                // from 1; 0: no line was true, or no lines
   std::vector<std::uint32_t> also;       // later lines that were true
   std::optional<event::Action> limited;  // what the line said, when the limit changed it
+  bool error = false;                    // `on error` took the place of what the lines said
   LimitState::Share share;               // when limited: what the limit saw, this decision included
 };
 
@@ -119,9 +121,10 @@ bool any_rule_decides(std::span<const Hit* const> hits, event::Action action);
 Decimal score_of(const Policy& policy, std::span<const Hit* const> hits);
 
 /// `line_truth[i]`: line i+1 is true; unknown is not true. `hits` are those the event completed. `limit` belongs to
-/// this policy. Requires: as many truths as lines; events come in their order.
+/// this policy. `cut`: a bound kept the rules from looking at all that belongs to the event, so that a hit may be missing.
+/// Requires: as many truths as lines; events come in their order.
 Decision decide(const Policy& policy, std::span<const bool> line_truth, std::span<const Hit* const> hits, Decimal score,
-                const DecidedEvent& event, LimitState& limit);
+                const DecidedEvent& event, LimitState& limit, bool cut = false);
 
 /// Why, in a sentence: the line as written, or the rules that decided.
 std::string reason_of(const Decision& decision, std::span<const Hit* const> hits);

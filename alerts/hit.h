@@ -22,6 +22,14 @@ struct RuleInfo {
   event::Severity severity = event::Severity::medium;
   std::vector<std::string> tags;
   std::optional<Duration> once_per;  // `alert once per`
+  bool resolves = false;             // `resolve on`
+  struct Suppression {
+    std::string by;      // the other rule
+    std::string clause;  // names the clause: both rules and the key
+    Duration hold;
+  };
+  std::vector<Suppression> suppressed_by;
+  std::vector<std::string> suppresses;  // clauses of other rules that name this one
 };
 
 struct NamedValue {
@@ -48,8 +56,10 @@ struct Hit {
   std::optional<event::Action> action;  // of `decide`, its condition applied
   std::optional<Decimal> score;
   std::optional<std::vector<NamedValue>>
-      once_key;            // key of `alert once … by`; nothing when a part is missing or no clause
-  bool shadow = false;     // of a shadow rule, or outside of a rule's rollout (E5)
+      once_key;  // key of `alert once … by`; nothing when a part is missing or no clause
+  std::vector<std::optional<std::string>>
+      same;             // keys under the clauses of suppressed_by, then of suppresses; nothing when a part is missing
+  bool shadow = false;  // of a shadow rule, or outside of a rule's rollout (E5)
   bool truncated = false;  // a bound was reached: the evidence may be incomplete
 };
 

@@ -146,8 +146,11 @@ std::string hit_record(const Hit& hit, const AlertOutcome& outcome, std::string_
   object.boolean("truncated", hit.truncated);
   switch (outcome.kind) {
     case AlertOutcome::Kind::none: break;
-    case AlertOutcome::Kind::made: object.id("alert", outcome.alert); break;
+    case AlertOutcome::Kind::made:
+    case AlertOutcome::Kind::held:
+    case AlertOutcome::Kind::suppressed: object.id("alert", outcome.alert); break;
     case AlertOutcome::Kind::folded:
+    case AlertOutcome::Kind::reopened:
       object.id("alert", outcome.alert);
       object.boolean("folded", true);
       break;
@@ -157,7 +160,7 @@ std::string hit_record(const Hit& hit, const AlertOutcome& outcome, std::string_
   return out;
 }
 
-std::string alert_record(const Hit& hit, std::string_view ruleset) {
+std::string alert_body(const Hit& hit) {
   const RuleInfo& rule = *hit.rule;
   std::string out;
   Object object(out);
@@ -182,10 +185,89 @@ std::string alert_record(const Hit& hit, std::string_view ruleset) {
   object.text_if("because", hit.because);
   add_outcome(object, hit);
   object.boolean("truncated", hit.truncated);
-  object.text("ruleset", ruleset);
-  object.text("state", "open");
-  object.end();
   return out;
+}
+
+namespace {
+
+void append_text(std::string& out, std::string_view name, std::string_view value) {
+  out += ",\"";
+  out += name;
+  out += "\":";
+  event::append_json_string(out, value);
+}
+
+}  // namespace
+
+std::string alert_record(const Hit& hit, const AlertOutcome& outcome, std::string_view ruleset) {
+  std::string out;
+  switch (outcome.kind) {
+    case AlertOutcome::Kind::none:
+    case AlertOutcome::Kind::folded:
+    case AlertOutcome::Kind::made:
+      out = alert_body(hit);
+      append_text(out, "ruleset", ruleset);
+      append_text(out, "state", "open");
+      break;
+    case AlertOutcome::Kind::held:
+      out = alert_body(hit);
+      append_text(out, "ruleset", ruleset);
+      append_text(out, "state", "held");
+      append_text(out, "held_until", to_text(outcome.held_until));
+      break;
+    case AlertOutcome::Kind::suppressed:
+      out = alert_body(hit);
+      append_text(out, "ruleset", ruleset);
+      append_text(out, "state", "suppressed");
+      append_text(out, "by", outcome.by);
+      break;
+    case AlertOutcome::Kind::reopened: {
+      Object object(out);
+      object.id("id", outcome.alert);
+      object.text("rule", hit.rule->name);
+      add_values(object, "key", alert_key(hit));
+      object.text("ruleset", ruleset);
+      object.text("state", "open");
+      object.time("reopened", hit.at);
+      object.number("folded", outcome.folded_count);
+      break;
+    }
+  }
+  return out + "}";
+}
+
+std::string alert_record(const AlertChange& change, std::string_view ruleset) {
+  std::string out = change.body;
+  switch (change.kind) {
+    case AlertChange::Kind::opened:
+      append_text(out, "ruleset", ruleset);
+      append_text(out, "state", "open");
+      append_text(out, "opened", to_text(change.time));
+      break;
+    case AlertChange::Kind::suppressed:
+      append_text(out, "ruleset", ruleset);
+      append_text(out, "state", "suppressed");
+      append_text(out, "by", change.by);
+      append_text(out, "suppressed", to_text(change.time));
+      break;
+    case AlertChange::Kind::resolved: {
+      Object object(out);
+      object.id("id", change.id);
+      object.text("rule", change.rule);
+      object.time("at", change.at);
+      add_values(object, "key", change.key);
+      object.text("ruleset", ruleset);
+      object.text("state", "resolved");
+      object.time("resolved", change.time);
+      Object by(object.member("resolved_by"));
+      by.text("type", change.by);
+      by.text("id", change.by_event);
+      by.end();
+      object.number("folded", change.folded_count);
+      break;
+    }
+  }
+  return out + "}";
 }
 
 std::string decision_record(const Decision& decision, std::span<const Hit* const> hits, std::string_view ruleset) {
@@ -208,6 +290,7 @@ std::string decision_record(const Decision& decision, std::span<const Hit* const
     also += std::to_string(decision.also[i]);
   }
   also += ']';
+  if (decision.error) object.boolean("error", true);
   if (decision.limited) object.text("limited", event::to_text(*decision.limited));
   std::string& list = object.member("hits");
   list += '[';
@@ -252,6 +335,10 @@ std::string dead_letter_record(const DeadLetter& letter) {
 std::string hit_record_key(const Hit& hit) { return key_text(hit.key, hit.events); }
 
 std::string alert_record_key(const Hit& hit) { return key_text(alert_key(hit), hit.events); }
+
+std::string alert_record_key(const AlertChange& change) {
+  return change.record_key.empty() ? key_text(change.key, {}) : change.record_key;
+}
 
 std::string decision_record_key(const Decision& decision) { return std::string(decision.event.id); }
 

@@ -18,8 +18,12 @@ namespace tocsin::alerts {
 
 /// `ruleset`: digest of the active rule set as text.
 std::string hit_record(const Hit& hit, const AlertOutcome& outcome, std::string_view ruleset);
-/// Of the hit that made the alert.
-std::string alert_record(const Hit& hit, std::string_view ruleset);
+/// Of the hit that made the alert: `outcome` is made, held, suppressed or reopened.
+std::string alert_record(const Hit& hit, const AlertOutcome& outcome, std::string_view ruleset);
+/// What of it does not change: everything up to the rule set and the state, without the end of the object.
+std::string alert_body(const Hit& hit);
+/// Of an alert made before.
+std::string alert_record(const AlertChange& change, std::string_view ruleset);
 /// `hits` as decide() got them.
 std::string decision_record(const Decision& decision, std::span<const Hit* const> hits, std::string_view ruleset);
 
@@ -37,6 +41,7 @@ std::string dead_letter_record(const DeadLetter& letter);
 // or the id of the first event. So the records about one user stand in one partition, in order.
 std::string hit_record_key(const Hit& hit);
 std::string alert_record_key(const Hit& hit);
+std::string alert_record_key(const AlertChange& change);
 std::string decision_record_key(const Decision& decision);
 
 }  // namespace tocsin::alerts

@@ -146,6 +146,9 @@ std::string metrics_text(const daemon::TaskStatus& status) {
   page.counters("tocsin_hits_total", "Times a rule was true", "rule", with_all_rules(counters.hits_by_rule));
   page.counters("tocsin_alerts_total", "Alerts made", "rule", with_all_rules(counters.alerts_by_rule));
   page.counters("tocsin_alerts_folded_total", "Hits folded into an open alert", "rule", counters.folded_by_rule);
+  page.counters("tocsin_alerts_suppressed_total", "Alerts that another rule suppressed", "rule",
+                counters.suppressed_by_rule);
+  page.counters("tocsin_alerts_resolved_total", "Alerts that an event resolved", "rule", counters.resolved_by_rule);
   page.counters("tocsin_decisions_total", "Decisions", "action", counters.decisions_by_action);
   page.counters("tocsin_bounds_reached_total", "Bounds of the matcher that were reached, as rule/bound", "bound",
                 counters.bounds_by_rule);

@@ -122,13 +122,16 @@ std::optional<Duration> Checker::positive_duration(const ast::Text& text, Code c
 
 std::optional<Rulebook> Checker::run() {
   collect();
+  declare_hits();
   declare_derived();
   check_circles();
   for (std::size_t i = 0; i < params_.size(); ++i) param_of(i, params_[i].decl->name.span);
   for (std::size_t i = 0; i < streams_.size(); ++i) stream_of(i, streams_[i].decl->name.span);
   for (std::size_t i = 0; i < derived_.size(); ++i) resolve_derived(i, derived_[i].decl->name.span);
   for (std::size_t i = 0; i < features_.size(); ++i) feature_of(i, features_[i].decl->name.span);
-  for (const auto& [decl, span] : rules_) check_rule(*decl, span);
+  for (const auto& [decl, span] : rules_) check_rule_once(decl->name.text, decl->name.span);
+  for (std::size_t i = 0; i < derived_.size(); ++i) resolve_derived(i, derived_[i].decl->name.span);  // those of hits
+  check_alert_clauses();
   std::sort(book_.rules.begin(), book_.rules.end(), [](const Rule& a, const Rule& b) { return a.name < b.name; });
   for (std::size_t i = 0; i < book_.rules.size(); ++i) rule_order_[book_.rules[i].name] = i;
   for (const ast::File& file : files_) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/walk.h"
 
 namespace tocsin::dsl::detail {
 namespace {
@@ -334,7 +335,9 @@ void Checker::declare_derived() {
       if (decl.kind != ast::Decl::Kind::field) continue;
       const ast::FieldDecl& field = *decl.field;
       if (field.on.is_hit) {
-        not_built(field.on.name.span, "a field on hits", "hits as events come later");
+        // Declared when the fields of the hit are known (fill_hits).
+        const NameEntry* rule = find_name(field.on.name.text);
+        if (rule == nullptr || rule->kind != NameKind::rule) hits_of(field.on.name);
         continue;
       }
       const NameEntry* on = find_name(field.on.name.text);
@@ -348,26 +351,183 @@ void Checker::declare_derived() {
         if (stream) d.hints.push_back("name the event the stream is made of");
         continue;
       }
-      event::EventType& type = book_.schema.events[*event];
-      if (const auto first = type.find(field.name.text)) {
-        error(Code::duplicate_name, field.name.span,
-              "event " + quoted(type.name) + " already has a field " + quoted(field.name.text))
-            .labels.push_back({field_spans_[*event][*first], "first here"});
-        continue;
+      declare_derived(field, *event);
+    }
+  }
+}
+
+void Checker::declare_derived(const ast::FieldDecl& field, EventTypeId event) {
+  event::EventType& type = book_.schema.events[event];
+  if (const auto first = type.find(field.name.text)) {
+    error(Code::duplicate_name, field.name.span,
+          "event " + quoted(type.name) + " already has a field " + quoted(field.name.text))
+        .labels.push_back({field_spans_[event][*first], "first here"});
+    return;
+  }
+  if (type.fields.size() >= fields_max) {
+    error(Code::bad_event_declaration, field.name.span, "more than 2,000 fields in one event");
+    return;
+  }
+  event::FieldDef def;
+  def.name = field.name.text;
+  def.optional = true;
+  def.derived = true;
+  const auto index = static_cast<FieldIndex>(type.fields.size());
+  type.fields.push_back(std::move(def));
+  field_spans_[event].push_back(field.name.span);
+  derived_at_[{event, index}] = derived_.size();
+  derived_.push_back({&field, Progress::untouched, event, index});
+}
+
+// ---------------------------------------------------------------- hits as events
+
+void Checker::declare_hits() {
+  class Names final : public Visitor {
+   public:
+    void event_name(const ast::EventName& name) override {
+      if (name.is_hit) found.insert(name.name.text);
+    }
+    std::set<std::string> found;
+  } names;
+  for (const ast::File& file : files_) walk(file, names);
+  for (const std::string& name : names.found) {
+    const NameEntry* entry = find_name(name);
+    if (entry == nullptr || entry->kind != NameKind::rule) continue;  // said where it is used
+    if (book_.schema.events.size() >= events_max) {
+      error(Code::bad_event_declaration, entry->span, "more than 10,000 events");
+      return;
+    }
+    event::EventType type;
+    type.name = "hit." + name;
+    type.of_hits = true;
+    book_.schema.events.push_back(std::move(type));
+    field_spans_.emplace_back();
+  }
+}
+
+std::optional<EventTypeId> Checker::hits_of(const ast::Name& rule) {
+  const NameEntry* entry = find_name(rule.text);
+  if (entry == nullptr || entry->kind != NameKind::rule) {
+    Diagnostic& d = error(Code::unknown_event, rule.span, "there is no rule " + quoted(rule.text));
+    d.under = did_you_mean(rule.text, names_of({NameKind::rule}));
+    if (entry != nullptr) d.notes.push_back(quoted(rule.text) + " is " + std::string(kind_words(entry->kind)));
+    return std::nullopt;
+  }
+  if (hit_circles_.contains(rule.text)) return std::nullopt;  // said as a circle
+  check_rule_once(rule.text, rule.span);
+  if (rule_progress_[rule.text] != Progress::done) return std::nullopt;
+  return book_.schema.find_event("hit." + rule.text);
+}
+
+void Checker::check_rule_once(const std::string& name, Span use) {
+  Progress& progress = rule_progress_[name];
+  switch (progress) {
+    case Progress::done:
+    case Progress::failed: return;
+    case Progress::working: {
+      const Loudly loudly(silent_, nodes_);
+      const auto from = std::find(working_.begin(), working_.end(), "hit." + name);
+      std::vector<std::string> chain;
+      for (auto at = from; at != working_.end(); ++at) {
+        if (at->starts_with("hit.")) chain.push_back(at->substr(4));
       }
-      if (type.fields.size() >= fields_max) {
-        error(Code::bad_event_declaration, field.name.span, "more than 2,000 fields in one event");
-        continue;
+      chain.push_back(name);
+      for (const std::string& one : chain) hit_circles_.insert(one);
+      error(Code::circle_of_rules, use, "rules wait for each other's hits in a circle")
+          .notes.push_back(joined(chain, " ← "));
+      return;
+    }
+    case Progress::untouched: break;
+  }
+  if (working_.size() >= static_cast<std::size_t>(definition_depth_max)) {
+    error(Code::nesting_too_deep, use, "definitions build on each other more than 64 deep");
+    return;
+  }
+  progress = Progress::working;
+  const Loudly loudly(silent_, nodes_);
+  const Working working(working_, "hit." + name);
+  // What the checker knows of the rule at hand belongs to another one while this one is looked at.
+  std::set<std::string, std::less<>> lets = std::move(poison_lets_);
+  std::string wanted_by = std::move(wanted_by_);
+  bool readable = false;
+  for (const auto& [decl, span] : rules_) {
+    if (decl->name.text == name) readable = check_rule(*decl, span) || readable;
+  }
+  poison_lets_ = std::move(lets);
+  wanted_by_ = std::move(wanted_by);
+  rule_progress_[name] = readable ? Progress::done : Progress::failed;
+}
+
+/// E2: the fields of a hit, on a clash the earlier in this order: the rule's keys, `at`, what it shows, its lets, the fields of the
+/// event that the rule is on.
+void Checker::fill_hits(const ast::RuleDecl& decl, Rule& rule) {
+  const auto event = book_.schema.find_event("hit." + rule.name);
+  if (!event) return;
+  event::EventType& type = book_.schema.events[*event];
+  if (!type.fields.empty()) return;  // two rules of one name, which is said
+  HitType hit;
+  hit.event = *event;
+  const auto add = [&](std::string name, Type of, HitField::From from, std::uint32_t index) -> HitField* {
+    if (type.find(name) || type.fields.size() >= fields_max) return nullptr;
+    event::FieldDef def;
+    def.name = std::move(name);
+    def.type = of;
+    def.optional = from == HitField::From::field;
+    type.fields.push_back(std::move(def));
+    field_spans_[*event].push_back(decl.name.span);
+    hit.fields.push_back({from, index, {}});
+    return &hit.fields.back();
+  };
+  // No name of the language begins with a blank, so these are for the engine alone.
+  add(" id", type_of(TypeKind::text), HitField::From::id, 0);
+  type.key = 0;
+  for (std::uint32_t i = 0; i < rule.keys.size(); ++i)
+    add(rule.keys[i].name, rule.keys[i].type, HitField::From::key, i);
+  type.time = static_cast<FieldIndex>(type.fields.size());
+  add(type.find("at") ? " at" : "at", type_of(TypeKind::time), HitField::From::at, 0);
+  add(" shadow", type_of(TypeKind::boolean), HitField::From::shadow, 0);
+  for (std::uint32_t i = 0; i < rule.show.size(); ++i) {
+    if (rule.show[i].value.op == Op::group_values) continue;  // many values are no field
+    add(rule.show[i].name, rule.show[i].value.type, HitField::From::show, i);
+  }
+  for (std::uint32_t i = 0; i < rule.lets.size(); ++i)
+    add(rule.lets[i].name, rule.lets[i].value.type, HitField::From::let, i);
+  if (rule.on) {
+    // Of a union: what is of one type wherever it is.
+    std::map<std::string, std::vector<FieldRef>> refs;
+    std::set<std::string> unlike;
+    std::vector<std::string> names;
+    std::set<EventTypeId> seen;
+    for (const Alternative& one : rule.on->alternatives) {
+      if (!seen.insert(one.event).second) continue;
+      for (FieldIndex i = 0; i < book_.schema.events[one.event].fields.size(); ++i) {
+        const std::string name = field_def(one.event, i).name;
+        if (name.starts_with(' ') || name.find('(') != std::string::npos ||
+            failed_fields_.contains({book_.schema.events[one.event].name, name}))
+          continue;
+        const auto found = find_field(one.event, name, decl.name.span);  // works out what is derived
+        if (!found || found->poison) continue;
+        std::vector<FieldRef>& same = refs[name];
+        if (same.empty()) names.push_back(name);
+        if (!same.empty() && field_def(same[0].event, same[0].field).type != field_def(one.event, i).type)
+          unlike.insert(name);
+        same.push_back({one.event, i});
       }
-      event::FieldDef def;
-      def.name = field.name.text;
-      def.optional = true;
-      def.derived = true;
-      const auto index = static_cast<FieldIndex>(type.fields.size());
-      type.fields.push_back(std::move(def));
-      field_spans_[*event].push_back(field.name.span);
-      derived_at_[{*event, index}] = derived_.size();
-      derived_.push_back({&field, Progress::untouched, *event, index});
+    }
+    for (const std::string& name : names) {
+      if (unlike.contains(name)) continue;
+      const FieldRef first = refs[name][0];
+      if (HitField* field = add(name, field_def(first.event, first.field).type, HitField::From::field, 0))
+        field->fields = refs[name];
+    }
+  }
+  book_.schema.events[*event].declared_count = static_cast<std::uint32_t>(book_.schema.events[*event].fields.size());
+  rule.hit = std::move(hit);
+  for (const ast::File& file : files_) {
+    for (const ast::Decl& one : file.declarations) {
+      const bool here =
+          one.kind == ast::Decl::Kind::field && one.field->on.is_hit && one.field->on.name.text == rule.name;
+      if (here) declare_derived(*one.field, *event);
     }
   }
 }
@@ -378,6 +538,11 @@ void Checker::circle(const std::string& what, Span use) {
   const auto from = std::find(working_.begin(), working_.end(), what);
   std::vector<std::string> chain(from, working_.end());
   chain.push_back(what);
+  if (std::any_of(chain.begin(), chain.end(), [](const std::string& name) { return name.starts_with("hit."); })) {
+    error(Code::circle_of_rules, use, "rules wait for each other's hits in a circle")
+        .notes.push_back(joined(chain, " ← "));
+    return;
+  }
   error(Code::cyclic_definition, use, quoted(what) + " is defined by itself").notes.push_back(joined(chain, " → "));
 }
 
@@ -559,10 +724,11 @@ std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::Event
                                                                 const std::optional<ast::Expr>& where,
                                                                 const Scope* outer) {
   if (name.is_hit) {
-    if (hit_circles_.contains(name.name.text)) return std::nullopt;  // said as a circle
-    not_built(name.name.span, "a hit as an event",
-              "write the conditions of " + quoted(name.name.text) + " again, or put them in a `stream`");
-    return std::nullopt;
+    const auto hits = hits_of(name.name);
+    if (!hits) return std::nullopt;
+    std::vector<Alternative> found;
+    found.push_back({*hits, std::nullopt, std::nullopt, {}});
+    return finish_source(std::move(found), "hit." + name.name.text, via, where, outer);
   }
   std::vector<Alternative> found;
   const NameEntry* entry = find_name(name.name.text);
@@ -579,6 +745,13 @@ std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::Event
     if (entry != nullptr) d.notes.push_back(quoted(name.name.text) + " is " + std::string(kind_words(entry->kind)));
     return std::nullopt;
   }
+  return finish_source(std::move(found), name.name.text, via, where, outer);
+}
+
+std::optional<std::vector<Alternative>> Checker::finish_source(std::vector<Alternative> found, const std::string& name,
+                                                               const std::optional<ast::Name>& via,
+                                                               const std::optional<ast::Expr>& where,
+                                                               const Scope* outer) {
   if (via) {
     for (Alternative& one : found) {
       const auto field = find_field(one.event, via->text, via->span);
@@ -597,7 +770,7 @@ std::optional<std::vector<Alternative>> Checker::resolve_source(const ast::Event
       one.via = field->field;
     }
   }
-  if (where && !add_membership(found, *where, name.name.text, outer)) return std::nullopt;
+  if (where && !add_membership(found, *where, name, outer)) return std::nullopt;
   return found;
 }
 
@@ -647,7 +820,8 @@ std::optional<Checker::Found> Checker::find_field(EventTypeId event, std::string
 std::vector<std::string> Checker::field_names(EventTypeId event) const {
   std::vector<std::string> names;
   for (const event::FieldDef& field : book_.schema.events[event].fields) {
-    if (field.name.find('(') == std::string::npos) names.push_back(field.name);  // not those of computed keys
+    // Not those of computed keys, nor what a hit has for the engine alone.
+    if (field.name.find('(') == std::string::npos && !field.name.starts_with(' ')) names.push_back(field.name);
   }
   std::sort(names.begin(), names.end());
   return names;

@@ -730,7 +730,8 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
     return {};
   }
   if (of.text == "hit" && find_alias("hit", s) == nullptr) {
-    not_built(e.span, "a hit as an event", "hits as events come later");
+    error(Code::unknown_name, e.span, "a hit has its fields under a name of its own")
+        .hints.push_back("name it where it is taken, as in `on hit." + e.text + " as h`, and write `h.field`");
     return {};
   }
   const Alias* alias = find_alias(of.text, s);
@@ -1822,7 +1823,7 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
   const Scope* outer = s.where == Where::counted && s.feature.empty() && s.outer == nullptr ? nullptr : &s;
   auto alternatives = resolve_source(a.source.event, a.source.via, a.source.where, outer);
   if (!alternatives) return {};
-  out.source.name = a.source.event.name.text;
+  out.source.name = (a.source.event.is_hit ? "hit." : "") + a.source.event.name.text;
   if (!resolve_keys(*alternatives, a.keys, out.keys, a.source.event.name.span)) ok = false;
   if (a.window.kind == ast::WindowKind::since_last && ok) {
     auto since = resolve_source(*a.window.since, std::nullopt, std::nullopt, nullptr);

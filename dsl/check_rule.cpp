@@ -81,6 +81,8 @@ std::vector<EventTypeId> events_of(const Source& source) {
   return events;
 }
 
+std::string name_of(const ast::EventName& name) { return name.is_hit ? "hit." + name.name.text : name.name.text; }
+
 void add_types(Subject& subject, const Source& source) {
   for (const Alternative& one : source.alternatives) subject.types.push_back({one.event, one.via});
 }
@@ -135,7 +137,7 @@ bool Checker::alias_hides(const ast::Name& name, const std::vector<EventTypeId>&
 bool Checker::step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
                           const ast::RuleDecl& decl, Rule& rule) {
   auto alternatives = resolve_source(name, via, std::nullopt, nullptr);
-  test.source.name = name.name.text;
+  test.source.name = name_of(name);
   if (!alternatives) return false;
   if (!resolve_keys(*alternatives, decl.keys, rule.keys, name.name.span)) return false;
   test.source.alternatives = std::move(*alternatives);
@@ -228,7 +230,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
     test.place = sequence.place_count++;
     const bool resolved = step_source(test, from.event, from.via, decl, rule);
     ok = ok && resolved;
-    const std::string name = from.alias ? from.alias->text : from.event.name.text;
+    const std::string name = from.alias ? from.alias->text : name_of(from.event);
     const std::size_t times = ++used[name];
     test.alias = times == 1 ? name : name + "#" + std::to_string(times);
     if (resolved) tests.push_back({&test, &from.where, &from.alias, step, false});
@@ -286,7 +288,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
       }
       sequence.absences.push_back(std::move(absence));
       EventTest& test = sequence.absences.back().test;
-      test.alias = step.alias ? step.alias->text : step.event.name.text;
+      test.alias = step.alias ? step.alias->text : name_of(step.event);
       if (step_source(test, step.event, step.via, decl, rule)) {
         if (step.alias && alias_hides(*step.alias, events_of(test.source), rule)) ok = false;
         tests.push_back({&test, &step.where, &step.alias, index, true});
@@ -413,7 +415,7 @@ bool Checker::check_sequence(const ast::Sequence& written, Span word, Rule& rule
   if (written.until) {
     sequence.until.emplace();
     EventTest& test = *sequence.until;
-    test.alias = written.until->alias ? written.until->alias->text : written.until->event.name.text;
+    test.alias = written.until->alias ? written.until->alias->text : name_of(written.until->event);
     if (!step_source(test, written.until->event, std::nullopt, decl, rule) ||
         !step_where(test, written.until->where, written.until->alias, {}, rule))
       ok = false;
@@ -498,35 +500,155 @@ void Checker::check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule) 
     if (per) once.per = *per;
   }
   for (const ast::Key& key : clause.keys) {
-    const std::string name = key_name(key);
-    const auto part =
-        std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == name; });
-    if (part != rule.keys.end()) {
-      Expr value = make(Op::rule_key, part->type, key.span);
-      value.index = static_cast<std::uint32_t>(part - rule.keys.begin());
-      once.by.push_back(*part);
-      once.values.push_back(std::move(value));
-      continue;
-    }
-    KeyPart found{name, {}};
-    for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
-      const auto field = resolve_key(s.subject->types[i], key, key.span, true);
-      if (!field) {
-        ok = false;
-        break;
-      }
-      if (i == 0) found.type = field_def(s.subject->types[i].event, *field).type;
-    }
-    if (!ok) continue;
-    auto value = key_at_use(key, found, key.span, s);
-    if (!value) {
-      ok = false;
-      continue;
-    }
-    once.by.push_back(std::move(found));
+    KeyPart part;
+    auto value = key_of_hit(key, rule, s, part);
+    ok = ok && value.has_value();
+    if (!value) continue;
+    once.by.push_back(std::move(part));
     once.values.push_back(std::move(*value));
   }
   if (ok) rule.alert_once = std::move(once);
+}
+
+/// A key of the rule, or else a field of the event that completes it.
+std::optional<Expr> Checker::key_of_hit(const ast::Key& key, const Rule& rule, Scope& s, KeyPart& part) {
+  const std::string name = key_name(key);
+  const auto own = std::find_if(rule.keys.begin(), rule.keys.end(), [&](const KeyPart& k) { return k.name == name; });
+  if (own != rule.keys.end()) {
+    part = *own;
+    Expr value = make(Op::rule_key, own->type, key.span);
+    value.index = static_cast<std::uint32_t>(own - rule.keys.begin());
+    return value;
+  }
+  part = {name, {}};
+  for (std::size_t i = 0; i < s.subject->types.size(); ++i) {
+    const auto field = resolve_key(s.subject->types[i], key, key.span, true);
+    if (!field) return std::nullopt;
+    if (i == 0) part.type = field_def(s.subject->types[i].event, *field).type;
+  }
+  return key_at_use(key, part, key.span, s);
+}
+
+// ---------------------------------------------------------------- what becomes of alerts
+
+namespace {
+
+/// The event that completes the rule, as its outputs see it.
+Subject completing_event(const Rule& rule) {
+  Subject subject;
+  if (rule.on) {
+    add_types(subject, *rule.on);
+    subject.name = rule.on->name;
+  } else if (rule.sequence && !rule.sequence->steps.empty()) {
+    for (const EventTest& part : rule.sequence->steps.back().parts) add_types(subject, part.source);
+    subject.name = rule.sequence->steps.back().parts.front().source.name;
+    subject.fields_visible = false;
+  }
+  return subject;
+}
+
+}  // namespace
+
+void Checker::check_resolve(const ast::Clause& clause, const ast::RuleDecl& decl, Rule& rule) {
+  const std::vector<KeyPart>& parts = rule.alert_once ? rule.alert_once->by : rule.keys;
+  if (parts.empty()) {
+    error(Code::resolve_without_key, clause.word,
+          "nobody knows which alert this event resolves: a rule `on` an event has no key")
+        .hints.push_back("say what the alert is about: `alert once per 1h by user`");
+    return;
+  }
+  const ast::Clause* once = nullptr;
+  for (const ast::Clause& other : decl.clauses) {
+    if (other.kind == ClauseKind::alert_once && once == nullptr) once = &other;
+  }
+  const std::vector<ast::Key>& keys = rule.alert_once && once != nullptr ? once->keys : decl.keys;
+  auto alternatives = resolve_source(clause.source->event, clause.source->via, clause.source->where, nullptr);
+  if (!alternatives) return;
+  for (Alternative& one : *alternatives) {
+    for (std::size_t k = 0; k < keys.size() && k < parts.size(); ++k) {
+      ++silent_;
+      const auto field = resolve_key({one.event, one.via}, keys[k], clause.source->span, true);
+      --silent_;
+      if (field && field_def(one.event, *field).type == parts[k].type) {
+        one.key.push_back(*field);
+        continue;
+      }
+      const std::string& name = book_.schema.events[one.event].name;
+      Diagnostic& d = error(Code::resolve_without_key, clause.source->span,
+                            quoted(name) + " does not say which " + parts[k].name + " it is about, so it can resolve " +
+                                "no alert of this rule");
+      d.notes.push_back("alerts of " + rule.name + " are told apart by " + and_joined([&] {
+                          std::vector<std::string> names;
+                          for (const KeyPart& part : parts) names.push_back(part.name);
+                          return names;
+                        }()));
+      d.notes.push_back("fields of " + name + ": " + joined(field_names(one.event)));
+      d.hints.push_back("with several fields of the kind, `via` says which: `resolve on " + name + " via …`");
+      return;
+    }
+  }
+  rule.resolves.push_back({name_of(clause.source->event), std::move(*alternatives)});
+}
+
+void Checker::check_suppressed(const ast::Clause& clause, Rule& rule) {
+  const NameEntry* entry = find_name(clause.name.text);
+  if (entry == nullptr || entry->kind != NameKind::rule) {
+    error(Code::unknown_name, clause.name.span, "there is no rule " + quoted(clause.name.text)).under =
+        did_you_mean(clause.name.text, names_of({NameKind::rule}));
+    return;
+  }
+  if (clause.name.text == rule.name) {
+    error(Code::circle_of_rules, clause.name.span, "a rule cannot suppress its own alerts")
+        .hints.push_back("`alert once per 1h by user` folds later hits into the first alert");
+    return;
+  }
+  Suppression suppression;
+  suppression.by = clause.name.text;
+  if (clause.duration) {
+    const auto hold = positive_duration(*clause.duration, Code::bad_window, "`hold`");
+    if (!hold) return;
+    suppression.hold = *hold;
+  }
+  const auto other =
+      std::find_if(book_.rules.begin(), book_.rules.end(), [&](const Rule& r) { return r.name == clause.name.text; });
+  if (other == book_.rules.end()) return;  // the other rule is wrong, and that is said
+  for (const ast::Key& key : clause.keys) {
+    for (const bool own : {true, false}) {
+      const Rule& of = own ? rule : *other;
+      Subject subject = completing_event(of);
+      Scope s;
+      s.where = of.on ? Where::on_rule : Where::after;
+      s.subject = &subject;
+      s.keys = &of.keys;
+      KeyPart part;
+      auto value = key_of_hit(key, of, s, part);
+      if (!value) return;
+      if (own) {
+        suppression.same.push_back(part);
+        suppression.values.push_back(std::move(*value));
+      } else if (part.type != suppression.same.back().type) {
+        error(Code::type_mismatch, key.span,
+              quoted(part.name) + " is " + type_words(suppression.same.back().type) + " here and " +
+                  type_words(part.type) + " in " + quoted(other->name));
+        return;
+      } else {
+        suppression.by_values.push_back(std::move(*value));
+      }
+    }
+  }
+  rule.suppressed.push_back(std::move(suppression));
+}
+
+void Checker::check_alert_clauses() {
+  for (const auto& [decl, span] : rules_) {
+    const auto rule =
+        std::find_if(book_.rules.begin(), book_.rules.end(), [&](const Rule& r) { return r.name == decl->name.text; });
+    if (rule == book_.rules.end()) continue;
+    for (const ast::Clause& clause : decl->clauses) {
+      if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, *rule);
+      if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, *rule);
+    }
+  }
 }
 
 void Checker::check_label(const ast::Clause& clause, Scope& s, Rule& rule) {
@@ -638,7 +760,7 @@ void Checker::check_switches() {
   }
 }
 
-void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
+bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   poison_lets_.clear();
   Rule rule;
   rule.name = decl.name.text;
@@ -687,11 +809,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         break;
       }
       case ClauseKind::suppressed:
-        not_built(clause.span, "`suppressed by`", "`alert once per` limits the alerts of one rule");
-        break;
-      case ClauseKind::resolve:
-        not_built(clause.span, "`resolve on`", "`alert once per` limits the alerts of one rule");
-        break;
+      case ClauseKind::resolve: break;  // once all rules are known (check_alert_clauses)
       case ClauseKind::sequence:
       case ClauseKind::pick:
       case ClauseKind::after_match:
@@ -739,7 +857,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
     auto alternatives = resolve_source(decl.on, decl.via, std::nullopt, nullptr);
     readable = alternatives.has_value();
     if (alternatives) {
-      rule.on = Source{decl.on.name.text, std::move(*alternatives)};
+      rule.on = Source{name_of(decl.on), std::move(*alternatives)};
       add_types(subject, *rule.on);
       subject.name = rule.on->name;
     }
@@ -750,7 +868,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       s.aliases.push_back({decl.alias->text, decl.alias->span, AliasKind::subject, 0, true, false, events});
     }
   }
-  if (!readable) return;
+  if (!readable) return false;
 
   for (const ast::Clause& clause : decl.clauses) {
     if (clause.kind != ClauseKind::let) continue;
@@ -811,6 +929,7 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
                                                           });
         if (decides && !by_time && !rule.shadow && !rule.off) {
           for (const SubjectType& type : subject.types) {
+            if (book_.schema.events[type.event].of_hits) continue;  // D2: a hit on a hit decides nothing
             decided_.try_emplace(type.event, clause.word);
             decided_actions_[type.event].insert(decide.action);
             if (decide.when) decided_actions_[type.event].insert(decide.otherwise);
@@ -820,9 +939,13 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
         const auto waits_for_it = [](Action a) {
           return a != Action::allow && a != Action::review && a != Action::page;
         };
-        if (by_time && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
+        const bool on_hits = !subject.types.empty() &&
+                             std::all_of(subject.types.begin(), subject.types.end(),
+                                         [&](const SubjectType& t) { return book_.schema.events[t.event].of_hits; });
+        if ((by_time || on_hits) && (waits_for_it(decide.action) || waits_for_it(decide.otherwise))) {
           warning(Code::decides_nothing, clause.word,
-                  "this rule is completed by time alone, so there is no event it could decide")
+                  by_time ? "this rule is completed by time alone, so there is no event it could decide"
+                          : "this rule is completed by hits, and decisions are on events that come in")
               .hints.push_back(
                   "the action goes into its alert only; write `decide review` or `decide page`, or leave the clause "
                   "out");
@@ -920,13 +1043,16 @@ void Checker::check_rule(const ast::RuleDecl& decl, Span span) {
       case ClauseKind::resolve: break;
     }
   }
+  fill_hits(decl, rule);
   book_.rules.push_back(std::move(rule));
+  return true;
 }
 
 // ---------------------------------------------------------------- circles over hits
 
 void Checker::check_circles() {
-  // Hits as events are not built, but a circle of them is wrong for ever and says so.
+  // Circles of rules that are on each other's hits, or have them as steps. Those through streams and features are found when
+  // these are worked out (check_rule_once).
   std::map<std::string, std::vector<std::pair<std::string, Span>>> needs;
   const auto note = [&](const std::string& rule, const ast::EventName& event) {
     if (event.is_hit) needs[rule].emplace_back(event.name.text, event.name.span);
@@ -981,7 +1107,14 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
     default_policies_unsure_ = true;
     return;
   }
-  policy.on = {decl.on.name.text, std::move(*alternatives)};
+  policy.on = {name_of(decl.on), std::move(*alternatives)};
+  for (const Alternative& one : policy.on.alternatives) {
+    if (!book_.schema.events[one.event].of_hits) continue;
+    error(Code::bad_policy, decl.on.name.span, "a policy decides events that come in, and a hit is made here")
+        .hints.push_back("`any rule decides …` in the policy of the event asks what its rules say");
+    default_policies_unsure_ = true;
+    return;
+  }
   for (const EventTypeId event : events_of(policy.on)) {
     const auto [first, fresh] = policies_.try_emplace(event, decl.name.text, decl.name.span);
     if (fresh) continue;

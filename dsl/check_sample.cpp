@@ -93,7 +93,8 @@ const SampleInfo* Checker::sample_of(std::size_t index, Span use) {
 
 bool Checker::event_or_sample(const ast::EventName& name, SampleInfo& out) {
   if (name.is_hit) {
-    not_built(name.name.span, "a hit as an event", "send the events that make the rule fire");
+    error(Code::bad_test, name.name.span, "a hit is made by its rule and cannot be sent")
+        .hints.push_back("send the events that make " + quoted(name.name.text) + " hit");
     return false;
   }
   const NameEntry* entry = find_name(name.name.text);

@@ -146,6 +146,12 @@ class Checker {
   void declare(NameKind kind, const ast::Name& name, std::size_t index);
   void declare_event(const ast::EventDecl& decl);
   void declare_derived();
+  void declare_derived(const ast::FieldDecl& field, EventTypeId event);
+  /// An event type for every `hit.RULE` that somebody names; its fields are known once the rule is checked.
+  void declare_hits();
+  std::optional<EventTypeId> hits_of(const ast::Name& rule);
+  void check_rule_once(const std::string& name, Span use);
+  void fill_hits(const ast::RuleDecl& decl, Rule& rule);
   void declare_list(const ast::ListDecl& decl);
   std::optional<Type> resolve_type(const ast::TypeRef& ref, bool in_list);
 
@@ -179,6 +185,9 @@ class Checker {
   std::optional<std::vector<Alternative>> resolve_source(const ast::EventName& name,
                                                          const std::optional<ast::Name>& via,
                                                          const std::optional<ast::Expr>& where, const Scope* outer);
+  std::optional<std::vector<Alternative>> finish_source(std::vector<Alternative> found, const std::string& name,
+                                                        const std::optional<ast::Name>& via,
+                                                        const std::optional<ast::Expr>& where, const Scope* outer);
   bool add_membership(std::vector<Alternative>& alternatives, const ast::Expr& where, const std::string& name,
                       const Scope* outer);
   struct Found {
@@ -264,7 +273,8 @@ class Checker {
   const event::FieldDef* optional_field_of(const ast::Expr& e, const Scope& s);
 
   // ------------------------------------------------ rules and policies (check_rule.cpp)
-  void check_rule(const ast::RuleDecl& decl, Span span);
+  /// False when it could not be looked at; then it is not in the book.
+  bool check_rule(const ast::RuleDecl& decl, Span span);
   bool check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl,
                       std::vector<Alias>& aliases, Subject& completing);
   bool step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
@@ -275,6 +285,10 @@ class Checker {
   bool alias_hides(const ast::Name& name, const std::vector<EventTypeId>& events, const Rule& rule);
   void check_because(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_alert_once(const ast::Clause& clause, Scope& s, Rule& rule);
+  std::optional<Expr> key_of_hit(const ast::Key& key, const Rule& rule, Scope& s, KeyPart& part);
+  void check_alert_clauses();
+  void check_resolve(const ast::Clause& clause, const ast::RuleDecl& decl, Rule& rule);
+  void check_suppressed(const ast::Clause& clause, Rule& rule);
   void check_label(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_add(const ast::Clause& clause, Scope& s, Rule& rule);
   void check_rollout(const ast::Clause& clause, Scope& s, Rule& rule);
@@ -326,6 +340,7 @@ class Checker {
   std::set<std::size_t> switches_named_;  // by a rule, in a clause or a condition
   std::vector<SampleInfo> samples_;
   std::vector<std::pair<const ast::RuleDecl*, Span>> rules_;
+  std::map<std::string, Progress, std::less<>> rule_progress_;
   std::map<std::string, std::size_t, std::less<>> rule_order_;  // name to index in the book, which is in name order
   std::set<std::string, std::less<>> tags_;
   std::map<std::string, AggregateId> aggregate_ids_;  // by meaning

@@ -503,7 +503,7 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
   }
   for (const Spelling& spelling : format.spellings) {
     const std::optional<EventTypeId> type = schema.find_event(spelling.event_type);
-    if (!type)
+    if (!type || schema.events[*type].of_hits)
       return refused("the source spells fields of \"" + spelling.event_type + "\", and no such event is declared");
     const std::optional<FieldIndex> field = schema.events[*type].find(spelling.field);
     if (!field)
@@ -515,8 +515,8 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
   }
   for (std::size_t t = 0; t < schema.events.size(); ++t) {
     const EventType& event = schema.events[t];
-    made->type_names.add(event.name, static_cast<int>(t));
     TypePlan& plan = made->types.emplace_back();
+    if (event.of_hits) continue;  // no input is of this type
     plan.name = event.name;
     plan.value_count = event.fields.size();
     plan.time = event.time;

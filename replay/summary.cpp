@@ -117,6 +117,8 @@ std::string to_json(const ReplaySummary& summary) {
   out.counts("hits", counters.hits_by_rule);
   out.counts("alerts", counters.alerts_by_rule);
   out.counts("folded", counters.folded_by_rule);
+  out.counts("suppressed", counters.suppressed_by_rule);
+  out.counts("resolved", counters.resolved_by_rule);
   out.counts("excepted", counters.excepted_by_rule);
   out.counts("decisions", counters.decisions_by_action);
   out.number("truncated", counters.truncated);
@@ -175,6 +177,10 @@ std::string to_text(const ReplaySummary& summary) {
            ", " + plural(of(counters.alerts_by_rule, name), "alert");
     if (const std::uint64_t folded = of(counters.folded_by_rule, name); folded > 0)
       out += ", " + std::to_string(folded) + " folded";
+    if (const std::uint64_t suppressed = of(counters.suppressed_by_rule, name); suppressed > 0)
+      out += ", " + std::to_string(suppressed) + " suppressed";
+    if (const std::uint64_t resolved = of(counters.resolved_by_rule, name); resolved > 0)
+      out += ", " + std::to_string(resolved) + " resolved";
     out += '\n';
   }
   for (const auto& [action, n] : counters.decisions_by_action)

@@ -11,12 +11,14 @@ namespace {
 
 using engine::Counters;
 
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;  // 1: without the last two of `named`
+constexpr std::size_t named_before = 6;
 constexpr std::size_t samples_max = 10;
 constexpr std::array plain = {&Counters::events,     &Counters::judged,    &Counters::late,
                               &Counters::duplicates, &Counters::decisions, &Counters::truncated};
-constexpr std::array named = {&Counters::hits_by_rule,     &Counters::alerts_by_rule, &Counters::folded_by_rule,
-                              &Counters::excepted_by_rule, &Counters::bounds_by_rule, &Counters::decisions_by_action};
+constexpr std::array named = {&Counters::hits_by_rule,       &Counters::alerts_by_rule,  &Counters::folded_by_rule,
+                              &Counters::excepted_by_rule,   &Counters::bounds_by_rule,  &Counters::decisions_by_action,
+                              &Counters::suppressed_by_rule, &Counters::resolved_by_rule};
 
 template <typename Map>
 void add(Map& to, const Map& what) {
@@ -78,9 +80,11 @@ std::string encode(const Counters& counters) {
 Result<Counters> decode_counters(std::string_view bytes) {
   ByteReader in(bytes);
   Counters counters;
-  const bool known = in.get_u8() == version;
+  const std::uint8_t format = in.get_u8();
+  const bool known = format == version || format + 1 == version;
   for (const auto member : plain) counters.*member = in.get_varint();
-  for (const auto member : named) {
+  for (std::size_t m = 0; m < (format == version ? named.size() : named_before); ++m) {
+    const auto member = named[m];
     const std::uint64_t size = in.get_varint();
     for (std::uint64_t i = 0; i < size && !in.failed(); ++i) {
       std::string name(in.get_bytes());

@@ -154,6 +154,10 @@ class Case {
     }
     stream.end();
     const tests::Output& output = stream.output();
+    for (std::size_t i = 0; i < output.hits.size(); ++i) {
+      const Json& hit = output.hits[i];
+      name_of_hit_[hit["id"].text] = "hit:" + hit["rule"].text + "@" + std::to_string(i + 1);
+    }
     compare("hits", expected_hits(), got_hits(output));
     if (const YAML::Node wanted = root_["expect"]["alerts"])
       compare("alerts", expected_alerts(wanted), got_alerts(output, wanted));
@@ -200,6 +204,8 @@ class Case {
   }
 
   std::string name_of(const Json& bound) const {
+    const auto hit = name_of_hit_.find(bound["id"].text);
+    if (bound["type"].text.starts_with("hit.") && hit != name_of_hit_.end()) return hit->second;
     const auto at = name_of_key_.find({bound["type"].text, bound["id"].text});
     return at == name_of_key_.end() ? bound["id"].text : at->second;
   }
@@ -270,6 +276,10 @@ class Case {
           scalar(alert["rule"]) + " @" + to_text(moment(scalar(alert["at"]), start_)) + " " + scalar(alert["state"]);
       for (const YAML::Node& part : alert["key"]) line += " " + part.Scalar();
       line += " folded " + (alert["folded"] ? alert["folded"].Scalar() : "0");
+      if (alert["by"]) line += " by " + alert["by"].Scalar();
+      for (const char* when : {"resolved", "reopened"}) {
+        if (alert[when]) line += std::string(" ") + when + " " + to_text(moment(alert[when].Scalar(), start_));
+      }
       lines.push_back(line);
     }
     return lines;
@@ -279,14 +289,38 @@ class Case {
     for (const Json& hit : output.hits) {
       if (hit["folded"].is_true()) ++folded[hit["alert"].text];
     }
+    // One record when it is made, and one for each change: the last one of each member counts.
+    struct Alert {
+      const Json* made = nullptr;
+      std::string state, by, resolved, reopened;
+    };
+    std::vector<std::string> order;
+    std::map<std::string, Alert> alerts;
+    for (const Json& record : output.alerts) {
+      const std::string& id = record["id"].text;
+      Alert& alert = alerts[id];
+      if (alert.made == nullptr) {
+        alert.made = &record;
+        order.push_back(id);
+      }
+      alert.state = record["state"].text;
+      if (record.has("by")) alert.by = record["by"].text;
+      if (record.has("resolved")) alert.resolved = record["resolved"].text;
+      if (record.has("reopened")) alert.reopened = record["reopened"].text;
+    }
     std::vector<Line> lines;
-    for (const Json& alert : output.alerts) {
-      Line line = alert["rule"].text + " @" + alert["at"].text + " " + alert["state"].text;
+    for (const std::string& id : order) {
+      const Alert& alert = alerts[id];
+      const Json& made = *alert.made;
+      Line line = made["rule"].text + " @" + made["at"].text + " " + alert.state;
       const YAML::Node like = lines.size() < wanted.size() ? wanted[lines.size()] : YAML::Node(YAML::NodeType::Map);
       if (like["key"]) {
-        for (const auto& [name, value] : alert["key"].members) line += " " + plain(value);
+        for (const auto& [name, value] : made["key"].members) line += " " + plain(value);
       }
-      line += " folded " + std::to_string(folded[alert["id"].text]);
+      line += " folded " + std::to_string(folded[id]);
+      if (!alert.by.empty()) line += " by " + alert.by;
+      if (!alert.resolved.empty()) line += " resolved " + alert.resolved;
+      if (!alert.reopened.empty()) line += " reopened " + alert.reopened;
       lines.push_back(line);
     }
     return lines;
@@ -344,6 +378,7 @@ class Case {
   const event::Schema* schema_ = nullptr;
   Timestamp start_;
   std::map<std::pair<std::string, std::string>, std::string> name_of_key_;
+  std::map<std::string, std::string> name_of_hit_;  // by id
   std::string problems_;
 };
 

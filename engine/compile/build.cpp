@@ -98,6 +98,7 @@ class Build {
     build_policies();
     build_lists();
     build_look_ups();
+    build_resolves();
     build_visibility();
     build_strata();
     out_->text_patterns = texts_.finish(out_->codes);
@@ -260,6 +261,12 @@ class Build {
         tests.push_back(test_predicates(test, r, extra == from_when.end() ? std::vector<Expr>{} : extra->second));
       });
     }
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      if (book_.rules[r].off) continue;
+      for (const dsl::Source& source : book_.rules[r].resolves) {
+        resolve_predicates_[r].push_back(rule_predicate(conditions_of(source, nullptr), r));
+      }
+    }
     for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
       policy_predicates_[p] = nfa::PredicateId{plan_.predicate(conditions_of(book_.policies[p].on, nullptr), book_)};
     }
@@ -395,8 +402,61 @@ class Build {
     for (const dsl::ListEffect& effect : rule.adds) {
       variant.effects.push_back({false, effect.list, builder.build(effect.what), effect.lasts});
     }
+    const auto same_key = [&](const std::vector<dsl::KeyPart>& parts, const std::vector<Expr>& values) {
+      std::vector<NamedCode> key;
+      for (std::size_t i = 0; i < parts.size(); ++i)
+        key.push_back({parts[i].name, builder.build(values[i]), parts[i].type, false});
+      variant.same_keys.push_back(std::move(key));
+    };
+    for (const dsl::Suppression& s : rule.suppressed) same_key(s.same, s.values);
+    for (const dsl::Rule& other : book_.rules) {
+      for (const dsl::Suppression& s : other.suppressed) {
+        if (s.by == rule.name && !other.off) same_key(s.same, s.by_values);
+      }
+    }
     if (rule.rollout) variant.rollout = builder.build(rule.rollout->value);
+    if (rule.hit) {
+      for (std::size_t i = 0; i < rule.hit->fields.size(); ++i) {
+        const dsl::HitField& field = rule.hit->fields[i];
+        const event::Type& type = book_.schema.events[rule.hit->event].fields[i].type;
+        variant.hit_fields.push_back({place_of(field.from), hit_field(field, type, rule, builder)});
+      }
+    }
     builder.set_lets(nullptr);
+  }
+
+  static HitFieldPlan::Place place_of(dsl::HitField::From from) {
+    switch (from) {
+      case dsl::HitField::From::id: return HitFieldPlan::Place::id;
+      case dsl::HitField::From::at: return HitFieldPlan::Place::at;
+      case dsl::HitField::From::shadow: return HitFieldPlan::Place::shadow;
+      case dsl::HitField::From::key:
+      case dsl::HitField::From::show:
+      case dsl::HitField::From::let:
+      case dsl::HitField::From::field: return HitFieldPlan::Place::value;
+    }
+    return HitFieldPlan::Place::value;
+  }
+  static CodeId hit_field(const dsl::HitField& field, const event::Type& type, const dsl::Rule& rule,
+                          ExprBuilder& builder) {
+    Expr e;
+    e.type = type;
+    switch (field.from) {
+      case dsl::HitField::From::id:
+      case dsl::HitField::From::at:
+      case dsl::HitField::From::shadow: return no_code;
+      case dsl::HitField::From::key:
+        e.op = Op::rule_key;
+        e.index = field.index;
+        return builder.build(e);
+      case dsl::HitField::From::show: return builder.build(rule.show[field.index].value);
+      case dsl::HitField::From::let: return builder.build(rule.lets[field.index].value);
+      case dsl::HitField::From::field:
+        e.op = Op::field;
+        e.fields = field.fields;
+        return builder.build(e);
+    }
+    return no_code;
   }
 
   void build_rules() {
@@ -413,6 +473,20 @@ class Build {
       plan.shadow = rule.shadow;
       for (const std::uint32_t s : rule.switches) plan.switched_off = plan.switched_off || !book_.switches[s].on;
       if (rule.rollout) plan.rollout = rule.rollout->share;
+      if (rule.hit) plan.hit_type = rule.hit->event;
+      plan.info.resolves = !rule.resolves.empty();
+      const auto clause_of = [](const dsl::Rule& whose, const dsl::Suppression& s) {
+        std::string clause = whose.name + " by " + s.by + " same";
+        for (const dsl::KeyPart& part : s.same) clause += " " + part.name;
+        return clause;
+      };
+      for (const dsl::Suppression& s : rule.suppressed)
+        plan.info.suppressed_by.push_back({s.by, clause_of(rule, s), s.hold});
+      for (const dsl::Rule& other : book_.rules) {
+        for (const dsl::Suppression& s : other.suppressed) {
+          if (s.by == rule.name && !other.off) plan.info.suppresses.push_back(clause_of(other, s));
+        }
+      }
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
@@ -429,7 +503,7 @@ class Build {
           if (type.fires.size() <= predicate / 64) type.fires.resize(predicate / 64 + 1);
           type.fires[predicate / 64] |= std::uint64_t{1} << (predicate % 64);
           plan.variants.push_back(std::move(variant));
-          if (rule.decide && !rule.shadow) decided_types_.insert(c.event);
+          if (rule.decide && !rule.shadow && !book_.schema.events[c.event].of_hits) decided_types_.insert(c.event);
         }
       } else {
         ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
@@ -605,7 +679,9 @@ class Build {
                                        [&](const dsl::Absence& a) { return a.before_step == sequence.steps.size(); });
       if (rule.decide && !rule.shadow && !by_time) {
         for (const dsl::EventTest& part : sequence.steps.back().parts) {
-          for (const dsl::Alternative& alternative : part.source.alternatives) decided_types_.insert(alternative.event);
+          for (const dsl::Alternative& alternative : part.source.alternatives) {
+            if (!book_.schema.events[alternative.event].of_hits) decided_types_.insert(alternative.event);
+          }
         }
       }
       out_->patterns.push_back(std::move(plan));
@@ -673,6 +749,7 @@ class Build {
         text += line.when ? " when " + as_written(*line.when) : " otherwise";
         built.lines.push_back({line.action, !line.when.has_value(), std::move(text)});
       }
+      built.on_error = policy.on_error;
       if (policy.limit)
         built.limit = {policy.limit->action, policy.limit->share, policy.limit->per, policy.limit->otherwise};
       out_->policies.push_back(std::move(built));
@@ -746,7 +823,7 @@ class Build {
     std::set<std::uint32_t> seen;
     std::set_intersection(use.put_anywhere.begin(), use.put_anywhere.end(), use.asked_anywhere.begin(),
                           use.asked_anywhere.end(), std::inserter(seen, seen.end()));
-    if (seen.empty()) return;
+    if (seen.empty() && !use.hits) return;
     out_->visibility = {true, use.deadlines, use.shortest_wait};
     const auto bits = [&](const std::set<std::uint32_t>& effects, std::vector<std::uint64_t>& words) {
       for (const std::uint32_t effect : effects) {
@@ -758,6 +835,24 @@ class Build {
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
       bits(use.put[type], out_->types[type].effects_put);
       bits(use.asked[type], out_->types[type].effects_asked);
+      out_->types[type].makes_hits = use.makes_hits[type];
+    }
+  }
+
+  void build_resolves() {
+    for (const auto& [r, predicates] : resolve_predicates_) {
+      const dsl::Rule& rule = book_.rules[r];
+      const std::vector<dsl::KeyPart>& parts = rule.alert_once ? rule.alert_once->by : rule.keys;
+      for (std::size_t i = 0; i < predicates.size(); ++i) {
+        for (const dsl::Alternative& a : rule.resolves[i].alternatives) {
+          ResolveUse use;
+          use.rule = r;
+          use.where = predicates[i];
+          for (const dsl::KeyPart& part : parts) use.names.push_back(part.name);
+          use.fields = a.key;
+          out_->types[a.event].resolves.push_back(std::move(use));
+        }
+      }
     }
   }
 
@@ -829,6 +924,7 @@ class Build {
   TextPatternsBuild texts_;
   std::vector<ExprBuilder> builders_;
   std::map<std::uint32_t, nfa::PredicateId> on_predicates_, policy_predicates_;
+  std::map<std::uint32_t, std::vector<nfa::PredicateId>> resolve_predicates_;
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
   std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
   std::set<event::EventTypeId> decided_types_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/compile/plan.h"
+
 namespace tocsin::engine {
 
 using dsl::Expr;
@@ -59,8 +61,19 @@ class Views {
   explicit Views(dsl::Rulebook book) : book_(std::move(book)), lists_(changing_lists(book_)) {}
 
   dsl::Rulebook run() {
+    written_ = book_.aggregates;
+    const Expr* const nobody = nullptr;
+    for (dsl::Aggregate& aggregate : book_.aggregates) {
+      only_live(aggregate.source, nobody);
+      if (aggregate.since) only_live(*aggregate.since, nobody);
+    }
+    for (dsl::Policy& policy : book_.policies) only_live(policy.on, nobody);
     for (Rule& rule : book_.rules) {
-      if (rule.shadow) {
+      for (dsl::Source& source : rule.resolves) only_live(source, nobody);
+      if (!rule.shadow && !rule.rollout) {
+        if (rule.on) only_live(*rule.on, nobody);
+        if (rule.sequence) each_test(*rule.sequence, [&](dsl::EventTest& test) { only_live(test.source, nobody); });
+      } else if (rule.shadow) {
         share_ = nullptr;
         view(rule);
       } else if (rule.rollout) {
@@ -84,11 +97,15 @@ class Views {
     return std::any_of(expr.args.begin(), expr.args.end(), [&](const Expr& arg) { return sensitive(arg); });
   }
   [[nodiscard]] bool sensitive(const dsl::Aggregate& aggregate) const {
-    for (const dsl::Alternative& a : aggregate.source.alternatives) {
-      if (a.where && sensitive(*a.where)) return true;
-    }
+    if (sensitive(aggregate.source) || (aggregate.since && sensitive(*aggregate.since))) return true;
     return std::any_of(aggregate.arguments.begin(), aggregate.arguments.end(),
                        [&](const Expr& e) { return sensitive(e); });
+  }
+
+  [[nodiscard]] bool sensitive(const dsl::Source& source) const {
+    return std::any_of(source.alternatives.begin(), source.alternatives.end(), [&](const dsl::Alternative& a) {
+      return book_.schema.events[a.event].of_hits || (a.where && sensitive(*a.where));
+    });
   }
 
   /// The expression as shadow rules mean it.
@@ -100,10 +117,14 @@ class Views {
   dsl::AggregateId twin(dsl::AggregateId id) {
     const auto known = twins_.find(id);
     if (known != twins_.end()) return known->second;
-    dsl::Aggregate copy = book_.aggregates[id];
-    for (dsl::Alternative& a : copy.source.alternatives) {
-      if (a.where) to_shadow(*a.where);
-    }
+    dsl::Aggregate copy = written_[id];
+    const auto all = [&](dsl::Source& source) {
+      for (dsl::Alternative& a : source.alternatives) {
+        if (a.where) to_shadow(*a.where);
+      }
+    };
+    all(copy.source);
+    if (copy.since) all(*copy.since);
     for (Expr& argument : copy.arguments) to_shadow(argument);
     const auto made = static_cast<dsl::AggregateId>(book_.aggregates.size());
     book_.aggregates.push_back(std::move(copy));
@@ -139,6 +160,33 @@ class Views {
     for (dsl::Alternative& a : source.alternatives) {
       if (a.where) view(*a.where, share);
     }
+    if (share != nullptr) only_live(source, share);
+  }
+
+  /// Hits of shadow rules are left out, for whom `share` holds; nothing: for all.
+  void only_live(dsl::Source& source, const Expr* share) const {
+    const auto boolean = [](Op op, std::vector<Expr> args) {
+      Expr e;
+      e.op = op;
+      e.type = {event::TypeKind::boolean, 0, 0, {}};
+      e.args = std::move(args);
+      return e;
+    };
+    for (dsl::Alternative& a : source.alternatives) {
+      const event::EventType& type = book_.schema.events[a.event];
+      if (!type.of_hits) continue;
+      Expr shadow = boolean(Op::field, {});
+      shadow.fields.push_back({a.event, *type.find(" shadow")});
+      Expr condition = boolean(Op::not_, {std::move(shadow)});
+      if (share != nullptr) condition = boolean(Op::choose, {*share, std::move(condition), constant_true()});
+      if (a.where) {
+        std::vector<Expr> both;
+        split_conjuncts(*a.where, both);
+        both.push_back(std::move(condition));
+        condition = boolean(Op::and_, std::move(both));
+      }
+      a.where = std::move(condition);
+    }
   }
 
   /// In a step the key of the rule is the field of its event by which it was found.
@@ -168,6 +216,7 @@ class Views {
   }
 
   dsl::Rulebook book_;
+  std::vector<dsl::Aggregate> written_;  // before live rules were kept from hits of shadow rules
   std::set<dsl::ListId> lists_;
   std::map<dsl::AggregateId, dsl::AggregateId> twins_;
   const Expr* share_ = nullptr;
@@ -183,7 +232,8 @@ void asked_in(const Expr& expr, const Rule* rule, const dsl::Rulebook& book, std
 }  // namespace
 
 bool needs_views(const dsl::Rulebook& book) {
-  return std::any_of(book.rules.begin(), book.rules.end(), [](const Rule& r) { return r.shadow || r.rollout; });
+  return std::any_of(book.rules.begin(), book.rules.end(),
+                     [](const Rule& r) { return r.shadow || r.rollout || r.hit; });
 }
 
 dsl::Rulebook with_views(dsl::Rulebook book) { return Views(std::move(book)).run(); }
@@ -198,6 +248,7 @@ EffectUse effects_of(const dsl::Rulebook& book) {
   EffectUse use;
   use.asked.resize(book.schema.events.size());
   use.put.resize(book.schema.events.size());
+  use.makes_hits.resize(book.schema.events.size());
   const auto ask = [&](event::EventTypeId type, const Expr& expr, const Rule* rule) {
     asked_in(expr, rule, book, use.asked[type]);
   };
@@ -207,6 +258,12 @@ EffectUse effects_of(const dsl::Rulebook& book) {
       const dsl::Alternative& a = aggregate.source.alternatives[i];
       if (a.where) ask(a.event, *a.where, nullptr);
       if (i < aggregate.arguments.size()) ask(a.event, aggregate.arguments[i], nullptr);
+    }
+  }
+  for (const dsl::Aggregate& aggregate : book.aggregates) {
+    if (!aggregate.since) continue;
+    for (const dsl::Alternative& a : aggregate.since->alternatives) {
+      if (a.where) ask(a.event, *a.where, nullptr);
     }
   }
   for (const dsl::Policy& policy : book.policies) {
@@ -219,6 +276,7 @@ EffectUse effects_of(const dsl::Rulebook& book) {
   }
   for (const Rule& rule : book.rules) {
     if (rule.off) continue;
+    use.hits = use.hits || rule.hit.has_value();
     std::set<std::uint32_t> outputs, put;
     each_output(rule, [&](const Expr& e) { asked_in(e, &rule, book, outputs); });
     for (const dsl::LabelEffect& effect : rule.labels) put.insert(effect.label);
@@ -231,6 +289,7 @@ EffectUse effects_of(const dsl::Rulebook& book) {
         if (a.where) ask(a.event, *a.where, nullptr);
         use.asked[a.event].insert(outputs.begin(), outputs.end());
         if (completes) use.put[a.event].insert(put.begin(), put.end());
+        if (completes && rule.hit) use.makes_hits[a.event] = true;
       }
     };
     for (const dsl::Source& source : rule.resolves) judged_with(source, false);

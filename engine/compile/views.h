@@ -20,6 +20,8 @@ dsl::Rulebook with_views(dsl::Rulebook book);
 struct EffectUse {
   std::vector<std::set<std::uint32_t>> asked;  // by event type: when such an event is judged
   std::vector<std::set<std::uint32_t>> put;    // by event type: by rules that it may complete
+  std::vector<bool> makes_hits;  // by event type: it may complete a rule whose hits somebody takes as events
+  bool hits = false;             // some rule's hits are events
   std::set<std::uint32_t> asked_anywhere, put_anywhere;
   bool deadlines = false;  // some rule is completed by time
   Duration shortest_wait;  // of these

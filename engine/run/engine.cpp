@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "alerts/record.h"
 #include "engine/run/engine_state.h"
@@ -151,6 +152,11 @@ void Engine::State::release_waiting() {
 }
 
 void Engine::State::add_to_batch(const event::Event& e) {
+  ++counters.judged;
+  batch.push_back(begin_event(e, batch.size()));
+}
+
+BatchEvent Engine::State::begin_event(const event::Event& e, std::size_t place) {
   const TypePlan& plan = ruleset->types[e.type];
   BatchEvent b;
   b.event = e;
@@ -163,13 +169,12 @@ void Engine::State::add_to_batch(const event::Event& e) {
   }
   b.row = arena.array<Value>(plan.row_size);
   b.keys = arena.array<KeyAt>(plan.key_uses.size());
-  if (bits_pool.size() <= batch.size()) {
+  while (bits_pool.size() <= place) {
     bits_pool.push_back(std::make_unique<nfa::PredicateBits>(ruleset->predicate_owners.size()));
   }
-  b.bits = bits_pool[batch.size()].get();
+  b.bits = bits_pool[place].get();
   b.bits->clear();
-  ++counters.judged;
-  batch.push_back(b);
+  return b;
 }
 
 KeyAt& Engine::State::key_of(BatchEvent& e, std::uint32_t use) {
@@ -396,6 +401,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     kept |=
         nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
     count_bounds(pattern, host.counters);
+    e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   };
   for (std::size_t r = 0; r < routes.size(); ++r) {
@@ -596,7 +602,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const event::EventType& type = ruleset->schema.events[e.event.type];
     const alerts::DecidedEvent decided{type.name, e.event.at(type.key).text(), e.event.time};
     const alerts::Decision decision =
-        alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy]);
+        alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy], e.cut);
     ++counters.decisions;
     ++counters.decisions_by_action[std::string(event::to_text(decision.action))];
     out.add(OutStream::decisions, alerts::decision_record_key(decision),
@@ -616,37 +622,80 @@ void Engine::State::emit(Outbox& out) {
     ++counters.hits_by_rule[hit.rule->name];
     if (hit.truncated) ++counters.truncated;
     const alerts::AlertOutcome outcome = book.take(hit);
+    put_alert_changes(out);
     out.add(OutStream::hits, alerts::hit_record_key(hit), alerts::hit_record(hit, outcome, ruleset->digest_text));
+    using Kind = alerts::AlertOutcome::Kind;
     switch (outcome.kind) {
-      case alerts::AlertOutcome::Kind::none: break;
-      case alerts::AlertOutcome::Kind::made:
-        ++counters.alerts_by_rule[hit.rule->name];
-        out.add(OutStream::alerts, alerts::alert_record_key(hit), alerts::alert_record(hit, ruleset->digest_text));
-        break;
-      case alerts::AlertOutcome::Kind::folded: ++counters.folded_by_rule[hit.rule->name]; break;
+      case Kind::none: return;
+      case Kind::made: ++counters.alerts_by_rule[hit.rule->name]; break;
+      case Kind::folded: ++counters.folded_by_rule[hit.rule->name]; return;
+      case Kind::reopened: ++counters.folded_by_rule[hit.rule->name]; break;
+      case Kind::held: break;  // counted when it opens, or is suppressed
+      case Kind::suppressed: ++counters.suppressed_by_rule[hit.rule->name]; break;
     }
+    out.add(OutStream::alerts, alerts::alert_record_key(hit), alerts::alert_record(hit, outcome, ruleset->digest_text));
   };
   std::size_t next = 0;
   std::vector<const alerts::Hit*> own;
   for (BatchEvent& e : judged) {
-    if (e.event.late) continue;
-    const bool decided = !ruleset->types[e.event.type].policies.empty();
-    while (next < hits.size() &&
-           (hits[next].hit.at < e.event.time ||
-            (hits[next].hit.at == e.event.time && !hits[next].by_time && hits[next].release < e.release))) {
+    const TypePlan& plan = ruleset->types[e.event.type];
+    if (e.event.late && plan.resolves.empty()) continue;
+    const Timestamp reached = sees_as_of(e);
+    while (next < hits.size() && (hits[next].hit.at < reached || (hits[next].hit.at == reached && !hits[next].by_time &&
+                                                                  hits[next].release < e.release))) {
       send(hits[next++].hit);
     }
+    // L3: resolving comes before the hits of the same event.
+    for (const ResolveUse& use : plan.resolves) resolve_alerts(e, use, out);
+    if (e.event.late) continue;
     own.clear();
     while (next < hits.size() && !hits[next].by_time && hits[next].release == e.release) {
       own.push_back(&hits[next].hit);
       send(hits[next++].hit);
     }
-    if (decided) decide(e, own, out);
+    if (!plan.policies.empty()) decide(e, own, out);
   }
   while (next < hits.size()) send(hits[next++].hit);
   // E1: what the hits put is seen from the next event on, so by nobody who was judged with them.
   for (const PlacedHit& hit : hits) put_effects(hit);
-  hits.clear();
+  if (!ruleset->visibility.any) {
+    hits.clear();
+    return;
+  }
+  // E2, T3: then the hits as events, each with all that follows from it before the next.
+  const std::vector<PlacedHit> done = std::exchange(hits, {});
+  for (const PlacedHit& hit : done) {
+    if (!hit.as_event) continue;
+    ++hits_above;
+    BatchEvent e = begin_event(*hit.as_event, batch.size() + hits_above);
+    judge({&e, 1}, out);
+    --hits_above;
+  }
+}
+
+void Engine::State::resolve_alerts(const BatchEvent& e, const ResolveUse& use, Outbox& out) {
+  if (!e.bits->test(use.where)) return;
+  std::vector<alerts::NamedValue> key;
+  const event::EventType& type = ruleset->schema.events[e.event.type];
+  for (std::size_t i = 0; i < use.fields.size(); ++i) {
+    const Value& v = e.event.values[use.fields[i]];
+    if (v.is_missing()) return;
+    key.push_back({use.names[i], event::json_text(v, type.fields[use.fields[i]].type, ruleset->schema)});
+  }
+  book.advance(sees_as_of(e));
+  book.resolve(ruleset->rules[use.rule].info, key, e.event.time, type.name, e.event.at(type.key).text());
+  put_alert_changes(out);
+}
+
+void Engine::State::put_alert_changes(Outbox& out) {
+  for (const alerts::AlertChange& change : book.take_alert_changes()) {
+    switch (change.kind) {
+      case alerts::AlertChange::Kind::opened: ++counters.alerts_by_rule[change.rule]; break;
+      case alerts::AlertChange::Kind::suppressed: ++counters.suppressed_by_rule[change.rule]; break;
+      case alerts::AlertChange::Kind::resolved: ++counters.resolved_by_rule[change.rule]; break;
+    }
+    out.add(OutStream::alerts, alerts::alert_record_key(change), alerts::alert_record(change, ruleset->digest_text));
+  }
 }
 
 void Engine::State::put_effects(const PlacedHit& hit) {
@@ -698,6 +747,7 @@ std::size_t Engine::State::part_end(std::size_t begin) {
     if (e.event.late) continue;  // completes nothing
     put_in_part.resize(std::max(put_in_part.size(), plan.effects_put.size()));
     for (std::size_t w = 0; w < plan.effects_put.size(); ++w) put_in_part[w] |= plan.effects_put[w];
+    if (plan.makes_hits) return end + 1;  // its hits come before the next event
   }
   return end;
 }
@@ -722,6 +772,8 @@ void Engine::State::flush(Outbox& out) {
     }
     if (deadlines) fire_deadlines_in_order(order.watermark(), out);
   }
+  book.advance(order.watermark());
+  put_alert_changes(out);
   book.expire(order.watermark());
   facts.expire(order.watermark(), options.checkpoints);
   ids.expire();

@@ -53,6 +53,8 @@ struct Counters {
   std::map<std::string, std::uint64_t> hits_by_rule;
   std::map<std::string, std::uint64_t> alerts_by_rule;
   std::map<std::string, std::uint64_t> folded_by_rule;
+  std::map<std::string, std::uint64_t> suppressed_by_rule;
+  std::map<std::string, std::uint64_t> resolved_by_rule;
   std::map<std::string, std::uint64_t> excepted_by_rule;  // "rule/except name"
   std::map<std::string, std::uint64_t> decisions_by_action;
   /// A bound of nfa/limits.h was reached (P20): "rule/search" (cut: a match may be lost), "rule/every" (more than 100 matches of

@@ -45,6 +45,7 @@ struct BatchEvent {
   std::span<event::Value> row;
   std::span<KeyAt> keys;  // by TypePlan::key_uses
   nfa::PredicateBits* bits = nullptr;
+  bool cut = false;  // a bound was reached while its patterns were looked for
 };
 
 /// What a hit puts.
@@ -61,6 +62,7 @@ struct PlacedHit {
   std::uint32_t rule = 0;
   std::uint32_t sequence = 0;  // among the matches of one event and rule
   std::vector<PlacedEffect> effects;
+  std::optional<event::Event> as_event;  // when somebody takes the hits of the rule as events
 };
 
 struct Timer {
@@ -96,7 +98,7 @@ struct Engine::State final : UnknownSink {
   std::vector<ListState> lists;            // by list
   TextMatcher text_matcher;
   std::uint64_t given_up_before = 0;  // by the matchers of earlier rules
-  std::vector<TableState> look_ups;        // by table of the rule language
+  std::vector<TableState> look_ups;   // by table of the rule language
   Facts facts;
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;
@@ -114,6 +116,7 @@ struct Engine::State final : UnknownSink {
   std::vector<BatchEvent> batch;
   std::span<BatchEvent>
       judged;  // what is being judged together: the batch, or as much of it as cannot see each other's effects
+  std::size_t hits_above = 0;              // the depth at which hits are being judged as events: hits on hits on …
   std::vector<std::uint64_t> put_in_part;  // effects_put of the types of the part at hand
   std::vector<std::unique_ptr<nfa::PredicateBits>> bits_pool;
   std::vector<WatermarkMove> moves;
@@ -136,6 +139,8 @@ struct Engine::State final : UnknownSink {
   [[nodiscard]] Digest id_of(const event::Event& event);
   void release_waiting();
   void add_to_batch(const event::Event& event);
+  /// `place`: which bits it uses.
+  BatchEvent begin_event(const event::Event& event, std::size_t place);
   void flush(Outbox& out);
   /// Judges the events together and puts out what came of it.
   void judge(std::span<BatchEvent> events, Outbox& out);
@@ -172,6 +177,8 @@ struct Engine::State final : UnknownSink {
   void run_on_rules();
   void emit(Outbox& out);
   void put_effects(const PlacedHit& hit);
+  void resolve_alerts(const BatchEvent& e, const ResolveUse& use, Outbox& out);
+  void put_alert_changes(Outbox& out);
   void decide(BatchEvent& e, std::span<const alerts::Hit* const> event_hits, Outbox& out);
   KeyAt& key_of(BatchEvent& e, std::uint32_t use);
   KeyState* state_of(BatchEvent& e, std::uint32_t use, bool create);

@@ -181,11 +181,39 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     }
     if (whole) hit.once_key = std::move(key);
   }
+  for (const std::vector<NamedCode>& key : variant.same_keys) {
+    std::string text;
+    bool whole = true;
+    for (const NamedCode& part : key) {
+      const Value v = settled(evaluate(codes, part.code, context));
+      whole = whole && !v.is_missing();
+      event::append_json(text, v, part.type, ruleset->schema);
+      text += ' ';
+    }
+    hit.same.push_back(whole ? std::optional(std::move(text)) : std::nullopt);
+  }
   for (const EffectPlan& effect : variant.effects) {
     const Value value = settled(evaluate(codes, effect.value, context));
     if (!value.is_missing()) placed.effects.push_back({&effect, kept(value)});
   }
   hit.id = alerts::hit_id(hit);
+  if (rule.hit_type) {
+    event::Event e;
+    e.type = *rule.hit_type;
+    e.time = hit.at;
+    e.arrival = hit.at;
+    e.values = arena.array<Value>(ruleset->schema.events[e.type].fields.size());
+    for (std::size_t i = 0; i < variant.hit_fields.size(); ++i) {
+      const HitFieldPlan& field = variant.hit_fields[i];
+      switch (field.place) {
+        case HitFieldPlan::Place::id: e.values[i] = Value::of_text(arena.copy(to_text(hit.id))); break;
+        case HitFieldPlan::Place::at: e.values[i] = Value::of_time(hit.at); break;
+        case HitFieldPlan::Place::shadow: e.values[i] = Value::of_boolean(hit.shadow); break;
+        case HitFieldPlan::Place::value: e.values[i] = kept(settled(evaluate(codes, field.value, context))); break;
+      }
+    }
+    placed.as_event = e;
+  }
   return true;
 }
 

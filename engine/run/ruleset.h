@@ -101,6 +101,14 @@ struct OnRule {
   std::uint32_t variant = 0;  // in RulePlan::variants
 };
 
+/// Alerts of a rule that an event of the type resolves (L3).
+struct ResolveUse {
+  std::uint32_t rule = 0;
+  nfa::PredicateId where{};
+  std::vector<std::string> names;  // of the alert's key
+  std::vector<event::FieldIndex> fields;
+};
+
 /// A policy that decides events of a type, with its lines compiled for that type.
 struct PolicyUse {
   std::uint32_t policy = 0;
@@ -124,10 +132,12 @@ struct TypePlan {
   std::vector<Route> routes;
   std::vector<OnRule> on_rules;      // in rule-name order
   std::vector<std::uint64_t> fires;  // union of what they fire on: none set, no rule is asked
-  std::vector<PolicyUse> policies;   // the first whose condition is true decides
+  std::vector<ResolveUse> resolves;
+  std::vector<PolicyUse> policies;  // the first whose condition is true decides
   // By number of an effect (labels, behind them lists): what rules that an event of this type may complete put, of what somebody
   // asks for; and what is asked when such an event is judged.
   std::vector<std::uint64_t> effects_put, effects_asked;
+  bool makes_hits = false;  // such an event may complete a rule whose hits somebody takes as events
 };
 
 struct TextPiece {
@@ -158,6 +168,13 @@ struct EffectPlan {
   std::optional<Duration> lasts;
 };
 
+/// One field of a hit as an event (E2).
+struct HitFieldPlan {
+  enum class Place : std::uint8_t { id, at, shadow, value };
+  Place place = Place::value;
+  CodeId value = no_code;
+};
+
 /// A rule's outputs, compiled for one type of subject (rules on a union of events have one per event type).
 struct RuleVariant {
   event::EventTypeId subject = 0;     // rules on an event
@@ -170,8 +187,11 @@ struct RuleVariant {
   std::vector<NamedCode> show;
   std::vector<NamedCode> features;  // features used, for the evidence
   std::vector<NamedCode> once_key;
+  std::vector<std::vector<NamedCode>>
+      same_keys;  // under the rule's clauses, then under those of others (alerts::Hit::same)
   std::vector<EffectPlan> effects;
   CodeId rollout = no_code;  // who is in the share
+  std::vector<HitFieldPlan> hit_fields;
 };
 
 struct RulePlan {
@@ -180,8 +200,9 @@ struct RulePlan {
   std::vector<std::string> key_names;  // rules per key: as the rule writes them
   std::vector<RuleVariant> variants;   // patterns: exactly one; none: the rule is off
   bool shadow = false;
-  bool switched_off = false;             // V10: no hits, all else goes on
-  std::optional<std::uint32_t> rollout;  // share of 10,000
+  bool switched_off = false;                   // V10: no hits, all else goes on
+  std::optional<std::uint32_t> rollout;        // share of 10,000
+  std::optional<event::EventTypeId> hit_type;  // when its hits are events
   std::optional<std::uint32_t> pattern;
 };
 

@@ -109,6 +109,22 @@ TEST_CASE("D3: what does not fit stops at the largest number") {
   CHECK(score_of(policy, pointers({&a, &b})) == number(100));
 }
 
+TEST_CASE("on error: at least its action when a bound was reached, and the reason says so") {
+  Policy policy = policy_of({{Action::allow, true, "allow otherwise"}});
+  policy.on_error = Action::review;
+  const std::array<bool, 1> truth{true};
+  LimitState unused;
+  const DecidedEvent event{"a", "a1", minute(0)};
+  CHECK(decide(policy, truth, {}, {}, event, unused, false).action == Action::allow);
+  const Decision cut = decide(policy, truth, {}, {}, event, unused, true);
+  CHECK(cut.action == Action::review);
+  CHECK(cut.error);
+  CHECK(reason_of(cut, {}) ==
+        "line 1: allow otherwise; on error review: a bound of the matcher was reached, and a hit may be missing");
+  policy.lines[0].action = Action::block;
+  CHECK(decide(policy, truth, {}, {}, event, unused, true).action == Action::block);
+}
+
 TEST_CASE("D5: shadow hits do not count") {
   const RuleInfo rule = rule_named("r");
   Hit hit = deciding(rule, Action::block, number(90));

@@ -71,7 +71,7 @@ TEST_CASE("an alert, and one without texts") {
   const RuleInfo rule = full_rule();
   Hit hit = full_hit(rule);
   hit.once_key = std::vector<NamedValue>{{"device", "\"d9\""}};
-  CHECK(alert_record(hit, "d1") ==
+  CHECK(alert_record(hit, {Kind::made, hit.id}, "d1") ==
         R"({"id":"00000000000000010000000000000002","rule":"r07","revision":"0123456789abcdeffedcba9876543210",)"
         R"("title":"New device, \"large\" transfer","severity":"high","tags":["ato","device"],"owner":"fraud-team",)"
         R"("runbook":"https://wiki/r07","at":"2026-01-05T10:04:00Z","key":{"device":"d9"},)"
@@ -82,7 +82,7 @@ TEST_CASE("an alert, and one without texts") {
   const RuleInfo bare = rule_named("r");
   Hit plain = hit_of(bare, minute(0), "a1");
   plain.id = {1, 2};
-  CHECK(alert_record(plain, "d1") ==
+  CHECK(alert_record(plain, {Kind::made, plain.id}, "d1") ==
         R"({"id":"00000000000000010000000000000002","rule":"r","revision":"0123456789abcdeffedcba9876543210",)"
         R"("severity":"medium","tags":[],"at":"2026-01-05T10:00:00Z","key":{},)"
         R"("events":[{"alias":"a","type":"a","id":"a1","at":"2026-01-05T10:00:00Z"}],)"

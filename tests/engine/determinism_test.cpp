@@ -60,9 +60,47 @@ policy p on b { score sum max 100 block when user has label "after" review when 
   challenge when score > 3 and user has label "quiet" allow otherwise limit block to 50% per 1m else review }
 )";
 
+// Hits as events: in rules, windows, sequences and absences, at deadlines, of shadow rules, with labels.
+const char* const hits_as_events = R"(
+stream loud = hit.low where n > 1, x
+field twice on hit.low = n * 2
+rule low on a { let n = v when v > 0 show dev label user "low" for 20s }
+rule high on hit.low as h { when count from hit.low per user in last 30s >= 2 and h.twice > 2 label h.user "high" for 40s because "{h.n}" }
+rule quiet per user { sequence { hit.low as p then no hit.high for 15s } when user has label "low" or p.n > 2 because "{p.n} {count from loud per user in last 1m}" }
+rule on_quiet on hit.quiet as q { label q.user "quiet" for 30s because "{count from hit.quiet per user in last 1m}" }
+rule pair per user { sequence within 1m { hit.on_quiet as q then no hit.high then b as r where r.user has label "quiet" } decide block }
+rule shade on b { mode shadow when v > 1 }
+rule shade_on on hit.shade { mode shadow because "{count from hit.shade per user in last 1m}" }
+rule rolled on hit.low { rollout 50% of user because "{count from hit.rolled_too per user in last 1m}" }
+rule rolled_too on b { rollout 50% of user }
+rule asks on b { when user has label "high" and count from hit.rolled_too per user in last 1m >= 1 decide review }
+policy p on b { score sum max 100 block when any rule decides block review when any rule decides review
+  challenge when user has label "quiet" allow otherwise }
+)";
+
+// What becomes of alerts: spans, resolving, holding and suppressing, by events, deadlines and hits on hits.
+const char* const alerts_text = R"(
+rule low on a { when v > 1 alert once per 30s by user suppressed by high same dev hold 10s }
+rule high on b { when v > 2 alert once per 20s by dev resolve on x }
+rule moment on b { when v == 2 }
+rule quick on a { when v == 1 suppressed by moment same user }
+rule open per user { sequence { at least 1 a as g where g.v > 0 } resolve on b where v > 1 }
+rule reopens per user { sequence { at least 1 a as g } alert once per 1m by user resolve on x suppressed by above same user hold 5s }
+rule quiet per user { sequence { a as p then no b for 15s } suppressed by above same user hold 20s resolve on b show p.dev }
+rule above on hit.quiet as q { when count from hit.quiet per dev in last 30s >= 2 alert once per 40s by user resolve on x }
+)";
+
 std::string effects_rules() {
   std::string text = rules_text;
   return text.substr(0, text.find("feature per_device")) + effects;
+}
+std::string alerts_rules() {
+  std::string text = rules_text;
+  return text.substr(0, text.find("stream big")) + alerts_text;
+}
+std::string hits_rules() {
+  std::string text = rules_text;
+  return text.substr(0, text.find("stream big")) + hits_as_events;
 }
 
 struct RuleSet {
@@ -76,7 +114,9 @@ struct Sent {
 
 std::vector<RuleSet> rule_sets() {
   return {{rules(), {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}},
-          {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}}};
+          {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}},
+          {alerts_rules(), {"low", "high", "quick", "open", "reopens", "quiet", "above"}},
+          {hits_rules(), {"low", "high", "quiet", "on_quiet", "pair", "shade_on", "rolled", "asks"}}};
 }
 
 std::vector<Sent> random_stream(std::uint32_t partitions) {

@@ -6,7 +6,7 @@
 //   --- options     lateness 10s · data begins first | complete | TIME   (may be left out)
 //   --- events      lines of JSON; "advance TIME" moves time on; "row TABLE column=cell … from=TIME" adds a row, "list NAME entry" an entry
 //   --- hits        TIME rule key {alias:id …} action score: because
-//   --- alerts      TIME rule key severity, and how many hits were folded into it
+//   --- alerts      TIME rule key severity, and how many hits were folded into it; what became of it later: rule key state …
 //   --- decisions   type:id action line score: reason
 //   --- counts      late, duplicates, dead letters by reason, undecided absences; only what is not zero
 #include <doctest/doctest.h>
@@ -79,9 +79,17 @@ std::string alerts_text(const Output& output) {
     if (hit["folded"].is_true()) ++folded[hit["alert"].text];
   }
   std::string text;
+  std::map<std::string, std::string> rule_of;  // by id: what became of an alert later says only that
   for (const Json& alert : output.alerts) {
-    text += alert["at"].text + " " + alert["rule"].text + pairs(alert["key"]) + " " + alert["severity"].text;
-    if (const int n = folded[alert["id"].text]; n > 0) text += ", " + std::to_string(n) + " folded";
+    const std::string& id = alert["id"].text;
+    const bool made = rule_of.try_emplace(id, alert["rule"].text + pairs(alert["key"])).second;
+    text += alert["at"].text + (alert.has("at") ? " " : "") + rule_of[id] + " ";
+    if (made) text += alert["severity"].text;
+    if (!made || alert["state"].text != "open") text += (made ? ", " : "") + alert["state"].text;
+    for (const char* what : {"held_until", "by", "opened", "suppressed", "resolved", "reopened"}) {
+      if (alert.has(what)) text += std::string(" ") + what + " " + alert[what].text;
+    }
+    if (const int n = folded[id]; made && n > 0) text += ", " + std::to_string(n) + " folded";
     text += "\n";
   }
   return text;
