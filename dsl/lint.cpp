@@ -23,12 +23,19 @@ void each_conjunct(const Expr& e, const auto& visit) {
   }
 }
 
-/// Whether any part of the expression, lets written out, is such.
-bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such) {
+/// Whether any part of the expression, lets written out, is such. Each let is looked at once: lets that name each other twice would
+/// double with each.
+bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such, std::set<std::uint32_t>& seen) {
   if (is_such(e)) return true;
-  if (e.op == Op::let && lets != nullptr && e.index < lets->size())
-    return mentions((*lets)[e.index].value, lets, is_such);
-  return std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return mentions(arg, lets, is_such); });
+  if (e.op == Op::let && lets != nullptr && e.index < lets->size() && seen.insert(e.index).second &&
+      mentions((*lets)[e.index].value, lets, is_such, seen)) {
+    return true;
+  }
+  return std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return mentions(arg, lets, is_such, seen); });
+}
+bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such) {
+  std::set<std::uint32_t> seen;
+  return mentions(e, lets, is_such, seen);
 }
 
 bool of_earlier_step(const Expr& e) {
