@@ -115,7 +115,6 @@ std::span<const CodeEntry> code_register() { return entries; }
 
 bool is_advice(Code code) {
   switch (code) {
-    case Code::unused_switch:
     case Code::never_used:
     case Code::fires_every_time:
     case Code::costly_step:

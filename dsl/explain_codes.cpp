@@ -155,7 +155,7 @@ constexpr Entry entries[] = {
      "`matches` takes a regular expression that is written in the rule. It must read, and must not be one that could "
      "take "
      "for ever on some text.",
-     "", ""},
+     "rule r on login { when id matches \"(\" }", "rule r on login { when id matches \"^test-[0-9]+$\" }"},
     {Code::unknown_mask, "There is no mask of this name, or it hides another kind of value than the field has.", "",
      ""},
     // ------------------------------------------------------------ windows and features
@@ -188,6 +188,18 @@ constexpr Entry entries[] = {
     {Code::of_needs_single_key, "`feature of x` gives one value for the key, and this feature has several keys.",
      "feature pair = count from login per user, device in last 1h\nrule r on login { when pair of user > 1 }",
      "feature logins = count from login per user in last 1h\nrule r on login { when logins of user > 1 }"},
+    {Code::unknown_zone,
+     "Days, weeks and months begin at other moments in other places, so a calendar window names a zone of the time "
+     "zone "
+     "database: \"Europe/Berlin\", \"America/New_York\", \"UTC\".",
+     "rule r on login { when count from login per user in calendar day \"Europe/Berln\" > 9 }",
+     "rule r on login { when count from login per user in calendar day \"Europe/Berlin\" > 9 }"},
+    {Code::set_out_of_place,
+     "`set(…)` is all values of a window together. Whether one value is among them is asked with `in`; how many there "
+     "are "
+     "says `distinct(…)`.",
+     "rule r on login { when set(device) from login per user in 1h before == device }",
+     "rule r on login { when device is missing or device in set(device) from login per user in 1h before }"},
     // ------------------------------------------------------------ rules and sequences
     {Code::missing_clause, "A rule `per` a key watches a sequence and has none.", "rule r per user { severity high }",
      "rule r per user { severity high  sequence within 1h { login then transfer } }"},
@@ -278,7 +290,9 @@ constexpr Entry entries[] = {
      "rule r on login { when tries > 3  decide block }\npolicy p on login { score sum  block when any rule decides "
      "block  "
      "allow otherwise }"},
-    {Code::unused_switch, "The switch turns nothing off: no rule has the clause `switch NAME` for it.", "", ""},
+    {Code::unused_switch, "The switch turns nothing off: no rule has the clause `switch NAME` for it.",
+     "switch quiet = on\nrule r on login { when tries > 3 }",
+     "switch quiet = on\nrule r on login { switch quiet  when tries > 3 }"},
     {Code::late_decisions,
      "Events of this source wait for others that may be late, and the decisions about them wait as long.", "", ""},
     {Code::pick_every,

@@ -23,12 +23,19 @@ void each_conjunct(const Expr& e, const auto& visit) {
   }
 }
 
-/// Whether any part of the expression, lets written out, is such.
-bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such) {
+/// Whether any part of the expression, lets written out, is such. Each let is looked at once: lets that name each other twice would
+/// double with each.
+bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such, std::set<std::uint32_t>& seen) {
   if (is_such(e)) return true;
-  if (e.op == Op::let && lets != nullptr && e.index < lets->size())
-    return mentions((*lets)[e.index].value, lets, is_such);
-  return std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return mentions(arg, lets, is_such); });
+  if (e.op == Op::let && lets != nullptr && e.index < lets->size() && seen.insert(e.index).second &&
+      mentions((*lets)[e.index].value, lets, is_such, seen)) {
+    return true;
+  }
+  return std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return mentions(arg, lets, is_such, seen); });
+}
+bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such) {
+  std::set<std::uint32_t> seen;
+  return mentions(e, lets, is_such, seen);
 }
 
 bool of_earlier_step(const Expr& e) {
@@ -49,7 +56,7 @@ bool of_earlier_step(const Expr& e) {
 /// unused only when its name stands nowhere else.
 class Uses : public Visitor {
  public:
-  std::set<std::string, std::less<>> values, events, lists, switches;
+  std::set<std::string, std::less<>> values, events, lists;
 
   void declaration(const ast::Decl& declaration) override { in_test_ = declaration.kind == ast::Decl::Kind::test; }
   void expression(const ast::Expr& e) override {
@@ -61,7 +68,6 @@ class Uses : public Visitor {
     if (!in_test_) lists.insert(name.text);  // a test that fills a list does not ask it
   }
   void clause(const ast::Clause& clause) override {
-    if (clause.kind == ast::ClauseKind::rule_switch) switches.insert(clause.name.text);
     if (clause.kind == ast::ClauseKind::because) text(clause.text.text);
   }
   void test_step(const ast::TestStep& step) override { events.insert(step.event.name.text); }
@@ -380,7 +386,7 @@ class Lint {
   void unused_names() {
     // What a declaration says of itself is no use of it; so each is walked on its own, and its own name looked for in all others.
     std::vector<std::pair<const ast::Decl*, Uses>> uses;
-    std::map<std::string, std::size_t, std::less<>> values, events, lists, switches;
+    std::map<std::string, std::size_t, std::less<>> values, events, lists;
     for (const ast::File& file : files_) {
       for (const ast::Decl& declaration : file.declarations) {
         Uses own;
@@ -388,7 +394,6 @@ class Lint {
         for (const std::string& name : own.values) ++values[name];
         for (const std::string& name : own.events) ++events[name];
         for (const std::string& name : own.lists) ++lists[name];
-        for (const std::string& name : own.switches) ++switches[name];
         uses.emplace_back(&declaration, std::move(own));
       }
     }
@@ -435,13 +440,7 @@ class Lint {
           tell("sample", name, used(events, own.events, name.text));
           break;
         }
-        case Kind::switch_: {
-          const ast::Name& name = declaration->switch_->name;
-          if (used(switches, own.switches, name.text) || used(values, own.values, name.text)) break;
-          warn(Code::unused_switch, name.span, "no rule names the switch " + quoted(name.text))
-              .hints.push_back("a rule that it turns off has the clause `switch " + name.text + "`");
-          break;
-        }
+        case Kind::switch_:  // checking says it
         case Kind::entity:
         case Kind::event:
         case Kind::field:

@@ -37,7 +37,15 @@ class Collector : public dsl::Visitor {
 
   std::vector<Mutant> take() { return std::move(mutants_); }
 
-  void look_at(const ast::Decl& declaration) {
+  void look_at(const ast::Decl& declaration, std::size_t index) {
+    const std::size_t before = mutants_.size();
+    collect(declaration);
+    for (std::size_t i = before; i < mutants_.size(); ++i) mutants_[i].declaration = index;
+  }
+
+ private:
+  void collect(const ast::Decl& declaration) {
+    in_text_ = false;
     using Kind = ast::Decl::Kind;
     switch (declaration.kind) {
       case Kind::entity:
@@ -166,7 +174,7 @@ class Collector : public dsl::Visitor {
     return std::string(text_.substr(span.begin, span.end - span.begin));
   }
   void change(Span span, std::string was, std::string now, std::string hint) {
-    mutants_.push_back({{Edit{span, now}}, span, owner_, std::move(was), std::move(now), std::move(hint)});
+    mutants_.push_back({{Edit{span, now}}, 0, span, owner_, std::move(was), std::move(now), std::move(hint)});
   }
 
   const dsl::Word* find_word(std::string_view text, std::uint32_t from, std::uint32_t to) const {
@@ -298,6 +306,7 @@ class Collector : public dsl::Visitor {
       }
       mutants_.push_back(
           {{Edit{span, ""}},
+           0,
            step.span,
            owner_,
            negative ? "this `no`" : "this step",
@@ -313,6 +322,7 @@ class Collector : public dsl::Visitor {
     for (const ast::PolicyLine& line : policy.lines) {
       if (policy.lines.size() == 1) break;
       mutants_.push_back({{Edit{line.span, ""}},
+                          0,
                           line.span,
                           owner_,
                           "this line",
@@ -331,16 +341,16 @@ class Collector : public dsl::Visitor {
   std::vector<Mutant> mutants_;
 };
 
-dsl::SourceFile edited(const dsl::SourceFile& source, const std::vector<Edit>& edits) {
+/// The text of the declaration with the changes made.
+std::string edited(std::string_view text, Span declaration, const std::vector<Edit>& edits) {
   std::string out;
-  std::size_t at = 0;
+  std::size_t at = declaration.begin;
   for (const Edit& edit : edits) {
-    out += source.text().substr(at, edit.span.begin - at);
+    out += text.substr(at, edit.span.begin - at);
     out += edit.text;
     at = edit.span.end;
   }
-  out += source.text().substr(at);
-  return {source.path(), std::move(out)};
+  return out + std::string(text.substr(at, declaration.end - at));
 }
 
 /// What the rules mean, without where they stand: equal texts are equal results of every test.
@@ -374,7 +384,7 @@ std::vector<Mutant> mutants_of(const dsl::Loaded& rules) {
   std::vector<Mutant> all;
   for (const ast::File& file : rules.files) {
     Collector collector(rules.sources, file.file);
-    for (const ast::Decl& declaration : file.declarations) collector.look_at(declaration);
+    for (std::size_t i = 0; i < file.declarations.size(); ++i) collector.look_at(file.declarations[i], i);
     for (Mutant& mutant : collector.take()) all.push_back(std::move(mutant));
   }
   std::stable_sort(all.begin(), all.end(), [](const Mutant& a, const Mutant& b) {
@@ -394,16 +404,21 @@ Result<MutationReport> mutate(const dsl::Loaded& rules) {
   std::map<std::string, std::size_t> index_of;
   for (std::size_t i = 0; i < rules.book->tests.size(); ++i) index_of[rules.book->tests[i].name] = i;
   dsl::SourceSet sources = rules.sources;
+  sources.emplace_back("", "");
   std::vector<ast::File> files = rules.files;
   for (Mutant& mutant : mutants_of(rules)) {
     const std::uint32_t f = mutant.span.file;
-    sources[f] = edited(rules.sources[f], mutant.edits);
+    // Only the declaration is read again, as a file of its own behind the others; the rest is as it was read.
+    const ast::Decl& before = rules.files[f].declarations[mutant.declaration];
+    sources.back() = {rules.sources[f].path(), edited(rules.sources[f].text(), before.span, mutant.edits)};
     dsl::Diagnostics diagnostics;
-    files[f] = dsl::parse(sources, f, diagnostics);
+    ast::File parsed = dsl::parse(sources, static_cast<std::uint32_t>(rules.sources.size()), diagnostics);
     std::optional<dsl::Rulebook> book;
-    if (diagnostics.error_count() == 0) book = dsl::check(sources, files, diagnostics, options);
-    sources[f] = rules.sources[f];
-    files[f] = rules.files[f];
+    if (diagnostics.error_count() == 0 && parsed.declarations.size() == 1) {
+      files[f].declarations[mutant.declaration] = std::move(parsed.declarations.front());
+      book = dsl::check(sources, files, diagnostics, options);
+      files[f].declarations[mutant.declaration] = before;
+    }
     if (!book) {
       ++report.refused;
       continue;
@@ -413,9 +428,21 @@ Result<MutationReport> mutate(const dsl::Loaded& rules) {
       continue;
     }
     std::vector<std::uint64_t>& counts = noticed_by[mutant.owner];
-    counts.resize(book->tests.size());
     std::vector<std::size_t> order(book->tests.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
+    const auto about = [&](std::size_t test) {
+      const auto& steps = book->tests[test].steps;
+      return std::any_of(steps.begin(), steps.end(), [&](const dsl::TestStep& step) {
+        const bool of_rule =
+            step.kind == dsl::TestStep::Kind::expect_rule || step.kind == dsl::TestStep::Kind::expect_no_rule;
+        return of_rule && mutant.owner == "rule " + book->rules[step.rule].name;
+      });
+    };
+    if (counts.empty()) {
+      // Nothing is known yet: those that name the rule.
+      counts.resize(book->tests.size());
+      for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = about(i) ? 1 : 0;
+    }
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return counts[a] > counts[b]; });
     Result<TestReport> tested = run_tests(std::move(*book), order, true);
     if (!tested) {

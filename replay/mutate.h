@@ -17,7 +17,8 @@
 namespace tocsin::replay {
 
 struct Mutant {
-  std::vector<dsl::Edit> edits;  // in one file
+  std::vector<dsl::Edit> edits;  // in one declaration
+  std::size_t declaration = 0;   // of its file, counted from 0
   dsl::Span span;                // what the report points at
   std::string owner;             // the rule, policy, feature … that is changed
   std::string was, now;          // as they are shown

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 GOOD = """entity user
 event a { key id : string  time at : time  user : user  v : decimal optional }
@@ -73,11 +74,57 @@ def main():
         suite.check("check: one object a line", [json.loads(line)["line"] for line in said.splitlines()] == [3], said)
         suite.run("check: a path that is not there", 3, "check", absent, err="absent.risk")
 
+        said = suite.run("check: as SARIF", 1, "check", wrong, "--format", "sarif")
+        sarif = json.loads(said)["runs"][0]
+        suite.check("check: SARIF has rule, place and columns of characters",
+                    sarif["tool"]["driver"]["rules"][0]["id"] == sarif["results"][0]["ruleId"]
+                    and sarif["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] == 3
+                    and sarif["columnKind"] == "unicodeCodePoints", said)
+        suite.run("check: as GitHub annotations", 1, "check", wrong, "--format", "github", out=",line=3,endLine=3,col=22,")
+        fixable = path("fixable.risk", GOOD.replace("v > 10", "v = 10 && vv > 1").replace("vv", "vvv"))
+        suite.run("check --fix: what remains is said", 1, "check", "--fix", fixable, out="vvv", err="2 changes made\n")
+        with open(fixable, encoding="utf-8") as file:
+            suite.check("check --fix: the file is changed", "v == 10 and vvv > 1" in file.read())
+        alone = os.path.join(directory, "pack")
+        os.mkdir(alone)
+        schema, rule = GOOD.split("rule big")[0], "rule big" + GOOD.split("rule big")[1].split("test")[0]
+        path("pack/events.risk", schema + "param limit = 3\n")
+        suite.run("check: a file of a pack by itself", 1, "check", path("pack/big.risk", rule), out=f"`tocsin check {alone}`")
+        suite.run("check: the pack", 0, "check", alone, out="2 files, 1 rule: ok\n")
+        suite.run("lint: nothing to say", 0, "lint", good, out=": ok\n")
+        os.mkdir(path("lone"))
+        lone = path("lone/unused.risk", GOOD + "param unused = 3\n")
+        suite.run("lint: advice is a finding", 1, "lint", lone, out="warning[W0530]")
+        suite.run("check: advice is not for it", 0, "check", lone, out=": ok\n")
+        suite.run("lint: of a part nothing is called unused", 0, "lint", path("pack/events.risk"), out=": ok\n")
+        suite.run("a command that is none", 2, "chekc", good, err="did you mean `check`?")
+        suite.run("a command that is like none", 2, "frobnicate", err="there is no command `frobnicate`\n")
+
+        loose = path("loose.risk", GOOD + "rule  x on a{when v>1}   # c\n")
+        suite.run("fmt --check: names what would change", 1, "fmt", "--check", loose, out="loose.risk\n")
+        suite.run("fmt: lays out", 0, "fmt", loose, out="loose.risk\n")
+        with open(loose, encoding="utf-8") as file:
+            suite.check("fmt: the file is laid out", file.read().endswith("\nrule x on a {\n  when v > 1\n}  # c\n"))
+        suite.run("fmt: once is enough", 0, "fmt", "--check", loose)
+        suite.run("fmt: what does not read is left", 1, "fmt", path("broken.risk", "rule {"), err="left as it is")
+
         suite.run("test: all hold", 0, "test", good, out="1 rules, 1 tests, 0 failed\n")
         suite.run("test: one fails", 1, "test", failing, out="big did not hit")
         suite.run("test: rules that do not load", 1, "test", wrong, err="nothing was loaded")
 
+        junit = path("junit.xml")
+        suite.run("test --junit", 1, "test", failing, "--junit", junit)
+        cases = xml.etree.ElementTree.parse(junit).getroot().findall("./testsuite/testcase")
+        suite.check("test --junit: a case a test, with its failure",
+                    [len(case.findall("failure")) for case in cases] == [0, 1], str(cases))
+        suite.run("test --coverage", 0, "test", good, "--coverage",
+                  out="coverage: 1 of 1 rules fired, 0 of 1 branches seen both ways, 1 of 2 policy lines decided\n")
+        suite.run("test --mutate: what no test notices", 0, "test", good, "--mutate", out="not noticed, in rule big: `10` as `9`")
+        suite.run("test --mutate-min", 1, "test", good, "--mutate", "--mutate-min", "95", out=" mutants, ")
+        suite.run("test --mutate: not while tests fail", 1, "test", failing, "--mutate", err="while tests fail")
+
         suite.run("explain: a code", 0, "explain", "E0203", out="E0203: ")
+        suite.run("explain: a code has examples", 0, "explain", "E0101", out="\nright:\n    rule r on login { when result == failure }\n")
         suite.run("explain: codes are read in any case", 0, "explain", "e0203", out="E0203: ")
         suite.run("explain: an unknown code", 2, "explain", "E9999", err="E0203")
         for stage in ("ast", "rulebook", "plan", "program", "ruleset"):
