@@ -264,6 +264,8 @@ void Engine::State::begin_capture() {
   dirty_keys.clear();
   ++interval;
   state::WriteSet& writes = capture->writes;
+  // One key makes about two records: growing in the midst would be a stall of its own.
+  writes.writes.reserve(2 * capture->keys.size() + ids.added_count() + 64);
   State& s = *this;
   const Ruleset& rules = *ruleset;
   for (std::string& record : s.orphans) writes.erase(std::move(record));
