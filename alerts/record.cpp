@@ -318,6 +318,7 @@ std::string dead_letter_record(const DeadLetter& letter) {
   object.text("reason", letter.reason);
   object.text_if("field", letter.field);
   if (letter.offset) object.number("offset", *letter.offset);
+  if (event::is_utf8(letter.source)) object.text_if("source", letter.source);
   object.number("partition", std::uint64_t{letter.position.partition});
   object.number("sequence", letter.position.sequence);
   if (event::is_utf8(letter.bytes)) {

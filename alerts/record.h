@@ -33,7 +33,8 @@ struct DeadLetter {
   std::string_view field;               // empty when it is about the whole line
   std::optional<std::uint64_t> offset;  // byte of `bytes` where it was noticed
   event::Position position;
-  std::string_view bytes;  // as they came
+  std::string_view bytes;   // as they came
+  std::string_view source;  // name of the partition, a path or a topic and number; empty: it has none
 };
 std::string dead_letter_record(const DeadLetter& letter);
 

@@ -131,8 +131,10 @@ std::string metrics_text(const daemon::TaskStatus& status) {
   page.counter("tocsin_events_judged_total", "Events released in order and evaluated", counters.judged);
   page.counter("tocsin_events_late_total", "Events that came behind the watermark", counters.late);
   page.counter("tocsin_events_duplicate_total", "Events whose id was seen before", counters.duplicates);
-  page.counter("tocsin_unknown_fields_total", "Fields in the input that no schema declares",
-               status.intake.unknown_fields);
+  page.begin("tocsin_unknown_fields_total", "Fields in the input that no schema declares", MetricType::Counter);
+  for (const event::UnknownField& field : status.unknown_fields) {
+    page.add({{"event", field.type}, {"field", field.field}}, static_cast<double>(field.count));
+  }
   page.begin("tocsin_dead_letters_total", "Records that were refused since the stream began", MetricType::Counter);
   for (std::size_t i = 0; i < status.intake.dead_letters.size(); ++i) {
     page.add({{"reason", std::string(event::to_text(static_cast<event::Reason>(i)))}},
@@ -192,11 +194,12 @@ std::string metrics_text(const daemon::TaskStatus& status) {
   page.gauge("tocsin_checkpoint_last_bytes", "Bytes of the last checkpoint",
              static_cast<double>(checkpoint.last_bytes));
   page.gauge("tocsin_checkpoint_stall_seconds",
-             "How long the last checkpoint held up the events: capture, acknowledgement and write",
+             "The longest time at a stretch that the last checkpoint held up the events",
              seconds(checkpoint.last_stall_us));
   page.gauge("tocsin_checkpoint_stall_seconds_max", "The longest of them since the process began",
              seconds(checkpoint.stall_us_max));
-  page.begin("tocsin_checkpoint_stall_seconds_total", "All of them", MetricType::Counter);
+  page.begin("tocsin_checkpoint_stall_seconds_total", "All time that checkpoints held up the events",
+             MetricType::Counter);
   page.add({}, seconds(checkpoint.stall_us_sum));
   page.gauge("tocsin_checkpoint_capture_seconds", "Of the last one: writing down the state",
              seconds(checkpoint.last_capture_us));
@@ -231,6 +234,13 @@ std::string status_json(const daemon::TaskStatus& status) {
   object.number("late", status.counters.late);
   object.number("duplicates", status.counters.duplicates);
   object.number("dead_letters", status.intake.dead_letter_count());
+  object.raw("unknown_fields", array(status.unknown_fields, [](const event::UnknownField& field) {
+               Object one;
+               one.text("event", field.type);
+               one.text("field", field.field);
+               one.number("count", field.count);
+               return one.done();
+             }));
   object.number("decisions", status.counters.decisions);
   object.number("keys", status.keys);
   object.number("waiting", status.waiting);

@@ -168,7 +168,8 @@ void hear_signals() {
   ::sigaction(SIGPIPE, &action, nullptr);
 }
 
-Status loop(daemon::Task& task, Board& board) {
+/// `lasting`: there is a state directory.
+Status loop(daemon::Task& task, Board& board, bool lasting) {
   auto published = std::chrono::steady_clock::now() - publish_every;
   while (stops.load() == 0) {
     if (reload_wanted.exchange(false)) {
@@ -184,7 +185,9 @@ Status loop(daemon::Task& task, Board& board) {
       published = now;
     }
     if (!more.value()) {
-      say(Level::info, "ended", "the input has ended, all of it is in the last checkpoint");
+      say(Level::info, "ended",
+          lasting ? "the input has ended, all of it is in the last checkpoint"
+                  : "the input has ended and its output is delivered; nothing is kept for another run");
       return {};
     }
   }
@@ -253,7 +256,8 @@ int run_command(const std::string& config_path, bool print_only) {
   say(Level::info, "started",
       "running " + std::to_string(task.value()->status().rules.size()) + " rules, digest " +
           task.value()->status().digest);
-  if (Status done = loop(*task.value(), board); !done) return could_not_run(done.error());
+  if (Status done = loop(*task.value(), board, !config.state_directory.empty()); !done)
+    return could_not_run(done.error());
   say(Level::info, "stopped", "everything is delivered and checkpointed");
   return exit_fine;
 }

@@ -14,11 +14,15 @@ constexpr std::size_t record_overhead_bytes = 1024;
 constexpr Duration wait_step = Duration::milliseconds(100);
 
 /// What goes out instead of a dead letter that Kafka would not take: where it is to be found. Its key is
-/// PARTITION-SEQUENCE.
+/// PARTITION-SEQUENCE. The source's name is taken over as it is written: inside of a text of the record its quotes would be escaped.
 std::string short_dead_letter(const engine::OutRecord& record) {
   const std::size_t dash = record.key.find('-');
-  return R"({"reason":"too_large_for_sink","partition":)" + record.key.substr(0, dash) + R"(,"sequence":)" +
-         record.key.substr(dash + 1) + R"(,"size":)" + std::to_string(record.bytes.size()) + "}";
+  std::string source;
+  const std::size_t begin = record.bytes.find(R"(,"source":")");
+  const std::size_t end = record.bytes.find(R"(,"partition":)");
+  if (begin < end && end != std::string::npos) source = record.bytes.substr(begin, end - begin);
+  return R"({"reason":"too_large_for_sink")" + source + R"(,"partition":)" + record.key.substr(0, dash) +
+         R"(,"sequence":)" + record.key.substr(dash + 1) + R"(,"size":)" + std::to_string(record.bytes.size()) + "}";
 }
 
 }  // namespace
@@ -117,7 +121,7 @@ Status KafkaCommit::deliver(const engine::Outbox& outbox) {
   return failure();
 }
 
-Status KafkaCommit::checkpoint(state::WriteSet& writes) {
+Status KafkaCommit::seal(state::WriteSet&) {
   while (rd_kafka_outq_len(client_->get()) > 0) {
     rd_kafka_flush(client_->get(), static_cast<int>(wait_step.us / 1000));
     if (Status on = patience("waiting for Kafka to acknowledge"); !on) return on;
@@ -126,7 +130,9 @@ Status KafkaCommit::checkpoint(state::WriteSet& writes) {
   if (Status fine = failure(); !fine) return fine;
   client_->all_brokers_down = false;
   said_waiting_ = false;
-  return store_.commit(writes);
+  return {};
 }
+
+Status KafkaCommit::settle(const state::WriteSet& writes) { return store_.commit(writes); }
 
 }  // namespace tocsin::daemon

@@ -32,7 +32,8 @@ class KafkaCommit final : public engine::Commit {
   ~KafkaCommit() override;
 
   Status deliver(const engine::Outbox& outbox) override;
-  Status checkpoint(state::WriteSet& writes) override;
+  Status seal(state::WriteSet& writes) override;
+  Status settle(const state::WriteSet& writes) override;
 
  private:
   KafkaCommit(state::Store& store, Notices notices, std::function<bool()> waiting)

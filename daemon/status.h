@@ -27,10 +27,10 @@ struct CheckpointStatus {
   std::uint64_t count = 0;
   Timestamp last_at;  // wall clock
   std::uint64_t last_bytes = 0;
-  std::uint64_t last_stall_us = 0;  // how long no event was taken because of it
+  std::uint64_t last_stall_us = 0;  // the longest time at a stretch that no event was taken because of it
   std::uint64_t stall_us_max = 0;
-  std::uint64_t stall_us_sum = 0;
-  std::uint64_t last_capture_us = 0;  // of which: writing down the state, without waiting for sink and store
+  std::uint64_t stall_us_sum = 0;     // all such times
+  std::uint64_t last_capture_us = 0;  // of them: writing down the state, without waiting for sink and store
   std::uint64_t capture_us_sum = 0;
 };
 
@@ -51,6 +51,7 @@ struct TaskStatus {
   std::uint64_t waiting = 0;
   std::uint64_t ticks = 0;
   engine::IntakeCounts intake;
+  std::vector<event::UnknownField> unknown_fields;
   engine::Counters counters;
   std::vector<PartitionStatus> partitions;
   std::vector<std::string> warming;

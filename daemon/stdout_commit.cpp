@@ -23,10 +23,14 @@ Status StdoutCommit::deliver(const engine::Outbox& outbox) {
   return {};
 }
 
-Status StdoutCommit::checkpoint(state::WriteSet& writes) {
+Status StdoutCommit::seal(state::WriteSet&) {
   if (std::fflush(stream_) != 0) {
     return Error{ErrorKind::unavailable, std::string("cannot write to the standard output: ") + std::strerror(errno)};
   }
+  return {};
+}
+
+Status StdoutCommit::settle(const state::WriteSet& writes) {
   if (store_ == nullptr) return {};
   return store_->commit(writes);
 }

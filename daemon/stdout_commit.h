@@ -17,7 +17,8 @@ class StdoutCommit final : public engine::Commit {
       : stream_(stream), store_(store), wanted_(wanted) {}
 
   Status deliver(const engine::Outbox& outbox) override;
-  Status checkpoint(state::WriteSet& writes) override;
+  Status seal(state::WriteSet& writes) override;
+  Status settle(const state::WriteSet& writes) override;
 
  private:
   std::FILE* stream_;

@@ -12,6 +12,9 @@ namespace {
 
 // Records of one turn: between two looks at signals, clock and reload.
 constexpr std::size_t turn_records_max = 8192;
+// Keys and ids of a checkpoint that are written down between two batches: about a millisecond.
+constexpr std::size_t captured_at_a_time = 512;
+constexpr std::size_t captured_when_idle = 4096;
 
 std::uint64_t since(std::chrono::steady_clock::time_point begin) {
   return static_cast<std::uint64_t>(
@@ -35,6 +38,30 @@ struct Task::Compiler {
   RulesLoaded rules;
   std::atomic<bool> done{false};
   std::thread thread;  // last: it uses what stands above
+};
+
+/// A checkpoint on its way. While `thread` runs, `writes` and `written` are its.
+struct Task::Underway {
+  ~Underway() {
+    if (thread.joinable()) thread.join();
+  }
+  /// Events were held up since `begin`.
+  std::uint64_t held(std::chrono::steady_clock::time_point begin) {
+    const std::uint64_t us = since(begin);
+    longest_us = std::max(longest_us, us);
+    all_us += us;
+    return us;
+  }
+
+  state::WriteSet writes;
+  std::uint64_t records = 0;  // taken at its moment
+  bool captured = false;
+  std::uint64_t longest_us = 0;
+  std::uint64_t all_us = 0;
+  std::uint64_t capture_us = 0;
+  Status written;
+  std::atomic<bool> done{false};
+  std::thread thread;
 };
 
 Task::Task(TaskOptions options, RuleLoader load, TaskWorld world)
@@ -90,6 +117,9 @@ Status Task::restore(RulesLoaded rules) {
   if (!intake) return intake.error().while_doing("source.format");
   intake_ = intake.take();
   record_.partitions = world_.feed.partitions();
+  std::vector<std::string> names;
+  for (const FeedPartition& partition : record_.partitions) names.push_back(partition.name);
+  intake_->name_partitions(std::move(names));
   const std::uint32_t partitions = static_cast<std::uint32_t>(record_.partitions.size());
   options_.engine.partitions = std::max<std::uint32_t>(partitions, 1);
   options_.engine.lateness.assign(partitions, options_.lateness);
@@ -160,6 +190,8 @@ Result<bool> Task::turn() {
     if (polled.value() == 0 || intake_->pending_count() >= options_.batch || !outbox_.records.empty()) {
       if (Status flushed = flush(); !flushed) return flushed.error();
       world_.feed.recycle();
+      const Pace pace = polled.value() == 0 ? Pace::idle : Pace::piece;
+      if (Status gone_on = go_on_with_checkpoint(pace); !gone_on) return gone_on.error();
     }
     if (polled.value() == 0) break;
   }
@@ -204,8 +236,9 @@ Result<bool> Task::turn() {
 
   const bool many = intake_->counts().records - records_at_checkpoint_ >= options_.checkpoint_events;
   const bool long_ago = world_.clock.now() - checkpointed_at_ >= options_.checkpoint_interval;
-  if (changed_ && (many || long_ago)) {
-    if (Status written = checkpoint({}); !written) return written.error();
+  if (changed_ && (many || long_ago) && !underway_) {
+    if (Status written = options_.checkpoints_aside ? begin_checkpoint({}) : checkpoint({}); !written)
+      return written.error();
   }
   return true;
 }
@@ -251,31 +284,76 @@ std::optional<Timestamp> Task::tick_time() const {
 // ---------------------------------------------------------------- checkpoints and what is decided with them
 
 Status Task::checkpoint(std::vector<Decided> decided) {
+  if (Status before = go_on_with_checkpoint(Pace::to_the_end); !before) return before;
+  if (Status begun = begin_checkpoint(std::move(decided)); !begun) return begun;
+  return go_on_with_checkpoint(Pace::to_the_end);
+}
+
+Status Task::begin_checkpoint(std::vector<Decided> decided) {
   const auto begin = std::chrono::steady_clock::now();
-  state::WriteSet writes;
-  engine_->capture(writes);
-  intake_->capture(writes);
+  underway_ = std::make_unique<Underway>();
+  engine_->begin_capture();
+  intake_->capture(underway_->writes);
   record_.decided = std::move(decided);
-  put_task_record(writes, record_);
+  put_task_record(underway_->writes, record_);
+  underway_->capture_us += since(begin);
+  if (Status sealed = world_.commit.seal(underway_->writes); !sealed) {
+    // It must never be settled, whoever goes on from here.
+    underway_->captured = true;
+    underway_->written = sealed;
+    underway_->done.store(true, std::memory_order_relaxed);
+    return sealed.error().while_doing("writing a checkpoint");
+  }
+  underway_->records = intake_->counts().records;
+  underway_->held(begin);
+  checkpointed_at_ = world_.clock.now();
+  records_at_checkpoint_ = underway_->records;
+  changed_ = false;
+  return {};
+}
+
+Status Task::go_on_with_checkpoint(Pace pace) {
+  if (!underway_) return {};
+  Underway& underway = *underway_;
+  const bool to_the_end = pace == Pace::to_the_end;
+  const auto begin = std::chrono::steady_clock::now();
+  if (!underway.captured) {
+    const std::size_t count = pace == Pace::idle ? captured_when_idle : captured_at_a_time;
+    underway.captured = engine_->capture_some(to_the_end ? SIZE_MAX : count, underway.writes);
+    underway.capture_us += since(begin);
+    if (underway.captured && to_the_end) {
+      underway.written = world_.commit.settle(underway.writes);
+      underway.done.store(true, std::memory_order_relaxed);
+    } else if (underway.captured) {
+      underway.thread = std::thread([&underway, &commit = world_.commit] {
+        underway.written = commit.settle(underway.writes);
+        underway.done.store(true, std::memory_order_release);
+      });
+    }
+    if (!underway.done.load(std::memory_order_acquire)) {
+      underway.held(begin);
+      return {};
+    }
+  }
+  if (!to_the_end && !underway.done.load(std::memory_order_acquire)) return {};
+  if (underway.thread.joinable()) underway.thread.join();
+  underway.held(begin);
+  if (!underway.written) return underway.written.error().while_doing("writing a checkpoint");
   CheckpointStatus& numbers = numbers_.checkpoint;
-  numbers.last_capture_us = since(begin);
-  if (Status written = world_.commit.checkpoint(writes); !written)
-    return written.error().while_doing("writing a checkpoint");
-  numbers.last_bytes = writes.bytes();
-  numbers.last_stall_us = since(begin);
+  numbers.last_capture_us = underway.capture_us;
+  numbers.last_bytes = underway.writes.bytes();
+  numbers.last_stall_us = underway.longest_us;
   numbers.stall_us_max = std::max(numbers.stall_us_max, numbers.last_stall_us);
-  numbers.stall_us_sum += numbers.last_stall_us;
+  numbers.stall_us_sum += underway.all_us;
   numbers.capture_us_sum += numbers.last_capture_us;
   ++numbers.count;
   numbers.last_at = world_.clock.now();
-  checkpointed_at_ = numbers.last_at;
-  records_at_checkpoint_ = intake_->counts().records;
-  changed_ = false;
-  say(Level::info, "checkpoint", "checkpoint in " + milliseconds(numbers.last_stall_us),
+  say(Level::info, "checkpoint", "checkpoint; the longest stall of events was " + milliseconds(numbers.last_stall_us),
       {{"stall", milliseconds(numbers.last_stall_us)},
        {"capture", milliseconds(numbers.last_capture_us)},
        {"bytes", std::to_string(numbers.last_bytes)},
-       {"records", std::to_string(records_at_checkpoint_)}});
+       {"records", std::to_string(underway.records)}});
+  underway_.reset();
   return {};
 }
 
@@ -389,6 +467,7 @@ TaskStatus Task::status() const {
   status.keys = engine_->key_count();
   status.waiting = engine_->waiting_count();
   status.intake = intake_->counts();
+  status.unknown_fields = intake_->unknown_fields();
   status.counters = engine_->counters();
   for (std::uint32_t i = 0; i < watches_.size(); ++i) {
     const engine::IntakePartition partition = intake_->partition(i);

@@ -7,12 +7,17 @@
 // delivered is safe, then state and positions are written in one commit. So nothing is lost by a kill, and what is sent
 // twice has the same id and content.
 //
+// A checkpoint of every interval does not hold up the events for long: at its moment positions are noted and the keys that changed are
+// marked; then they are written down some hundred at a time between the batches (a key that an event is about to touch before), and a
+// thread of its own brings all of it to the disk. Until that has happened the one before is what a restart finds. Checkpoints
+// with decisions, and the last one, are waited for.
+//
 // Time while all partitions are idle: the watermark is brought to
 //     largest event time + wall time since that event came − lateness − idle_after
 // at every checkpoint interval. The wall clock stands in for the events' own, and `idle_after` behind it, so that an
 // event which is merely on its way is not called late.
 //
-// Owner and thread: one; the compiler of a reload runs beside it and touches nothing of it.
+// Owner and thread: one; the compiler of a reload and the writer of a checkpoint run beside it and touch nothing of it.
 #pragma once
 
 #include <chrono>
@@ -45,6 +50,7 @@ struct TaskOptions {
   std::uint64_t checkpoint_events = 1'000'000;
   std::size_t batch = 512;  // items per step
   Duration poll_wait = Duration::milliseconds(50);
+  bool checkpoints_aside = true;  // false: every checkpoint is waited for
 };
 
 /// What a task stands on; all of it outlives the task.
@@ -78,6 +84,7 @@ class Task {
 
  private:
   struct Compiler;
+  struct Underway;
   /// How long nothing has come from a partition.
   struct Watch {
     Timestamp quiet_since;
@@ -88,6 +95,9 @@ class Task {
   Status restore(RulesLoaded rules);
   Status flush();
   Status checkpoint(std::vector<Decided> decided);
+  Status begin_checkpoint(std::vector<Decided> decided);
+  enum class Pace : std::uint8_t { piece, idle, to_the_end };
+  Status go_on_with_checkpoint(Pace pace);
   Status decide(std::vector<Decided> decided);
   Status carry_out(std::vector<Decided>& decided);
   Status watch();
@@ -109,6 +119,7 @@ class Task {
   std::shared_ptr<const engine::Ruleset> next_;  // of the activation being carried out
   std::unique_ptr<Compiler> compiler_;           // while a reload compiles
   bool reload_again_ = false;
+  std::unique_ptr<Underway> underway_;  // the checkpoint whose moment has been and which is not in the store yet
   std::uint64_t records_at_checkpoint_ = 0;
   Timestamp checkpointed_at_;
   bool changed_ = false;  // something a checkpoint would hold, since the last one

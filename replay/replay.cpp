@@ -92,7 +92,11 @@ class Run {
         intake_(std::move(intake)),
         commit_(std::move(commit)),
         engine_(ruleset_, engine_options()),
-        feeds_(source_->partition_count()) {}
+        feeds_(source_->partition_count()) {
+    std::vector<std::string> names;
+    for (std::uint32_t i = 0; i < source_->partition_count(); ++i) names.push_back(source_->partition_name(i));
+    intake_.name_partitions(std::move(names));
+  }
 
   Status resume();
   Status read_all();
@@ -252,6 +256,7 @@ Status Run::read_all() {
 ReplaySummary Run::summary() const {
   ReplaySummary summary;
   summary.intake = intake_.counts();
+  summary.unknown_fields = intake_.unknown_fields();
   summary.counters = totals();
   summary.undecided = engine_.undecided();
   std::sort(summary.undecided.begin(), summary.undecided.end(),

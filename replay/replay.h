@@ -46,6 +46,7 @@ struct ReplayOptions {
 
 struct ReplaySummary {
   engine::IntakeCounts intake;
+  std::vector<event::UnknownField> unknown_fields;
   engine::Counters counters;
   std::vector<engine::Undecided> undecided;  // by deadline, rule, key
   std::vector<std::string> warming;

@@ -108,6 +108,15 @@ std::string to_json(const ReplaySummary& summary) {
   }
   out.close('}');
   out.number("unknown_fields", intake.unknown_fields);
+  out.open("unknown_fields_by_name", '[');
+  for (const event::UnknownField& field : summary.unknown_fields) {
+    out.open("", '{');
+    out.string("event", field.type);
+    out.string("field", field.field);
+    out.number("count", field.count);
+    out.close('}');
+  }
+  out.close(']');
   if (intake.events > 0) {
     out.string("first_event_time", to_text(intake.first_time));
     out.string("last_event_time", to_text(intake.last_time));

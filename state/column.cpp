@@ -1295,6 +1295,20 @@ Value Column::answer(const ColumnLayout& layout, std::size_t window_index, const
   return value;
 }
 
+void Column::prefetch(const ColumnLayout& layout) const {
+  if (entries_) {
+    const std::size_t stride = 16U + layout.payload_bytes;
+    __builtin_prefetch(entries_.get() + begin_ * stride);
+    __builtin_prefetch(entries_.get() + (begin_ + std::size_t{count_}) * stride, 1);
+  }
+  if (windows_) {
+    const char* windows = reinterpret_cast<const char*>(windows_.get());
+    for (std::size_t at = 0; at < layout.windows.size() * sizeof(WindowState); at += 64)
+      __builtin_prefetch(windows + at, 1);
+  }
+  if (texts_) __builtin_prefetch(texts_.get());
+}
+
 void Column::expire(const ColumnLayout& layout, Timestamp earliest_read) {
   if (count_ == 0) return;
   const Timestamp keep_from = layout.needed_from(earliest_read);

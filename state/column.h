@@ -165,6 +165,9 @@ class Column {
     return answer(layout, window_index, {at, data_begins, nullptr, false});
   }
 
+  /// Brings what insert() and answer() look at first into the cache; changes nothing.
+  void prefetch(const ColumnLayout& layout) const;
+
   /// Drops the entries that no read at `earliest_read` or later can need, and of a sample what cannot be counted any more. The
   /// owner calls it between batches.
   void expire(const ColumnLayout& layout, Timestamp earliest_read);

@@ -54,6 +54,7 @@ class IdsSeen {
   /// ids of stored records that expired since. An id that expired and was seen again is in both: the records of expired() are to be
   /// deleted first, those of added() written then.
   [[nodiscard]] std::vector<Seen> added() const;
+  [[nodiscard]] std::size_t added_count() const { return fresh_.size(); }
   [[nodiscard]] const std::vector<Digest>& expired() const { return expired_; }
   void checkpointed();
 

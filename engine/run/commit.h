@@ -14,9 +14,17 @@ class Commit {
   virtual ~Commit() = default;
   /// Hands the records to the world, in order. May return before they are safe.
   virtual Status deliver(const Outbox& outbox) = 0;
-  /// Waits until everything delivered is safe, then applies `writes` atomically. The sink may add records of its own
-  /// (the lengths of its files) to `writes` before it does.
-  virtual Status checkpoint(state::WriteSet& writes) = 0;
+  /// The first half of a checkpoint: what was delivered up to here belongs to it. The sink adds records of its own (the lengths of
+  /// its files) to `writes`, and waits for what it cannot wait for in settle(). May be followed by other deliveries.
+  virtual Status seal(state::WriteSet& writes) = 0;
+  /// The second: everything delivered up to seal() is made safe, then `writes` are applied atomically. May be called from another
+  /// thread while deliver() goes on, but only one at a time and before the next seal().
+  virtual Status settle(const state::WriteSet& writes) = 0;
+
+  Status checkpoint(state::WriteSet& writes) {
+    if (Status sealed = seal(writes); !sealed) return sealed;
+    return settle(writes);
+  }
 };
 
 }  // namespace tocsin::engine

@@ -199,13 +199,15 @@ KeyState* Engine::State::state_of(BatchEvent& e, std::uint32_t use, bool create)
   if (!key.valid) return nullptr;
   if (key.state != nullptr) return key.state;
   auto& table = table_of(ruleset->types[e.event.type].key_uses[use].keyspace, key.hash);
-  key.state = create ? &table.get_or_create(key.hash, key.bytes) : table.find(key.hash, key.bytes);
+  key.state = looked_up(ruleset->types[e.event.type].key_uses[use].keyspace,
+                        create ? &table.get_or_create(key.hash, key.bytes) : table.find(key.hash, key.bytes));
   return key.state;
 }
 
 void Engine::State::touch(std::uint32_t keyspace, KeyState& key) {
-  if (key.dirty || !options.checkpoints) return;
-  key.dirty = true;
+  if (key.changed_in == interval || !options.checkpoints) return;
+  TOCSIN_CHECK(key.changed_in == 0);  // else a capture would get it as it is now: it was changed without looked_up()
+  key.changed_in = interval;
   dirty_keys.emplace_back(keyspace, &key);
 }
 
@@ -231,6 +233,38 @@ void Engine::State::run_stratum(std::uint32_t level) {
   }
 }
 
+/// As fetch_woken(), for the windows: from the place of a key to its node, from there to its columns and what they hold.
+void Engine::State::fetch_columns(std::size_t begin, std::size_t end, std::uint32_t level, std::uint32_t shard) {
+  const auto each = [&](const auto& fetch) {
+    for (std::size_t i = begin; i < end; ++i) {
+      BatchEvent& e = judged[i];
+      const TypePlan& plan = ruleset->types[e.event.type];
+      if (plan.strata.size() <= level) continue;
+      const TypeStratum& stratum = plan.strata[level];
+      const auto one = [&](std::uint32_t use, std::uint32_t column) {
+        const KeyAt& at = key_of(e, use);
+        if (at.valid && shard_of(at.hash) == shard) fetch(e, use, ruleset->columns[column]);
+      };
+      for (const Insert& insert : stratum.inserts) one(insert.key_use, insert.column);
+      for (const Read& read : stratum.reads_before) {
+        if (read.key_use) one(*read.key_use, ruleset->aggregates[read.aggregate].column);
+      }
+    }
+  };
+  each([&](BatchEvent& e, std::uint32_t use, const ColumnPlan& column) {
+    const KeyAt& at = key_of(e, use);
+    if (at.state == nullptr) table_of(column.keyspace, at.hash).prefetch_value(at.hash);
+  });
+  each([&](BatchEvent& e, std::uint32_t use, const ColumnPlan& column) {
+    const KeyState* key = state_of(e, use, false);
+    if (key != nullptr && !key->columns.empty()) __builtin_prefetch(&key->columns[column.slot]);
+  });
+  each([&](BatchEvent& e, std::uint32_t use, const ColumnPlan& column) {
+    const KeyState* key = key_of(e, use).state;
+    if (key != nullptr && !key->columns.empty()) key->columns[column.slot].prefetch(column.layout);
+  });
+}
+
 void Engine::State::run_features(std::uint32_t level) {
   // First all keys of the batch are computed and their places fetched, then the work is done shard by shard in order.
   bool any = false;
@@ -253,8 +287,11 @@ void Engine::State::run_features(std::uint32_t level) {
   }
   if (!any) return;
   Context context = context_at({});
+  constexpr std::size_t fetched_together = 32;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-    for (BatchEvent& e : judged) {
+    for (std::size_t i = 0; i < judged.size(); ++i) {
+      if (i % fetched_together == 0) fetch_columns(i, std::min(i + fetched_together, judged.size()), level, shard);
+      BatchEvent& e = judged[i];
       const TypePlan& plan = ruleset->types[e.event.type];
       if (plan.strata.size() <= level) continue;
       const TypeStratum& stratum = plan.strata[level];
@@ -281,7 +318,7 @@ void Engine::State::run_features(std::uint32_t level) {
           }
           const std::uint64_t hash = hash64(key_scratch);
           if (shard_of(hash) != shard) return;
-          key = table_of(column.keyspace, hash).find(hash, key_scratch);
+          key = looked_up(column.keyspace, table_of(column.keyspace, hash).find(hash, key_scratch));
         }
         state::Column none;
         state::Column& cells = key == nullptr || key->columns.empty() ? none : key->columns[column.slot];
@@ -324,7 +361,7 @@ event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Valu
   std::string bytes;
   for (const Value& v : key) state::append_key_part(bytes, v);
   const std::uint64_t hash = hash64(bytes);
-  KeyState* found = table_of(column.keyspace, hash).find(hash, bytes);
+  KeyState* found = looked_up(column.keyspace, table_of(column.keyspace, hash).find(hash, bytes));
   state::Column none;
   state::Column& cells = found == nullptr || found->columns.empty() ? none : found->columns[column.slot];
   question.data_begins = begins_of(column.layout.fingerprint);
@@ -529,6 +566,7 @@ void Engine::State::fire_due_timers() {
     timers.pop();
     KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
     if (key == nullptr || key->timer != timer.deadline_us) continue;  // an older entry: the key has another by now
+    looked_up(timer.keyspace, key);
     fire_deadlines(timer.keyspace, *key, timer.key, watermark);
     tidy_key(*key);
     schedule(timer.keyspace, *key, timer.key, timer.hash);
@@ -554,6 +592,7 @@ void Engine::State::fire_deadlines_in_order(Timestamp before, Outbox& out) {
       timers.pop();
       KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
       if (key == nullptr || key->timer != timer.deadline_us) continue;
+      looked_up(timer.keyspace, key);
       fire_deadlines(timer.keyspace, *key, timer.key, deadline + Duration{1});
       tidy_key(*key);
       schedule(timer.keyspace, *key, timer.key, timer.hash);
@@ -604,7 +643,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const alerts::Decision decision =
         alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy], e.cut);
     ++counters.decisions;
-    ++counters.decisions_by_action[std::string(event::to_text(decision.action))];
+    ++decisions_by_action[static_cast<std::size_t>(decision.action)];
     out.add(OutStream::decisions, alerts::decision_record_key(decision),
             alerts::decision_record(decision, event_hits, ruleset->digest_text));
     return;
@@ -791,7 +830,7 @@ void Engine::State::sweep() {
   for (const auto& shards : tables) {
     for (const auto& table : shards) keys += table.size();
   }
-  if (released - swept_at < std::max<std::uint64_t>(4 * keys, 1U << 16U)) return;
+  if (released - swept_at < std::max<std::uint64_t>(4 * keys, 1U << 16U) || capture) return;
   swept_at = released;
   if (!options.checkpoints) {
     order.checkpointed();
@@ -802,7 +841,8 @@ void Engine::State::sweep() {
     for (auto& table : tables[keyspace]) {
       gone.clear();
       table.for_each([&](std::string_view bytes, KeyState& key) {
-        if (key.dirty || !expire_key(keyspace, key)) return;  // dirty ones are looked at by the checkpoint
+        // Those with something to write are looked at by the checkpoint.
+        if (key.changed_in != 0 || !expire_key(keyspace, key, order.watermark())) return;
         if (options.checkpoints) forget_records(keyspace, key, orphans);
         gone.emplace_back(state::KeyTable<KeyState>::hash_of(key), std::string(bytes));
       });
@@ -839,6 +879,11 @@ const Counters& Engine::counters() const {
     }
   }
   s.unknown_counts.clear();
+  for (std::size_t i = 0; i < s.decisions_by_action.size(); ++i) {
+    if (s.decisions_by_action[i] == 0) continue;
+    s.counters.decisions_by_action[std::string(event::to_text(static_cast<event::Action>(i)))] =
+        s.decisions_by_action[i];
+  }
   s.counters.pushed = s.order.pushed_count();
   s.counters.patterns_given_up = s.given_up_before + s.text_matcher.given_up();
   return s.counters;

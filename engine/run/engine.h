@@ -102,6 +102,12 @@ class Engine {
   /// Everything that changed since the last capture, as one set of writes: dirty keys, log tail, timers, open alerts, ids seen,
   /// waiting events, positions, counters of the order, digest and text of the active rules (text: as given to the ruleset).
   void capture(state::WriteSet& writes);
+  /// The same in pieces, so that events wait for none of them long: what begin_capture() was called at is the moment of all of it.
+  /// The keys and ids follow, `count` of them with each capture_some(), while steps go on between; a key that a step is about
+  /// to touch is written down before. True: it is whole and `writes` holds it (untouched before that). No activation may be
+  /// stepped meanwhile, and no other capture begun.
+  void begin_capture();
+  bool capture_some(std::size_t count, state::WriteSet& writes);
   /// Takes up what a store holds; call once, before the first step. An empty store leaves the engine fresh and gives false.
   /// The ruleset of this engine must be that of the checkpoint or a newer one: state of what means the same is kept.
   Result<bool> restore(state::Store& store);

@@ -2,6 +2,7 @@
 // (a match or a true rule to a hit), persist.cpp (checkpoint, restore, change of rules).
 #pragma once
 
+#include <array>
 #include <queue>
 #include <unordered_map>
 
@@ -9,6 +10,7 @@
 #include "base/arena.h"
 #include "engine/run/engine.h"
 #include "engine/run/order.h"
+#include "event/action.h"
 #include "nfa/step.h"
 #include "state/event_log.h"
 #include "state/ids_seen.h"
@@ -24,8 +26,8 @@ struct KeyState {
   state::EventLog log;
   Timestamp last_seen = Timestamp::min();
   std::int64_t timer = no_timer;  // the earliest deadline of the runs, µs
-  bool dirty = false;
-  bool stored = false;  // the store has a record of it
+  std::uint32_t changed_in = 0;   // between which captures (State::interval), not written since; 0: nothing to write
+  bool stored = false;            // the store has a record of it
 };
 
 /// A key of one event, computed when first needed.
@@ -107,6 +109,7 @@ struct Engine::State final : UnknownSink {
   std::uint64_t released = 0;
   std::uint64_t swept_at = 0;  // `released` at the last sweep
   Counters counters;
+  std::array<std::uint64_t, event::action_count> decisions_by_action{};
   std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;  // predicate << 16 | field
   std::uint64_t dropped_sections = 0;
   std::vector<std::string> orphans;  // records of the store that belong to nobody since a reload
@@ -127,6 +130,19 @@ struct Engine::State final : UnknownSink {
   std::string key_scratch;
   std::vector<Digest> ids_ahead;                                // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
+
+  // A capture on its way. Its keys are those of dirty_keys at its moment whose `changed_in` is not the interval of now; each is
+  // written in its turn, or before it is looked up. No key is erased while it lasts but in its turn.
+  struct Capture {
+    Timestamp watermark;  // of its moment: what may be forgotten is judged by it
+    std::vector<std::pair<std::uint32_t, KeyState*>> keys;
+    std::size_t next_key = 0;
+    std::vector<state::IdsSeen::Seen> ids;
+    std::size_t next_id = 0;
+    state::WriteSet writes;
+  };
+  std::optional<Capture> capture;
+  std::uint32_t interval = 1;
 
   bool tables_changed = false;                    // rows were added that look-ups do not see yet
   bool tables_captured = true;                    // the store has all rows added at run time
@@ -160,6 +176,7 @@ struct Engine::State final : UnknownSink {
   }
   void run_stratum(std::uint32_t level);
   void run_features(std::uint32_t level);
+  void fetch_columns(std::size_t begin, std::size_t end, std::uint32_t level, std::uint32_t shard);
   void run_patterns();
   void fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard);
   /// Steps the key's patterns over the event, once, whatever the number of roles under which it belongs to this key (P5).
@@ -189,6 +206,14 @@ struct Engine::State final : UnknownSink {
     return static_cast<std::uint32_t>((hash >> 40U) % options.shards);
   }
   void touch(std::uint32_t keyspace, KeyState& key);
+  /// To be called when a key was looked up, before anything is done with it.
+  KeyState* looked_up(std::uint32_t keyspace, KeyState* key) {
+    if (key != nullptr && key->changed_in != 0 && key->changed_in != interval) capture_key(keyspace, *key, false);
+    return key;
+  }
+  void begin_capture();
+  /// `may_erase`: a key of which nothing is left may go.
+  void capture_key(std::uint32_t keyspace, KeyState& key, bool may_erase);
   void schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash);
   void tidy_key(KeyState& key);
   void sweep();
@@ -209,7 +234,7 @@ struct Engine::State final : UnknownSink {
   // persist.cpp
   void make_tables();
   /// Drops what no window or program of the key can use any more; true when nothing is left.
-  bool expire_key(std::uint32_t keyspace, KeyState& key);
+  bool expire_key(std::uint32_t keyspace, KeyState& key, Timestamp watermark);
   void forget_records(std::uint32_t keyspace, const KeyState& key, std::vector<std::string>& records) const;
   void adopt(std::shared_ptr<const Ruleset> next);
   std::string encode_key(std::uint32_t keyspace, const KeyState& key) const;

@@ -144,13 +144,18 @@ Status FileCommit::flush() {
   return {};
 }
 
-Status FileCommit::checkpoint(state::WriteSet& writes) {
+Status FileCommit::seal(state::WriteSet& writes) {
   if (Status flushed = flush(); !flushed) return flushed;
+  if (store_ != nullptr) writes.put(state::meta_record(record_name), encoded_lengths());
+  return {};
+}
+
+Status FileCommit::settle(const state::WriteSet& writes) {
   if (store_ == nullptr) return {};
+  // What was written to a file since seal() comes to the disk as well, and does no harm there: it stands behind the length.
   for (const File& file : files_) {
     if (::fdatasync(file.descriptor) != 0) return failed("cannot bring to the disk", file.path, errno);
   }
-  writes.put(state::meta_record(record_name), encoded_lengths());
   return store_->commit(writes);
 }
 

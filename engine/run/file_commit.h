@@ -31,7 +31,8 @@ class FileCommit final : public Commit {
   FileCommit& operator=(const FileCommit&) = delete;
 
   Status deliver(const Outbox& outbox) override;
-  Status checkpoint(state::WriteSet& writes) override;
+  Status seal(state::WriteSet& writes) override;
+  Status settle(const state::WriteSet& writes) override;
   /// Hands everything delivered to the operating system, so that readers see it.
   Status flush();
 

@@ -117,6 +117,7 @@ bool Intake::take(const event::RawRecord& record, Outbox& out) {
     letter.offset = decoded.offset;
     letter.position = record.position;
     letter.bytes = record.bytes;
+    if (number < names_.size()) letter.source = names_[number];
     out.add(OutStream::dead_letters, std::to_string(number) + "-" + std::to_string(record.position.sequence),
             alerts::dead_letter_record(letter));
     return false;

@@ -56,6 +56,8 @@ class Intake {
   static Result<Intake> make(const event::Schema& schema, std::vector<event::SourceFormat> formats,
                              std::vector<std::uint32_t> format_of_partition = {});
 
+  /// What dead letters call the partitions; those behind its end have no name.
+  void name_partitions(std::vector<std::string> names) { names_ = std::move(names); }
   /// Decodes with another schema from here on; positions and counts stay. When it is refused, nothing has changed.
   /// Requires: nothing is pending.
   Status adopt(const event::Schema& schema);
@@ -99,6 +101,7 @@ class Intake {
   Arena arena_;
   std::vector<Item> items_;
   std::vector<IntakePartition> partitions_;
+  std::vector<std::string> names_;  // by partition
   IntakeCounts counts_;
 };
 

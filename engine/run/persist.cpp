@@ -168,9 +168,8 @@ Status Engine::State::decode_key_state(std::uint32_t keyspace, KeyState& key, st
   return {};
 }
 
-bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key) {
+bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key, Timestamp watermark) {
   const KeySpace& space = ruleset->keyspaces[keyspace];
-  const Timestamp watermark = order.watermark();
   bool empty = true;
   for (std::size_t slot = 0; slot < key.columns.size(); ++slot) {
     key.columns[slot].expire(ruleset->columns[space.columns[slot]].layout, watermark);
@@ -197,32 +196,78 @@ void Engine::State::forget_records(std::uint32_t keyspace, const KeyState& key,
   if (key.stored) records.push_back(state::slab_record({space, bytes}));
 }
 
-void Engine::capture(state::WriteSet& writes) {
-  State& s = *state_;
-  const Ruleset& rules = *s.ruleset;
-  for (const auto& [keyspace, key] : s.dirty_keys) {
-    const std::uint64_t space = rules.keyspaces[keyspace].fingerprint;
-    const std::string bytes(state::KeyTable<KeyState>::key_of(*key));
-    const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(*key);
-    key->dirty = false;
-    if (s.expire_key(keyspace, *key)) {
-      std::vector<std::string> records;
-      s.forget_records(keyspace, *key, records);
-      for (std::string& record : records) writes.erase(std::move(record));
-      s.table_of(keyspace, hash).erase(hash, bytes);
-      continue;
+void Engine::State::capture_key(std::uint32_t keyspace, KeyState& key, bool may_erase) {
+  state::WriteSet& writes = capture->writes;
+  const std::uint64_t space = ruleset->keyspaces[keyspace].fingerprint;
+  const std::string_view bytes = state::KeyTable<KeyState>::key_of(key);
+  const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(key);
+  key.changed_in = 0;
+  const bool empty = expire_key(keyspace, key, capture->watermark);
+  if (empty) {
+    std::vector<std::string> records;
+    forget_records(keyspace, key, records);
+    for (std::string& record : records) writes.erase(std::move(record));
+    if (may_erase) {
+      table_of(keyspace, hash).erase(hash, std::string(bytes));
+      return;
     }
-    for (auto [at, end] = key->log.trimmed(); at < end; ++at) writes.erase(state::log_record({space, hash, bytes, at}));
-    for (const std::uint64_t at : key->log.dropped()) writes.erase(state::log_record({space, hash, bytes, at}));
-    for (std::uint64_t at = key->log.dirty_from(); at < key->log.end(); ++at) {
-      if (const auto packed = key->log.find(at))
-        writes.put(state::log_record({space, hash, bytes, at}), std::string(*packed));
-    }
-    key->log.checkpointed();
-    writes.put(state::slab_record({space, bytes}), s.encode_key(keyspace, *key));
-    key->stored = true;
+    key.log.checkpointed();
+    key.stored = false;
+    return;
   }
-  s.dirty_keys.clear();
+  for (auto [at, end] = key.log.trimmed(); at < end; ++at) writes.erase(state::log_record({space, hash, bytes, at}));
+  for (const std::uint64_t at : key.log.dropped()) writes.erase(state::log_record({space, hash, bytes, at}));
+  for (std::uint64_t at = key.log.dirty_from(); at < key.log.end(); ++at) {
+    if (const auto packed = key.log.find(at))
+      writes.put(state::log_record({space, hash, bytes, at}), std::string(*packed));
+  }
+  key.log.checkpointed();
+  writes.put(state::slab_record({space, bytes}), encode_key(keyspace, key));
+  key.stored = true;
+}
+
+void Engine::capture(state::WriteSet& writes) {
+  begin_capture();
+  while (!capture_some(SIZE_MAX, writes)) {
+  }
+}
+
+void Engine::begin_capture() { state_->begin_capture(); }
+
+bool Engine::capture_some(std::size_t count, state::WriteSet& writes) {
+  State& s = *state_;
+  TOCSIN_CHECK(s.capture && s.batch.empty());
+  State::Capture& c = *s.capture;
+  for (; count > 0 && c.next_key < c.keys.size(); --count) {
+    const auto [keyspace, key] = c.keys[c.next_key++];
+    // One that was looked up meanwhile is written already, and may have changed again since.
+    if (key->changed_in != 0 && key->changed_in != s.interval) s.capture_key(keyspace, *key, true);
+  }
+  for (; count > 0 && c.next_id < c.ids.size(); --count) {
+    const state::IdsSeen::Seen& seen = c.ids[c.next_id++];
+    c.writes.put(state::id_seen_record(seen.id), state::IdsSeen::encode(seen.until));
+  }
+  if (c.next_key < c.keys.size() || c.next_id < c.ids.size()) return false;
+  // What `writes` holds already is little, so it is that which is moved.
+  c.writes.writes.insert(c.writes.writes.end(), std::make_move_iterator(writes.writes.begin()),
+                         std::make_move_iterator(writes.writes.end()));
+  writes.writes = std::move(c.writes.writes);
+  s.capture.reset();
+  return true;
+}
+
+void Engine::State::begin_capture() {
+  TOCSIN_CHECK(!capture && batch.empty());
+  capture.emplace();
+  capture->watermark = order.watermark();
+  capture->keys = std::move(dirty_keys);
+  dirty_keys.clear();
+  ++interval;
+  state::WriteSet& writes = capture->writes;
+  // One key makes about two records: growing in the midst would be a stall of its own.
+  writes.writes.reserve(2 * capture->keys.size() + ids.added_count() + 64);
+  State& s = *this;
+  const Ruleset& rules = *ruleset;
   for (std::string& record : s.orphans) writes.erase(std::move(record));
   s.orphans.clear();
 
@@ -235,9 +280,7 @@ void Engine::capture(state::WriteSet& writes) {
   }
   s.order.checkpointed();
   for (const Digest& id : s.ids.expired()) writes.erase(state::id_seen_record(id));
-  for (const state::IdsSeen::Seen& seen : s.ids.added()) {
-    writes.put(state::id_seen_record(seen.id), state::IdsSeen::encode(seen.until));
-  }
+  capture->ids = s.ids.added();
   s.ids.checkpointed();
   for (auto& [key, value] : s.book.take_changes()) {
     std::string record = state::alert_record({0, key});
@@ -276,9 +319,9 @@ void Engine::capture(state::WriteSet& writes) {
     out.put_u8(static_cast<std::uint8_t>((p.idle ? 1U : 0U) | (p.seen ? 2U : 0U)));
   }
   out.put_varint(s.own_begins.size());
-  for (const auto& [fingerprint, begins] : s.own_begins) {
+  for (const auto& [fingerprint, own] : s.own_begins) {
     out.put_u64(fingerprint);
-    out.put_i64(begins.us);
+    out.put_i64(own.us);
   }
   const std::vector<std::uint64_t> meanings = meanings_of(rules);
   out.put_varint(meanings.size());
@@ -453,6 +496,7 @@ Result<bool> Engine::restore(state::Store& store) {
 }
 
 void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
+  TOCSIN_CHECK(!capture);
   // Everything that lives, written down under the old rules…
   struct Written {
     std::uint64_t keyspace = 0;

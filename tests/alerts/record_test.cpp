@@ -129,6 +129,10 @@ TEST_CASE("a dead letter keeps the bytes as they came") {
   CHECK(dead_letter_record({"bad_value", "amount", 17, {2, 40}, "{\"a\":\"\xc3\xa4\"}"}) ==
         "{\"reason\":\"bad_value\",\"field\":\"amount\",\"offset\":17,\"partition\":2,\"sequence\":40,"
         "\"bytes\":\"{\\\"a\\\":\\\"\xc3\xa4\\\"}\"}");
+  CHECK(dead_letter_record({"not_json", "", {}, {0, 1}, "", "in/a \"b\".ndjson"}) ==
+        R"({"reason":"not_json","source":"in/a \"b\".ndjson","partition":0,"sequence":1,"bytes":""})");
+  CHECK(dead_letter_record({"not_json", "", {}, {0, 1}, "", "\xff"}) ==
+        R"({"reason":"not_json","partition":0,"sequence":1,"bytes":""})");
   CHECK(dead_letter_record({"not_json", "", {}, {0, 1}, ""}) ==
         R"({"reason":"not_json","partition":0,"sequence":1,"bytes":""})");
   const auto of = [](std::string_view bytes) { return dead_letter_record({"bad_utf8", "", 0, {0, 1}, bytes}); };

@@ -122,20 +122,38 @@ void checkpoint_capture(benchmark::State& state) {
   warm(events, driver, 2 * some_users);
   state::WriteSet writes;
   driver.engine().capture(writes);
+  // As the daemon does it, in pieces between the batches; events wait for one of them at a time.
+  constexpr std::size_t piece = 512;
   Fastest stall;
+  Fastest all;
   for (auto _ : state) {
     warm(events, driver, events.made() + some_users);
     writes.clear();
-    const double begin = thread_seconds();
-    driver.engine().capture(writes);
-    const double seconds = thread_seconds() - begin;
-    stall.add(seconds, 1);
+    double longest = 0;
+    double seconds = 0;
+    const auto timed = [&](const auto& part) {
+      const double begin = thread_seconds();
+      const bool whole = part();
+      const double took = thread_seconds() - begin;
+      longest = std::max(longest, took);
+      seconds += took;
+      return whole;
+    };
+    timed([&] {
+      driver.engine().begin_capture();
+      return false;
+    });
+    while (!timed([&] { return driver.engine().capture_some(piece, writes); })) {
+    }
+    stall.add(longest, 1);
+    all.add(seconds, 1);
     state.SetIterationTime(seconds);
   }
   state.counters["dirty_keys"] = some_users;
   state.counters["stall_ms"] = stall.best() * 1e3;
   state.counters["stall_ms_mean"] = stall.mean() * 1e3;
-  state.counters["ns_per_key"] = stall.best() * 1e9 / some_users;
+  state.counters["capture_ms"] = all.best() * 1e3;
+  state.counters["ns_per_key"] = all.best() * 1e9 / some_users;
   state.counters["writes"] = static_cast<double>(writes.writes.size());
   state.counters["MB"] = static_cast<double>(writes.bytes()) / 1e6;
 }

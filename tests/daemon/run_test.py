@@ -225,6 +225,9 @@ def test_stdin(world):
     records = [json.loads(line) for line in out.splitlines()]
     check(sorted(r["stream"] for r in records) == ["alerts", "dead_letters"], out)
     check("cannot be read again" in text, text)
+    check("nothing is kept for another run" in text and "last checkpoint" not in text, text)
+    letter = next(r for r in records if r["stream"] == "dead_letters")
+    check(letter.get("record", letter).get("source") == "standard input", out)
 
 
 def test_pages_and_reload(world):

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <thread>
 
@@ -79,11 +80,15 @@ class RecordingCommit final : public engine::Commit {
     }
     return {};
   }
-  Status checkpoint(state::WriteSet& writes) override {
+  Status seal(state::WriteSet&) override {
     // The store may hold nothing yet of what comes with this checkpoint.
     log.push_back("safe " + std::to_string(delivered.size()) + " commits " + std::to_string(store_.commits()));
     if (fail) return Error{ErrorKind::unavailable, "the sink is gone"};
     safe = delivered.size();
+    return {};
+  }
+  Status settle(const state::WriteSet& writes) override {
+    while (hold_up.load()) std::this_thread::yield();
     return store_.commit(writes);
   }
   [[nodiscard]] std::size_t count(const std::string& beginning) const {
@@ -95,6 +100,7 @@ class RecordingCommit final : public engine::Commit {
   std::vector<std::string> log;
   std::size_t safe = 0;
   bool fail = false;
+  std::atomic<bool> hold_up{false};  // the disk is slow
 
  private:
   state::MemoryStore& store_;
@@ -126,6 +132,7 @@ struct World {
     options.poll_wait = {};
     options.idle_after = Duration::seconds(30);
     options.checkpoint_interval = Duration::seconds(10);
+    options.checkpoints_aside = aside;
     Result<std::unique_ptr<Task>> started =
         Task::start(options, std::move(rules), [this] { return on_disk(); },
                     {*feed, commit, store, clock, [this](const Notice& n) { notices.emplace_back(n.code); }});
@@ -161,6 +168,7 @@ struct World {
   }
 
   Lines lines;
+  bool aside = false;  // checkpoints of every interval are written beside the events
   ManualClock clock;
   state::MemoryStore store;
   RecordingCommit commit{store};
@@ -189,6 +197,40 @@ TEST_CASE("events in, decisions and alerts out; a poison message is a dead lette
   CHECK(status.intake.records == 3);
   CHECK(status.intake.dead_letter_count() == 1);
   CHECK(status.rules.size() == 1);
+}
+
+TEST_CASE("a checkpoint is written beside the events, and is of the moment it was begun at") {
+  World world;
+  world.aside = true;
+  world.open(rules_of(row_rule));
+  const std::uint64_t commits = world.store.commits();
+  constexpr int users = 3000;  // more than one piece
+  for (int i = 0; i < users; ++i) world.send(pay("a" + std::to_string(i), 0, "user" + std::to_string(i), 1));
+  world.turn();
+  world.pass(Duration::seconds(11));
+  world.commit.hold_up = true;
+  world.send(pay("x", 1, "user0", 5));
+  world.turn();  // its moment
+  CHECK(world.store.commits() == commits);
+  // Half of the sequences go on to their ends while it is on its way; the store must not know.
+  for (int i = 0; i < users; i += 2) world.send(pay("b" + std::to_string(i), 2, "user" + std::to_string(i), 2));
+  for (int turns = 0; turns < 20; ++turns) world.turn();
+  CHECK(world.commit.count("hits") == users / 2);
+  CHECK(world.store.commits() == commits);  // the disk has not answered
+  const std::vector<std::string> before = world.commit.delivered;
+  world.commit.hold_up = false;
+  for (int turns = 0; turns < 2000 && world.task->status().checkpoint.count < 2; ++turns) {
+    world.turn();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(world.store.commits() == commits + 1);
+  world.kill();
+  // What came behind its moment is judged again, with the same result.
+  world.commit.delivered.clear();
+  world.open(rules_of(row_rule));
+  CHECK(world.task->status().intake.records == users + 1);
+  world.turn();
+  CHECK(world.commit.delivered == before);
 }
 
 TEST_CASE("what was delivered is safe before the store knows of it") {

@@ -31,6 +31,7 @@ struct World {
 
 TEST_CASE("lines become events or dead letters, counted, with their positions") {
   World world;
+  world.intake.name_partitions({"in/first.ndjson"});
   world.source.add(0, R"({"type":"a","id":"1","at":"2026-01-05T10:00:00Z","user":"u","v":2,"more":1})");
   world.source.add(0, "{\"type\":\"a\"");
   world.source.add(1, R"({"type":"zzz","id":"1"})");
@@ -48,7 +49,9 @@ TEST_CASE("lines become events or dead letters, counted, with their positions") 
   REQUIRE(world.out.records.size() == 2);
   const replay::Json letter = *replay::parse_json(world.out.records[0].bytes);
   CHECK(letter["bytes"].text == "{\"type\":\"a\"");
+  CHECK(letter["source"].text == "in/first.ndjson");
   CHECK(letter["partition"].text == "0");
+  CHECK(world.out.records[1].bytes.find("source") == std::string::npos);  // nobody named it
   REQUIRE(world.intake.positions().size() == 2);
   CHECK(world.intake.positions()[1].partition == 1);
 }
@@ -72,6 +75,10 @@ TEST_CASE("positions and counts come back from a store, and nothing from an empt
   CHECK(other.restore(store).value());
   CHECK(other.counts().records == 2);
   CHECK(other.counts().unknown_fields == 1);
+  REQUIRE(other.unknown_fields().size() == 1);
+  CHECK(other.unknown_fields()[0].type == "a");
+  CHECK(other.unknown_fields()[0].field == "more");
+  CHECK(other.unknown_fields()[0].count == 1);
   CHECK(other.partition(0).ended);
   REQUIRE(other.positions().size() == 1);
   CHECK(other.positions()[0].sequence == world.intake.positions()[0].sequence);
@@ -109,7 +116,16 @@ TEST_CASE("with a new schema positions stay and new types are known") {
   world.take_all();
   CHECK(world.intake.counts().events == 1);
   CHECK(world.intake.counts().unknown_fields == 1);
-  CHECK(world.intake.positions()[0].sequence == 2);
+  // Names counted before and after the change are one list.
+  Engine engine(more.ruleset, {.partitions = 2});
+  world.intake.flush(engine, world.out);
+  REQUIRE(world.intake.adopt(more.ruleset->schema).ok());
+  world.source.add(0, R"({"type":"b","id":"3","at":"2026-01-05T10:00:00Z","x":1})");
+  world.take_all();
+  REQUIRE(world.intake.unknown_fields().size() == 1);
+  CHECK(world.intake.unknown_fields()[0].field == "x");
+  CHECK(world.intake.unknown_fields()[0].count == 2);
+  CHECK(world.intake.positions()[0].sequence == 3);
 }
 
 }  // namespace
