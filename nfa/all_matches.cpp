@@ -138,6 +138,46 @@ void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Tim
   }
 }
 
+void in_order(std::vector<Complete>& matches) {
+  std::sort(matches.begin(), matches.end(), by_events);
+  matches.erase(std::unique(matches.begin(), matches.end(), same_events), matches.end());
+}
+
+Complete complete_of(const AllBody& body, std::span<const RunSets::Taken> taken) {
+  Complete one;
+  one.taken.reserve(taken.size() + 1);
+  for (std::size_t i = taken.size(); i-- > 0;) one.taken.emplace_back(body.sets.event(taken[i].event), taken[i].stage);
+  return one;
+}
+
+/// What began at or before `to` and whose time is over: complete where that is what it waited for, else told if asked.
+void end_of_time(const Automaton& automaton, const AllRule& rule, const AllBody& body, Ordinal to,
+                 std::vector<Complete>& complete, std::vector<Complete>& told) {
+  for (const std::uint32_t s : body.live) {
+    const Automaton::State& state = automaton.states[s];
+    if (state.last ? !state.completes_at_window : !rule.tells_timeouts) continue;
+    std::vector<Complete>& into = state.last ? complete : told;
+    body.sets.each(body.of_state[s], 0, 0, to,
+                   [&](std::span<const RunSets::Taken> taken) { into.push_back(complete_of(body, taken)); });
+  }
+}
+
+/// Puts out what became complete at one moment, or holds it.
+void put_out(const Automaton& automaton, const AllRule& rule, AllBody& body, std::vector<Complete>& complete,
+             Timestamp now, bool by_deadline, Host& host, std::vector<Match>& out) {
+  in_order(complete);
+  if (rule.after == AfterMatch::continue_) {
+    for (const Complete& c : complete) {
+      Match match = match_of(automaton, body, c, now, by_deadline);
+      if (host.accept(match)) out.push_back(std::move(match));
+    }
+    return;
+  }
+  body.held.insert(body.held.end(), std::make_move_iterator(complete.begin()), std::make_move_iterator(complete.end()));
+  in_order(body.held);
+  release(automaton, rule, body, now, by_deadline, host, out);
+}
+
 /// One event's work.
 class Stepping {
  public:
@@ -236,12 +276,8 @@ class Stepping {
     std::vector<Complete> complete;
     for (const Completing& c : scratch.completing) {
       const auto put = [&](std::span<const RunSets::Taken> taken) {
-        Complete& one = complete.emplace_back();
-        one.taken.reserve(taken.size() + 1);
-        for (std::size_t i = taken.size(); i-- > 0;) {
-          one.taken.emplace_back(body_.sets.event(taken[i].event), taken[i].stage);
-        }
-        if (c.stage != Automaton::none) one.taken.emplace_back(bound_, c.stage);
+        complete.push_back(complete_of(body_, taken));
+        if (c.stage != Automaton::none) complete.back().taken.emplace_back(bound_, c.stage);
       };
       if (c.set == RunSets::empty_set) {
         put({});
@@ -249,20 +285,7 @@ class Stepping {
         body_.sets.each(c.set, c.cut, 0, UINT32_MAX, put);
       }
     }
-    std::sort(complete.begin(), complete.end(), by_events);
-    complete.erase(std::unique(complete.begin(), complete.end(), same_events), complete.end());
-    if (rule_.after == AfterMatch::continue_) {
-      for (const Complete& c : complete) {
-        Match match = match_of(automaton_, body_, c, bound_.time, false);
-        if (host_.accept(match)) out_.push_back(std::move(match));
-      }
-      return;
-    }
-    body_.held.insert(body_.held.end(), std::make_move_iterator(complete.begin()),
-                      std::make_move_iterator(complete.end()));
-    std::sort(body_.held.begin(), body_.held.end(), by_events);
-    body_.held.erase(std::unique(body_.held.begin(), body_.held.end(), same_events), body_.held.end());
-    release(automaton_, rule_, body_, bound_.time, false, host_, out_);
+    put_out(automaton_, rule_, body_, complete, bound_.time, false, host_, out_);
   }
 
   const Automaton& automaton_;
@@ -281,17 +304,22 @@ AllBody::AllBody(const Automaton& automaton)
     : RunsBody(Engine::all),
       of_state(automaton.states.size()),
       wakes(automaton.states[automaton.start].wakes),
-      window(automaton.window) {}
+      window(automaton.window) {
+  for (const Automaton::State& s : automaton.states) ends_complete = ends_complete || s.completes_at_window;
+}
 
 std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
   if (automaton.history != 0) return "a condition looks at what the match took before";
   if (!automaton.group_windows.empty()) return "a group has a window of its own";
-  if (pattern.tells_timeouts) return "partial matches whose time is over are put out";
   bool gaps = false;
   for (const Automaton::Edge& e : automaton.edges) gaps = gaps || e.gap != Automaton::unbounded;
   for (const Automaton::State& s : automaton.states) {
-    if (s.wait != Automaton::unbounded) return "a negation is decided by its own time";
-    if (s.completes_at_window && automaton.window != Automaton::unbounded) return "the end of the window completes it";
+    if (s.wait != Automaton::unbounded || s.outlasts_window) return "a negation is decided by its own time";
+  }
+  if (gaps && pattern.tells_timeouts) return "partial matches are told when a gap ends them one by one";
+  if (gaps && std::any_of(automaton.states.begin(), automaton.states.end(),
+                          [](const Automaton::State& s) { return s.completes_at_window; })) {
+    return "a gap ends one by one what the end of the window would complete";
   }
   if (gaps && pattern.in_order && pattern.after != AfterMatch::continue_) {
     return "complete matches wait for partial ones, which a gap ends one by one";
@@ -301,6 +329,7 @@ std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
 
 bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
               Host& host, std::vector<Match>& out) {
+  body.speaks = body.ends_complete || rule.tells_timeouts;
   truth |= Automaton::always;
   if (o.late || (truth & body.wakes) == 0) return false;
   return Stepping(automaton, rule, body, o, truth, host, out).run();
@@ -312,23 +341,40 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
   // Nearly always the oldest is young enough.
   const Timestamp too_old = time - Duration{automaton.window};
   if (body.sets.event(body.sets.first_event()).time > too_old) return;
-  if (body.held.empty()) {
+  if (body.held.empty() && !body.speaks) {
     body.sets.raise_horizon(body.sets.after(too_old));
     drop_dead(automaton, body);
     return;
   }
-  // What is held leaves at the moment when the last that stood before it ends.
+  // Moment by moment: what ends is told or complete, and what is held leaves when the last that stood before it ends.
   while (body.sets.event_count() != 0 && body.sets.event(body.sets.first_event()).time <= too_old) {
     const Timestamp oldest = body.sets.event(body.sets.first_event()).time;
-    body.sets.raise_horizon(body.sets.after(oldest));
+    const Timestamp now = oldest + Duration{automaton.window};
+    const Ordinal to = body.sets.after(oldest);
+    std::vector<Complete> complete, told;
+    if (body.speaks) end_of_time(automaton, rule, body, to - 1, complete, told);
+    body.sets.raise_horizon(to);
     drop_dead(automaton, body);
-    release(automaton, rule, body, oldest + Duration{automaton.window}, true, host, out);
+    in_order(told);
+    for (const Complete& c : told) {
+      out.push_back(match_of(automaton, body, c, now, true));
+      out.back().timed_out = true;
+    }
+    put_out(automaton, rule, body, complete, now, true, host, out);
   }
 }
 
 std::optional<Timestamp> AllBody::next_deadline() const {
-  if (held.empty() || window == Automaton::unbounded || sets.event_count() == 0) return std::nullopt;
+  if ((held.empty() && !speaks) || window == Automaton::unbounded || sets.event_count() == 0) return std::nullopt;
   return sets.event(sets.first_event()).time + Duration{window} - Duration{1};
+}
+
+std::vector<Timestamp> AllBody::deadlines() const {
+  std::vector<Timestamp> all;
+  for (Ordinal o = sets.first_event(); next_deadline() && o != sets.end_event(); ++o) {
+    all.push_back(sets.event(o).time + Duration{window} - Duration{1});
+  }
+  return all;
 }
 
 std::size_t AllBody::bytes() const {
@@ -373,6 +419,7 @@ Place get_place(ByteReader& in) {
 void AllBody::encode(const Program&, ByteWriter& out) const {
   put_place(out, floor);
   put_place(out, lost);
+  out.put_u8(speaks ? 1 : 0);
   sets.encode(out);
   out.put_varint(live.size());
   for (const std::uint32_t s : live) {
@@ -394,6 +441,9 @@ std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, ByteReader& in)
   auto body = std::make_unique<AllBody>(automaton);
   body->floor = get_place(in);
   body->lost = get_place(in);
+  const std::uint8_t speaks = in.get_u8();
+  if (speaks > 1) return nullptr;
+  body->speaks = speaks == 1;
   const auto stages = static_cast<std::uint32_t>(automaton.stages.size());
   if (in.failed() || !body->sets.decode(in, stages)) return nullptr;
   // Counts are believed only as far as the bytes that are left could hold them.

@@ -36,7 +36,7 @@ struct AllBody final : RunsBody {
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
   [[nodiscard]] std::size_t held_count() const override { return held.size(); }
-  [[nodiscard]] std::vector<Timestamp> deadlines() const override { return {}; }
+  [[nodiscard]] std::vector<Timestamp> deadlines() const override;
   void prefetch() const override { __builtin_prefetch(of_state.data()); }
   void encode(const Program& program, ByteWriter& out) const override;
 
@@ -48,6 +48,8 @@ struct AllBody final : RunsBody {
   Place floor;                      // a match begins at or after it
   Place lost;                       // the newest start dropped by the byte limit
   std::int64_t window = 0;          // of the automaton
+  bool ends_complete = false;       // the end of the window completes what waits for it
+  bool speaks = false;              // the end of the window puts something out even if nothing is held
   /// Bytes of the sets at which what nothing reaches is freed: twice what was left the last time.
   static constexpr std::size_t compact_first = 4096;
   std::size_t compact_at = compact_first;
@@ -58,6 +60,7 @@ struct AllRule {
   AfterMatch after = AfterMatch::continue_;
   bool in_order = true;
   bool after_must_be_there = false;
+  bool tells_timeouts = false;
 };
 
 /// Empty when the engine gives exactly the matches of the automaton, else why not, in the words of a pattern.

@@ -276,7 +276,9 @@ Bound Match::last() const {
 
 namespace {
 
-AllRule all_rule(const Program& program) { return {program.after, program.in_order, program.after_must_be_there}; }
+AllRule all_rule(const Program& program) {
+  return {program.after, program.in_order, program.after_must_be_there, program.tells_timeouts};
+}
 
 bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
                       std::vector<Match>& out) {

@@ -76,6 +76,15 @@ class Host {
   std::int64_t search_visits = search_visits_max;
 };
 
+/// Whether the program looks at anything that is true of the event. (A pattern of stages may have to be told even of an
+/// event that is none of its own: `next` ends at it.)
+inline bool concerns(const Program& program, const PredicateBits& bits) {
+  for (const Program::Word& word : program.words) {
+    if ((bits.word_at(word.index) & word.mask) != 0) return true;
+  }
+  return false;
+}
+
 /// Requires: advance() to the event's time (late: to the watermark) came before; places of events not late never fall.
 /// True when the runs hold on to the occurrence, so that the log must keep its event.
 bool step(const Program& program, Runs& runs, const Occurrence& occurrence, Host& host, std::vector<Match>& out);

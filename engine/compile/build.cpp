@@ -711,7 +711,7 @@ class Build {
       auto route =
           std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
       if (route == type.routes.end()) {
-        type.routes.push_back({use, {}, {}, {}});
+        type.routes.push_back({use, {}, {}, {}, {}});
         route = type.routes.end() - 1;
       }
       const std::size_t words = (plan_.predicates.size() + 63) / 64;
@@ -725,7 +725,11 @@ class Build {
           const auto bit = static_cast<unsigned>(std::countr_zero(left));
           const std::uint64_t own = std::uint64_t{1} << word.bit[bit];
           if ((own & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
-          route->begins[word.index] |= mask[word.index] & std::uint64_t{1} << bit;
+          if ((mask[word.index] >> bit & 1U) == 0) continue;
+          route->begins[word.index] |= std::uint64_t{1} << bit;
+          const std::pair beginner{word.index * 64 + bit, static_cast<std::uint32_t>(route->patterns.size())};
+          route->beginners.insert(std::upper_bound(route->beginners.begin(), route->beginners.end(), beginner),
+                                  beginner);
         }
       }
       const bool several_roles = keys[place.first].size() > 1;

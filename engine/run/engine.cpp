@@ -5,6 +5,7 @@
 #include "engine/run/engine.h"
 
 #include <algorithm>
+#include <bit>
 #include <span>
 #include <utility>
 
@@ -389,13 +390,13 @@ state::Moment Engine::State::moment_of_deadline(Timestamp deadline) const {
 void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before) {
   if (key.timer == KeyState::no_timer || key.timer >= before.us) return;
   const KeySpace& space = ruleset->keyspaces[keyspace];
-  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
-    const auto deadline = nfa::next_deadline(key.runs[slot]);
+  for (LiveRuns& live : key.runs) {
+    const auto deadline = nfa::next_deadline(live.runs);
     if (!deadline || *deadline >= before) continue;
-    const PatternPlan& pattern = ruleset->patterns[space.programs[slot]];
+    const PatternPlan& pattern = ruleset->patterns[space.programs[live.slot]];
     MatchHost host(*this, pattern, key, bytes);
     matches.clear();
-    nfa::advance(pattern.program, key.runs[slot], before, host, matches);
+    nfa::advance(pattern.program, live.runs, before, host, matches);
     count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   }
@@ -404,7 +405,7 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
 
 void Engine::State::schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash) {
   std::int64_t next = KeyState::no_timer;
-  for (const nfa::Runs& runs : key.runs) {
+  for (const auto& [slot, runs] : key.runs) {
     if (const auto deadline = nfa::next_deadline(runs)) next = std::min(next, deadline->us);
   }
   if (next == key.timer) return;
@@ -415,7 +416,7 @@ void Engine::State::schedule(std::uint32_t keyspace, KeyState& key, std::string_
 void Engine::State::tidy_key(KeyState& key) {
   if (key.log.empty()) return;
   std::uint64_t oldest = key.log.end();
-  for (const nfa::Runs& runs : key.runs) {
+  for (const auto& [slot, runs] : key.runs) {
     if (const auto needed = nfa::oldest_needed(runs)) oldest = std::min(oldest, *needed);
   }
   if (oldest > key.log.begin()) key.log.trim_before(oldest);
@@ -424,47 +425,71 @@ void Engine::State::tidy_key(KeyState& key) {
 void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                             std::span<const Route* const> routes) {
   fire_deadlines(keyspace, key, bytes, e.event.late ? e.watermark : e.event.time);
-  const KeySpace& space = ruleset->keyspaces[keyspace];
-  if (key.runs.empty()) key.runs.resize(space.programs.size());
   const std::uint64_t position = key.log.end();
   bool kept = false;
-  const auto step = [&](const Route::Entry& entry, const nfa::PredicateBits& bits) {
-    const PatternPlan& pattern = ruleset->patterns[entry.pattern];
+  const auto step = [&](std::uint32_t index, const nfa::PredicateBits& bits) {
+    const PatternPlan& pattern = ruleset->patterns[index];
     MatchHost host(*this, pattern, key, bytes);
     host.set_current(&e, position);
     host.set_moment({e.event.time, e.release}, false);
     matches.clear();
-    nfa::Runs& runs = key.runs[pattern.slot];
-    kept |=
-        nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
+    kept |= nfa::step(pattern.program, key.runs_of(pattern.slot),
+                      {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
     count_bounds(pattern, host.counters);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   };
-  for (std::size_t r = 0; r < routes.size(); ++r) {
-    for (const Route::Entry& entry : routes[r]->patterns) {
-      if (entry.allowed.empty()) {
-        step(entry, *e.bits);
-        continue;
-      }
-      // The pattern takes this type under several roles: only what holds under the roles of this key counts.
-      const auto of_pattern = [&](const Route* route) {
-        return std::find_if(route->patterns.begin(), route->patterns.end(),
-                            [&](const Route::Entry& x) { return x.pattern == entry.pattern; });
-      };
-      const auto has = [&](const Route* route) { return of_pattern(route) != route->patterns.end(); };
-      if (std::any_of(routes.begin(), routes.begin() + static_cast<std::ptrdiff_t>(r), has)) continue;
-      nfa::PredicateBits masked = *e.bits;
-      for (std::size_t w = 0; w < masked.words().size(); ++w) {
-        std::uint64_t allowed = 0;
-        for (const Route* route : routes) {
-          if (has(route) && w < of_pattern(route)->allowed.size()) allowed |= of_pattern(route)->allowed[w];
-        }
-        masked.words()[w] &= allowed;
-      }
-      step(entry, masked);
+  // Of all programs only those that live here and that the event concerns, and those that may begin with it.
+  ++round;
+  stepped.resize(ruleset->patterns.size());
+  woken.clear();
+  const auto wake = [&](const Route* route, std::uint32_t entry) {
+    std::uint64_t& last = stepped[route->patterns[entry].pattern];
+    if (last == round) return;
+    last = round;
+    woken.emplace_back(route, entry);
+  };
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  for (const LiveRuns& live : key.runs) {
+    const std::uint32_t index = space.programs[live.slot];
+    if (!nfa::concerns(ruleset->patterns[index].program, *e.bits)) continue;
+    for (const Route* route : routes) {
+      const auto at = std::lower_bound(route->patterns.begin(), route->patterns.end(), index,
+                                       [](const Route::Entry& x, std::uint32_t wanted) { return x.pattern < wanted; });
+      if (at == route->patterns.end() || at->pattern != index) continue;
+      wake(route, static_cast<std::uint32_t>(at - route->patterns.begin()));
+      break;
     }
   }
+  for (const Route* route : routes) {
+    for (std::uint32_t w = 0; w < route->begins.size(); ++w) {
+      for (std::uint64_t left = e.bits->word_at(w) & route->begins[w]; left != 0; left &= left - 1) {
+        const std::uint32_t predicate = w * 64 + static_cast<std::uint32_t>(std::countr_zero(left));
+        auto at = std::lower_bound(route->beginners.begin(), route->beginners.end(), std::pair{predicate, 0U});
+        for (; at != route->beginners.end() && at->first == predicate; ++at) wake(route, at->second);
+      }
+    }
+  }
+  for (const auto& [route, entry] : woken) {
+    const Route::Entry& own = route->patterns[entry];
+    if (own.allowed.empty()) {
+      step(own.pattern, *e.bits);
+      continue;
+    }
+    // The pattern takes this type under several roles: only what holds under the roles of this key counts.
+    nfa::PredicateBits masked = *e.bits;
+    for (std::size_t w = 0; w < masked.words().size(); ++w) {
+      std::uint64_t allowed = 0;
+      for (const Route* other : routes) {
+        for (const Route::Entry& x : other->patterns) {
+          if (x.pattern == own.pattern && w < x.allowed.size()) allowed |= x.allowed[w];
+        }
+      }
+      masked.words()[w] &= allowed;
+    }
+    step(own.pattern, masked);
+  }
+  if (key.runs.size() > KeyState::runs_kept_ready) key.forget_ended_runs();
   if (kept) {
     key_scratch.clear();
     event::pack(e.event, ruleset->schema, key_scratch);
@@ -506,7 +531,7 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
   each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
     const KeyState* key = key_of(e, use).state;
     if (key == nullptr) return;
-    for (const nfa::Runs& runs : key->runs) {
+    for (const auto& [slot, runs] : key->runs) {
       if (!runs.body) continue;
       const char* body = reinterpret_cast<const char*>(runs.body.get());
       for (std::size_t at = 0; at < nfa::runs_body_bytes; at += 64) __builtin_prefetch(body + at);
@@ -516,7 +541,7 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
   each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) {
     const KeyState* key = key_of(e, use).state;
     if (key == nullptr) return;
-    for (const nfa::Runs& runs : key->runs) {
+    for (const auto& [slot, runs] : key->runs) {
       if (runs.body) runs.body->prefetch();
     }
   });

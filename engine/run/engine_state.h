@@ -2,6 +2,7 @@
 // (a match or a true rule to a hit), persist.cpp (checkpoint, restore, change of rules).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <queue>
 #include <unordered_map>
@@ -18,11 +19,32 @@
 
 namespace tocsin::engine {
 
+/// What lives of one program under one key.
+struct LiveRuns {
+  std::uint32_t slot = 0;  // in KeySpace::programs
+  nfa::Runs runs;
+};
+
 /// All that is remembered under one key of one keyspace: its slab, alive.
 struct KeyState {
   static constexpr std::int64_t no_timer = INT64_MAX;
+  /// More begun programs than this are looked through after each event, and those of which nothing lives are forgotten:
+  /// an event must not pay for what its key began long ago.
+  static constexpr std::size_t runs_kept_ready = 8;
+
+  /// In its place by slot, made if it is not there. Valid until the next one is made.
+  nfa::Runs& runs_of(std::uint32_t slot) {
+    auto at = std::lower_bound(runs.begin(), runs.end(), slot,
+                               [](const LiveRuns& live, std::uint32_t wanted) { return live.slot < wanted; });
+    if (at == runs.end() || at->slot != slot) at = runs.insert(at, {slot, {}});
+    return at->runs;
+  }
+  void forget_ended_runs() {
+    std::erase_if(runs, [](const LiveRuns& live) { return live.runs.empty(); });
+  }
+
   std::vector<state::Column> columns;  // by slot; empty until the first entry
-  std::vector<nfa::Runs> runs;         // by slot; empty until the first relevant event
+  std::vector<LiveRuns> runs;          // of the programs that have begun something, by slot
   state::EventLog log;
   Timestamp last_seen = Timestamp::min();
   std::int64_t timer = no_timer;  // the earliest deadline of the runs, µs
@@ -126,7 +148,10 @@ struct Engine::State final : UnknownSink {
   std::vector<PlacedHit> hits;
   std::vector<std::uint64_t> scratch;
   std::vector<nfa::Match> matches;
-  std::vector<const Route*> same_key;  // routes of one event that lead to one key
+  std::vector<const Route*> same_key;                         // routes of one event that lead to one key
+  std::vector<std::uint64_t> stepped;                         // by pattern: the last round in which it was stepped
+  std::uint64_t round = 0;                                    // an event at a key
+  std::vector<std::pair<const Route*, std::uint32_t>> woken;  // entries of routes to be stepped in this round
   std::string key_scratch;
   std::vector<Digest> ids_ahead;                                // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture

@@ -115,11 +115,11 @@ std::string Engine::State::encode_key(std::uint32_t keyspace, const KeyState& ke
     key.columns[slot].encode(layout, section.bytes);
     sections.push_back(std::move(section));
   }
-  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
-    if (!key.runs[slot].body) continue;
+  for (const auto& [slot, runs] : key.runs) {
+    if (!runs.body) continue;
     const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
     state::Section section{program.fingerprint, {}};
-    nfa::encode(program, key.runs[slot], section.bytes);
+    nfa::encode(program, runs, section.bytes);
     sections.push_back(std::move(section));
   }
   state::Section bounds{log_bounds_section, {}};
@@ -159,8 +159,7 @@ Status Engine::State::decode_key_state(std::uint32_t keyspace, KeyState& key, st
       if (program.fingerprint != section.fingerprint) continue;
       std::optional<nfa::Runs> runs = nfa::decode(program, section.bytes);
       if (!runs) return Error{ErrorKind::corrupt, "the partial matches of a key do not read"};
-      if (key.runs.empty()) key.runs.resize(space.programs.size());
-      key.runs[slot] = std::move(*runs);
+      key.runs_of(static_cast<std::uint32_t>(slot)) = std::move(*runs);
       claimed = true;
     }
     if (!claimed) ++dropped_sections;
@@ -175,12 +174,13 @@ bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key, Timestamp 
     key.columns[slot].expire(ruleset->columns[space.columns[slot]].layout, watermark);
     empty = empty && key.columns[slot].empty();
   }
-  for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
-    if (!key.runs[slot].body) continue;
-    const auto end = nfa::expires_at(ruleset->patterns[space.programs[slot]].program, key.runs[slot]);
-    if (key.runs[slot].empty() || (end && *end < watermark)) key.runs[slot] = {};
-    empty = empty && !key.runs[slot].body;
+  for (auto& [slot, runs] : key.runs) {
+    const auto end = nfa::expires_at(ruleset->patterns[space.programs[slot]].program, runs);
+    if (end && *end < watermark) runs = {};
   }
+  key.forget_ended_runs();
+  if (key.runs.empty()) key.runs.shrink_to_fit();
+  empty = empty && key.runs.empty();
   tidy_key(key);
   return empty && key.log.empty();
 }
@@ -580,8 +580,8 @@ std::vector<Undecided> Engine::undecided() const {
     const KeySpace& space = s.ruleset->keyspaces[keyspace];
     for (const auto& table : s.tables[keyspace]) {
       table.for_each([&](std::string_view bytes, const KeyState& key) {
-        for (std::size_t slot = 0; slot < key.runs.size(); ++slot) {
-          if (!key.runs[slot].body) continue;
+        for (const auto& [slot, runs] : key.runs) {
+          if (!runs.body) continue;
           const RulePlan& rule = s.ruleset->rules[s.ruleset->patterns[space.programs[slot]].rule];
           const std::optional<std::vector<Value>> values = state::decode_key(bytes);
           std::string text = "{";
@@ -592,7 +592,7 @@ std::vector<Undecided> Engine::undecided() const {
             event::append_json(text, (*values)[i], space.parts[i].type, s.ruleset->schema);
           }
           text += "}";
-          for (const Timestamp deadline : key.runs[slot].body->deadlines()) {
+          for (const Timestamp deadline : runs.body->deadlines()) {
             list.push_back({rule.info.name, text, deadline});
           }
         }

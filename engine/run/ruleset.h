@@ -88,11 +88,13 @@ struct Route {
     std::uint32_t pattern = 0;
     std::vector<std::uint64_t> allowed;  // predicates valid under this role; empty: all
   };
-  std::vector<Entry> patterns;
+  std::vector<Entry> patterns;       // by pattern
   std::vector<std::uint64_t> wakes;  // union of the predicates that matter to the programs: none set, nothing to do
   std::vector<std::uint64_t>
       begins;  // those of them with which something may begin: none set, a key of which nothing is
                // known stays so
+  std::vector<std::pair<std::uint32_t, std::uint32_t>>
+      beginners;  // (predicate, entry of patterns): who begins, in order
 };
 
 struct OnRule {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "nfa/all_matches.h"
+#include "nfa/run_sets.h"
 #include "nfa/step.h"
 #include "tests/bench/measure.h"
 
@@ -126,11 +126,6 @@ void detect_nothing(benchmark::State& state) {
   });
 }
 
-/// A program of stages for the engine of all matches: `links` between stages 0, 1, 2 …; a loop where `loop` says.
-struct Stages {
-  nfa::Automaton automaton;
-  nfa::AllRule rule;
-};
 nfa::Stage stage(std::uint32_t i, nfa::Contiguity link) {
   nfa::Stage s;
   s.name = "s" + std::to_string(i);
@@ -138,22 +133,17 @@ nfa::Stage stage(std::uint32_t i, nfa::Contiguity link) {
   s.where = one(i);
   return s;
 }
-Stages build(std::vector<nfa::Stage> stages, std::int64_t window) {
+
+/// For the engine of all matches.
+nfa::Program build(std::vector<nfa::Stage> stages, std::int64_t window) {
   nfa::Pattern pattern;
   pattern.semantics = nfa::Semantics::derivations;
   pattern.after = nfa::AfterMatch::continue_;
   pattern.stages = std::move(stages);
   if (window != 0) pattern.within = Duration{window};
-  auto automaton = nfa::build_automaton(pattern);
-  TOCSIN_CHECK(static_cast<bool>(automaton));
-  TOCSIN_CHECK(nfa::why_not_all(automaton.value(), pattern).empty());
-  return {automaton.take(), {}};
-}
-std::uint64_t truth_of(const Stages& s, std::uint64_t kind) {
-  for (std::size_t i = 0; i < s.automaton.unary_count; ++i) {
-    if (static_cast<std::uint64_t>(s.automaton.conditions[i].predicate) == kind) return std::uint64_t{1} << i;
-  }
-  return 0;
+  auto program = nfa::compile(pattern, {}, {false, nfa::Engine::all});
+  TOCSIN_CHECK(static_cast<bool>(program));
+  return program.take();
 }
 
 /// S0 ->> S1 ->> S2 ->> never within range(0) events: every combination is begun, none ends. Cost of keeping all matches.
@@ -161,10 +151,9 @@ void update_all(benchmark::State& state) {
   const std::int64_t window = state.range(0);
   std::vector<nfa::Stage> stages;
   for (std::uint32_t i = 0; i < 4; ++i) stages.push_back(stage(i, nfa::Contiguity::any));
-  const Stages program = build(std::move(stages), window);
-  std::vector<std::uint64_t> truth;
-  for (std::uint64_t kind = 0; kind < 4; ++kind) truth.push_back(kind == 3 ? 0 : truth_of(program, kind));
-  nfa::AllBody body(program.automaton);
+  const nfa::Program program = build(std::move(stages), window);
+  const auto bits = bits_of(4);
+  nfa::Runs runs;
   Counting host(true);
   host.runs_bytes = std::size_t{1} << 34U;
   std::vector<nfa::Match> matches;
@@ -174,14 +163,13 @@ void update_all(benchmark::State& state) {
     for (std::size_t i = 0; i < count; ++i) {
       ++number;
       const Timestamp now{static_cast<std::int64_t>(number)};
-      nfa::all_advance(program.automaton, program.rule, body, now, host, matches);
-      nfa::all_step(program.automaton, program.rule, body, {number, number, now, false, nullptr, {}},
-                    truth[draw.next()], host, matches);
+      nfa::advance(program, runs, now, host, matches);
+      nfa::step(program, runs, {number, number, now, false, &bits[draw.next()], {}}, host, matches);
     }
   };
   take(static_cast<std::size_t>(window) + round_events);
   measure_rounds(state, round_events, take);
-  state.counters["bytes"] = static_cast<double>(body.bytes());
+  state.counters["bytes"] = static_cast<double>(runs.bytes());
 }
 
 /// Walking range(0) matches of three events; per bound event.
@@ -214,16 +202,17 @@ void enumerate(benchmark::State& state) {
 void loop_then_one(benchmark::State& state) {
   nfa::Stage loop = stage(0, nfa::Contiguity::relaxed);
   loop.max = 0;
-  const Stages program = build({loop, stage(1, nfa::Contiguity::relaxed)}, 0);
+  const nfa::Program program = build({loop, stage(1, nfa::Contiguity::relaxed)}, 0);
+  const auto bits = bits_of(3);
   const auto count = static_cast<std::uint64_t>(state.range(0));
   std::size_t found = 0;
   measure_rounds(state, 1, [&](std::size_t) {
-    nfa::AllBody body(program.automaton);
+    nfa::Runs runs;
     Counting host(true);
     std::vector<nfa::Match> matches;
     for (std::uint64_t n = 1; n <= count + 1; ++n) {
-      nfa::all_step(program.automaton, program.rule, body, {n, n, {static_cast<std::int64_t>(n)}, false, nullptr, {}},
-                    truth_of(program, n <= count ? 0 : 1), host, matches);
+      nfa::step(program, runs, {n, n, {static_cast<std::int64_t>(n)}, false, &bits[n <= count ? 0 : 1], {}}, host,
+                matches);
     }
     found = matches.size();
   });
@@ -232,27 +221,7 @@ void loop_then_one(benchmark::State& state) {
 }
 
 /// One event of no interest while range(0) partial matches wait: by engine.
-void irrelevant_all(benchmark::State& state) {
-  const Stages program = build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, 1'000'000'000);
-  nfa::AllBody body(program.automaton);
-  Counting host(true);
-  std::vector<nfa::Match> matches;
-  std::uint64_t number = 0;
-  const auto take = [&](std::size_t count, std::uint64_t truth) {
-    for (std::size_t i = 0; i < count; ++i) {
-      ++number;
-      const Timestamp now{static_cast<std::int64_t>(number)};
-      nfa::all_advance(program.automaton, program.rule, body, now, host, matches);
-      nfa::all_step(program.automaton, program.rule, body, {number, number, now, false, nullptr, {}}, truth, host,
-                    matches);
-    }
-  };
-  take(static_cast<std::size_t>(state.range(0)), truth_of(program, 0));
-  measure_rounds(state, round_events, [&](std::size_t count) { take(count, 0); });
-}
-
-void run_irrelevant(benchmark::State& state, nfa::Engine engine) {
-  const nfa::Program program = sequence(2, 1'000'000'000, engine);
+void run_irrelevant(benchmark::State& state, const nfa::Program& program) {
   const auto bits = bits_of(3);
   nfa::Runs runs;
   Counting host(true);
@@ -269,8 +238,15 @@ void run_irrelevant(benchmark::State& state, nfa::Engine engine) {
   take(static_cast<std::size_t>(state.range(0)), 0);
   measure_rounds(state, round_events, [&](std::size_t count) { take(count, 2); });
 }
-void irrelevant_exists(benchmark::State& state) { run_irrelevant(state, nfa::Engine::exists); }
-void irrelevant_search(benchmark::State& state) { run_irrelevant(state, nfa::Engine::search); }
+void irrelevant_all(benchmark::State& state) {
+  run_irrelevant(state, build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, 1'000'000'000));
+}
+void irrelevant_exists(benchmark::State& state) {
+  run_irrelevant(state, sequence(2, 1'000'000'000, nfa::Engine::exists));
+}
+void irrelevant_search(benchmark::State& state) {
+  run_irrelevant(state, sequence(2, 1'000'000'000, nfa::Engine::search));
+}
 
 std::size_t resident_bytes() {
   std::size_t pages = 0;
@@ -288,12 +264,11 @@ void six_hours(benchmark::State& state) {
   const auto starts = static_cast<std::uint64_t>(state.range(0));
   const std::int64_t each = 1000;
   const std::int64_t window = static_cast<std::int64_t>(starts) * each;
-  const Stages program = build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window);
-  const std::uint64_t start = truth_of(program, 0);
+  const nfa::Program program = build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window);
+  const auto bits = bits_of(3);
   for (auto _ : state) {
     const std::size_t before = resident_bytes();
-    nfa::AllBody body(program.automaton);
-    const std::size_t idle = body.bytes();
+    nfa::Runs runs;
     Counting host(true);
     host.runs_bytes = std::size_t{1} << 34U;
     std::vector<nfa::Match> matches;
@@ -302,21 +277,19 @@ void six_hours(benchmark::State& state) {
     const double begin = thread_seconds();
     for (; number < 2 * starts; ++number) {
       now += each;
-      nfa::all_advance(program.automaton, program.rule, body, {now}, host, matches);
-      nfa::all_step(program.automaton, program.rule, body, {number, number, {now}, false, nullptr, {}}, start, host,
-                    matches);
+      nfa::advance(program, runs, {now}, host, matches);
+      nfa::step(program, runs, {number, number, {now}, false, &bits[0], {}}, host, matches);
     }
     const double seconds = thread_seconds() - begin;
     state.SetIterationTime(seconds);
     state.counters["ns"] = seconds * 1e9 / static_cast<double>(number);
-    state.counters["alive"] = static_cast<double>(body.sets.cell_count());
-    state.counters["MiB"] = static_cast<double>(body.bytes()) / 1048576;
+    state.counters["MiB"] = static_cast<double>(runs.bytes()) / 1048576;
     state.counters["resident_MiB"] = static_cast<double>(resident_bytes() - before) / 1048576;
-    state.counters["bytes_each"] = static_cast<double>(body.bytes()) / static_cast<double>(starts - 1);
+    state.counters["bytes_each"] = static_cast<double>(runs.bytes()) / static_cast<double>(starts - 1);
     state.counters["dropped"] = static_cast<double>(host.counters.dropped);
-    nfa::all_advance(program.automaton, program.rule, body, {now + window + 1}, host, matches);
-    state.counters["bytes_idle"] = static_cast<double>(idle);
-    state.counters["bytes_after"] = static_cast<double>(body.bytes());
+    nfa::advance(program, runs, {now + window + 1}, host, matches);
+    state.counters["bytes_after"] = static_cast<double>(runs.bytes());
+    state.counters["empty_after"] = runs.empty() ? 1 : 0;
   }
 }
 

@@ -3,6 +3,7 @@
 #include "nfa/all_matches.h"
 
 #include <algorithm>
+#include <set>
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
@@ -27,8 +28,8 @@ std::uint64_t truth_of(const Automaton& automaton, const PredicateBits& bits) {
 /// Walks all partial matches.
 class Walker {
  public:
-  Walker(const Automaton& automaton, AfterMatch after, bool in_order)
-      : a_(automaton), after_(after), in_order_(in_order) {}
+  Walker(const Automaton& automaton, const Pattern& pattern)
+      : a_(automaton), after_(pattern.after), in_order_(pattern.in_order), tells_(pattern.tells_timeouts) {}
 
   void advance(Timestamp time, std::vector<std::string>& out) {
     if (a_.window == Automaton::unbounded) return;
@@ -36,7 +37,16 @@ class Walker {
       Timestamp due = Timestamp::max();
       for (const Run& r : runs_) due = std::min(due, r.first().time + Duration{a_.window});
       if (due > time) return;
-      std::erase_if(runs_, [&](const Run& r) { return r.first().time + Duration{a_.window} <= due; });
+      std::set<std::string> told;
+      std::erase_if(runs_, [&](const Run& r) {
+        if (r.first().time + Duration{a_.window} > due) return false;
+        const Automaton::State& state = a_.states[r.state];
+        if (state.last && state.completes_at_window) held_.push_back(r);
+        if (!state.last && tells_) told.insert("over " + to_text(r) + "@" + std::to_string(due.us));
+        return true;
+      });
+      out.insert(out.end(), told.begin(), told.end());
+      put_in_order();
       release(due, out);
     }
   }
@@ -64,16 +74,7 @@ class Walker {
     if (!(bound.place() < floor_)) follow({a_.start, {}}, true);
     runs_ = std::move(next);
     held_.insert(held_.end(), complete.begin(), complete.end());
-    std::sort(held_.begin(), held_.end(), [](const Run& x, const Run& y) {
-      for (std::size_t i = 0; i < std::min(x.taken.size(), y.taken.size()); ++i) {
-        const auto l = std::tuple(x.taken[i].first.place(), x.taken[i].second);
-        const auto r = std::tuple(y.taken[i].first.place(), y.taken[i].second);
-        if (l != r) return l < r;
-      }
-      return x.taken.size() > y.taken.size();
-    });
-    held_.erase(std::unique(held_.begin(), held_.end(), [](const Run& x, const Run& y) { return x.taken == y.taken; }),
-                held_.end());
+    put_in_order();
     release(o.time, out);
   }
 
@@ -86,6 +87,25 @@ class Walker {
     [[nodiscard]] Place first() const { return taken.front().first.place(); }
   };
 
+  [[nodiscard]] std::string to_text(const Run& run) const {
+    std::string text;
+    for (const auto& [bound, stage] : run.taken) text += a_.stages[stage] + "=" + std::to_string(bound.event) + " ";
+    return text;
+  }
+
+  void put_in_order() {
+    std::sort(held_.begin(), held_.end(), [](const Run& x, const Run& y) {
+      for (std::size_t i = 0; i < std::min(x.taken.size(), y.taken.size()); ++i) {
+        const auto l = std::tuple(x.taken[i].first.place(), x.taken[i].second);
+        const auto r = std::tuple(y.taken[i].first.place(), y.taken[i].second);
+        if (l != r) return l < r;
+      }
+      return x.taken.size() > y.taken.size();
+    });
+    held_.erase(std::unique(held_.begin(), held_.end(), [](const Run& x, const Run& y) { return x.taken == y.taken; }),
+                held_.end());
+  }
+
   void release(Timestamp now, std::vector<std::string>& out) {
     while (!held_.empty()) {
       const Run run = held_.front();
@@ -94,11 +114,7 @@ class Walker {
         return;
       }
       held_.erase(held_.begin());
-      std::string text;
-      for (const auto& [bound, stage] : run.taken) {
-        text += a_.stages[stage] + "=" + std::to_string(bound.event) + " ";
-      }
-      out.push_back(text + "@" + std::to_string(now.us));
+      out.push_back(to_text(run) + "@" + std::to_string(now.us));
       Place floor;
       const auto behind = [](Place p) { return Place{p.time, p.order + 1}; };
       switch (after_) {
@@ -123,6 +139,7 @@ class Walker {
   const Automaton& a_;
   AfterMatch after_;
   bool in_order_;
+  bool tells_;
   std::vector<Run> runs_, held_;
   Place floor_;
 };
@@ -135,7 +152,7 @@ std::string to_text(const Automaton& a, const Match& match) {
   std::sort(taken.begin(), taken.end());
   std::string text;
   for (const auto& [place, event, leaf] : taken) text += a.stages[leaf] + "=" + std::to_string(event) + " ";
-  return text + "@" + std::to_string(match.at.us);
+  return (match.timed_out ? "over " : "") + text + "@" + std::to_string(match.at.us);
 }
 
 /// Empty when both agree.
@@ -144,8 +161,8 @@ std::string disagreement(const Pattern& pattern, const std::vector<Item>& items,
   REQUIRE_MESSAGE(built.ok(), to_text(pattern));
   const Automaton& a = built.value();
   if (!why_not_all(a, pattern).empty()) return "not claimed: " + why_not_all(a, pattern);
-  const AllRule rule{pattern.after, pattern.in_order};
-  Walker walker(a, pattern.after, pattern.in_order);
+  const AllRule rule{pattern.after, pattern.in_order, false, pattern.tells_timeouts};
+  Walker walker(a, pattern);
   TestHost host;
   auto body = std::make_unique<AllBody>(a);
   std::vector<std::string> expected, found;
@@ -228,6 +245,7 @@ TEST_CASE("all matches are those of a walk over every partial match") {
     for (const char* const text : patterns) {
       Pattern pattern = stages(text, below(2) == 0 ? 0 : 2 + below(14));
       pattern.after = AfterMatch::continue_;
+      pattern.tells_timeouts = below(3) == 0;
       if (below(2) == 0) {
         pattern.after = static_cast<AfterMatch>(below(6));
         pattern.in_order = below(3) != 0;
