@@ -464,18 +464,6 @@ class Clock {
   std::vector<Run> timed_out_;
 };
 
-void put_place(ByteWriter& out, Place p) {
-  out.put_i64(p.time.us);
-  out.put_varint(p.order);
-}
-
-Place get_place(ByteReader& in) {
-  Place p;
-  p.time.us = in.get_i64();
-  p.order = in.get_varint();
-  return p;
-}
-
 }  // namespace
 
 bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
