@@ -61,7 +61,7 @@ class Check {
     if (!pattern_.steps.empty()) return "a pattern has either steps or stages";
     if (pattern_.within && pattern_.within->us <= 0) return "the window of the pattern must be above zero";
     if (std::string bad = names(pattern_.stages, 0); !bad.empty()) return bad;
-    if (std::string bad = sequence(pattern_.stages, true, true); !bad.empty()) return bad;
+    if (std::string bad = sequence(pattern_.stages, true); !bad.empty()) return bad;
     return after();
   }
 
@@ -87,8 +87,8 @@ class Check {
     return {};
   }
 
-  /// `outermost`: of the whole pattern; `ends`: nothing follows in any enclosing one.
-  std::string sequence(const std::vector<Stage>& stages, bool outermost, bool ends) {
+  /// `ends`: nothing follows in any enclosing one.
+  std::string sequence(const std::vector<Stage>& stages, bool ends) {
     for (std::size_t i = 0; i < stages.size(); ++i) {
       const Stage& s = stages[i];
       const bool last = i + 1 == stages.size();
@@ -96,19 +96,18 @@ class Check {
           !bad.empty()) {
         return bad;
       }
-      if (outermost && i == 0 && s.within_previous && once(s)) return place(s) + " is the first: no event is before it";
       if (!is_negation(s) && i != 0 && can_be_empty(s) && !is_negation(stages[i - 1]) && stages[i - 1].greedy) {
         return place(s) + " may be left out and stands behind the greedy " + place(stages[i - 1]) +
                ": it would never be known where that one ends";
       }
       if (is_leaf(s) || s.kind == StageKind::any_order) continue;
       if (s.kind == StageKind::group) {
-        if (std::string bad = sequence(s.stages, false, ends && last && once(s)); !bad.empty()) return bad;
+        if (std::string bad = sequence(s.stages, ends && last && once(s)); !bad.empty()) return bad;
       } else {
         for (const Stage& way : s.stages) {
           if (is_negation(way)) return "a way of an alternative cannot be a negation: " + quoted(way.name);
           const std::vector<Stage> alone{way};
-          if (std::string bad = sequence(alone, false, ends && last); !bad.empty()) return bad;
+          if (std::string bad = sequence(alone, ends && last); !bad.empty()) return bad;
         }
       }
     }
@@ -156,7 +155,7 @@ class Check {
       if (s.inner != Contiguity::relaxed && s.kind != StageKind::any_order) {
         return name + " says how its occurrences follow each other, and occurs once";
       }
-      if (s.gap || s.times_window) return name + " has a gap between its occurrences, and occurs once";
+      if (s.gap) return name + " has a gap between its occurrences, and occurs once";
     }
     if (s.until && !is_loop(s)) return name + " has an `until`, which only what repeats without upper bound can have";
     if (s.greedy && !leaf) return name + " is a group and cannot be greedy";

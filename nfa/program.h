@@ -1,10 +1,10 @@
 // A pattern as run: flat, constant, shared by all keys and threads. Predicates and values are renumbered to the few
 // that the pattern names, so that an occurrence keeps one word of bits and only the values conditions need.
 //
-// Today one engine runs all programs: `search`, which keeps the occurrences that may still be part of a match and, when
-// an event may complete one, searches backwards. The engines of constant cost per event (newest start per state; timed
-// enumerable compact sets) come behind this same border: compile() chooses, step() runs, nobody above sees the
-// difference.
+// Four engines run programs behind this one border; compile() chooses, step() runs, nobody above sees the difference.
+// Sequences of the language: `exists` (one chain per step) where that is exact, else `search` (keeps occurrences, looks
+// back when an event may complete a match). Patterns of stages: `all` (one shared set of partial matches per state)
+// where that is exact, else `runs` (each partial match by itself).
 #pragma once
 
 #include <array>

@@ -236,8 +236,12 @@ class Parser {
   }
   Expression call(const std::string& name) {
     Expression e;
-    if (name == "ts") {
-      e.eval = [](const Scene& s) { return Value::of(static_cast<double>(s.event->time_ms)); };
+    if (name == "ts" || name == "proctime") {
+      // No clock here: the time of processing is the event's, or what it says itself.
+      e.eval = [name](const Scene& s) {
+        const auto said = s.event->numbers.find(name);
+        return Value::of(said == s.event->numbers.end() ? static_cast<double>(s.event->time_ms) : said->second);
+      };
     } else if (name == "contains" || name == "startsWith") {
       const std::string of = token_;
       next();
