@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
 
 #include "nfa/search.h"
 
@@ -140,13 +141,14 @@ class Diagnosis {
     return p;
   }
 
-  std::optional<Relaxed> relaxed(std::size_t prefix, std::span<const Failure> without) const {
-    Relaxed r;
+  std::unique_ptr<Relaxed> relaxed(std::size_t prefix, std::span<const Failure> without) const {
+    auto made = std::make_unique<Relaxed>();
+    Relaxed& r = *made;
     r.floor = floor_;
     r.asks_accept = is_whole(prefix);
     const Pattern pattern = prefix_of(prefix, without, r.asks_accept, r.floor);
-    Result<Program> program = compile(pattern);
-    if (!program) return std::nullopt;  // what is left is no sequence
+    Result<Program> program = compile(pattern, {}, {true, Engine::search});
+    if (!program) return nullptr;  // what is left is no sequence
     r.program = program.take();
     r.body.reach.resize(prefix);
     const std::size_t width = r.program.values.size();
@@ -161,7 +163,7 @@ class Diagnosis {
         r.body.values.push_back(id < o.values.size() ? o.values[id] : missing_value);
       }
     }
-    return r;
+    return made;
   }
 
   std::optional<Match> ask(const Relaxed& r, const Occurrence& completing) {
@@ -181,7 +183,7 @@ class Diagnosis {
     return std::move(out.front());
   }
   std::optional<Match> ask(std::size_t prefix, std::span<const Failure> without, const Occurrence& completing) {
-    const std::optional<Relaxed> r = relaxed(prefix, without);
+    const std::unique_ptr<Relaxed> r = relaxed(prefix, without);
     return r ? ask(*r, completing) : std::nullopt;
   }
 
@@ -488,7 +490,7 @@ class Diagnosis {
     miss.step = static_cast<std::uint32_t>(step);
     std::size_t reached = 0;
     for (std::size_t prefix = step; prefix > 0 && reached == 0; --prefix) {
-      const std::optional<Relaxed> r = relaxed(prefix, {});
+      const std::unique_ptr<Relaxed> r = relaxed(prefix, {});
       if (!r) continue;
       for (std::size_t i = candidate_; i-- > 0 && in_window(seen_[i]);) {
         if (seen_[i].late) continue;
@@ -510,7 +512,7 @@ class Diagnosis {
     // The next step: an event of its stream that a clause of it or before it kept out, else there was none.
     if (reached < step) {
       for (const Failure& one : clauses(reached + 1, false)) {
-        const std::optional<Relaxed> r = relaxed(reached + 1, {&one, 1});
+        const std::unique_ptr<Relaxed> r = relaxed(reached + 1, {&one, 1});
         if (!r) continue;
         for (std::size_t i = candidate_; i-- > 0 && in_window(seen_[i]);) {
           if (seen_[i].late) continue;

@@ -9,6 +9,7 @@
 
 #include "alerts/record.h"
 #include "engine/run/engine_state.h"
+#include "engine/run/trace.h"
 #include "event/pack.h"
 #include "state/key.h"
 
@@ -110,6 +111,7 @@ void Engine::State::arrive(const event::Event& e, Digest id) {
   const bool duplicate = options.dedupe.us > 0 && ids.seen_before(id, e.time, options.dedupe);
   if (duplicate) {
     ++counters.duplicates;
+    if (tracer != nullptr) tracer->dropped(*this, e);
     if (counters.duplicate_samples.size() < 10) {
       const event::EventType& type = ruleset->schema.events[e.type];
       counters.duplicate_samples.push_back(type.name + " " + std::string(e.at(type.key).text()));
@@ -397,6 +399,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
         nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
     count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
+    if (tracer != nullptr) tracer->stepped(*this, pattern, key, bytes, e, bits, matches.size());
   };
   for (std::size_t r = 0; r < routes.size(); ++r) {
     for (const Route::Entry& entry : routes[r]->patterns) {
@@ -597,6 +600,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const alerts::DecidedEvent decided{type.name, e.event.at(type.key).text(), e.event.time};
     const alerts::Decision decision =
         alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy]);
+    if (tracer != nullptr) tracer->decided(*this, e, use, context, decision, event_hits);
     ++counters.decisions;
     ++counters.decisions_by_action[std::string(event::to_text(decision.action))];
     out.add(OutStream::decisions, alerts::decision_record_key(decision),
@@ -616,6 +620,7 @@ void Engine::State::emit(Outbox& out) {
     ++counters.hits_by_rule[hit.rule->name];
     if (hit.truncated) ++counters.truncated;
     const alerts::AlertOutcome outcome = book.take(hit);
+    if (tracer != nullptr) tracer->alerted(hit, outcome);
     out.add(OutStream::hits, alerts::hit_record_key(hit), alerts::hit_record(hit, outcome, ruleset->digest_text));
     switch (outcome.kind) {
       case alerts::AlertOutcome::Kind::none: break;
@@ -667,6 +672,9 @@ void Engine::State::judge(std::span<BatchEvent> events, Outbox& out) {
   for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
     run_stratum(level);
     run_features(level);
+  }
+  if (tracer != nullptr) {
+    for (BatchEvent& e : judged) tracer->released(*this, e);
   }
   run_patterns();
   if (!ruleset->visibility.any) fire_due_timers();
@@ -722,6 +730,7 @@ void Engine::State::flush(Outbox& out) {
     }
     if (deadlines) fire_deadlines_in_order(order.watermark(), out);
   }
+  if (tracer != nullptr) tracer->settle(*this);
   book.expire(order.watermark());
   facts.expire(order.watermark(), options.checkpoints);
   ids.expire();
@@ -760,6 +769,11 @@ void Engine::State::sweep() {
 }
 
 // ---------------------------------------------------------------- what others may ask
+
+void Engine::trace(Tracer* tracer) {
+  TOCSIN_CHECK(tracer == nullptr || state_->ruleset->explains);
+  state_->tracer = tracer;
+}
 
 Timestamp Engine::watermark() const { return state_->order.watermark(); }
 
