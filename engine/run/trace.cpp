@@ -13,23 +13,16 @@ namespace tocsin::engine {
 using event::Kind;
 using event::Value;
 
-namespace {
-
-/// Exact, where texts for alerts round: a near miss may be one in the third place.
-std::string exact(const Value& v, const event::Type& type, const event::Schema& schema) {
-  if (v.kind == Kind::number) return to_text(v.number());
-  if (v.kind == Kind::money) return to_text(v.number()) + " " + event::to_text(v.currency);
-  return event::shown(v, type, schema);
-}
-
 std::string on_one_line(std::string_view written) {
   std::string text;
   bool comment = false;
+  bool in_text = false;
   for (const char c : written) {
+    if (c == '"' && !comment) in_text = !in_text;
     if (c == '\n') comment = false;
-    if (c == '#') comment = true;
+    if (c == '#' && !in_text) comment = true;
     if (comment) continue;
-    if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
+    if (in_text || (c != ' ' && c != '\t' && c != '\r' && c != '\n')) {
       text += c;
     } else if (!text.empty() && text.back() != ' ') {
       text += ' ';
@@ -37,6 +30,15 @@ std::string on_one_line(std::string_view written) {
   }
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
+}
+
+namespace {
+
+/// Exact, where texts for alerts round: a near miss may be one in the third place.
+std::string exact(const Value& v, const event::Type& type, const event::Schema& schema) {
+  if (v.kind == Kind::number) return to_text(v.number());
+  if (v.kind == Kind::money) return to_text(v.number()) + " " + event::to_text(v.currency);
+  return event::shown(v, type, schema);
 }
 
 TracedEvent traced(const event::Event& e, const event::Schema& schema) {
@@ -65,6 +67,8 @@ class NodeSink final : public EvaluationSink {
     out.text = text_of(origin);
     const auto let = std::find_if(lets_.begin(), lets_.end(), [&](const NamedCode& l) { return l.code == code; });
     if (!open_.empty() && let != lets_.end()) out.text = let->name;
+    if (node.op == NodeOp::and_) out.join = TracedNode::Join::all;
+    if (node.op == NodeOp::or_) out.join = TracedNode::Join::any;
     const bool condition = origin.type.kind == event::TypeKind::boolean;
     if (condition) out.truth = value.is_missing() ? Truth::unknown : value.boolean() ? Truth::yes : Truth::no;
     out.json = event::json_text(value, origin.type, engine_.ruleset->schema);
@@ -382,7 +386,7 @@ void Tracer::dropped(Engine::State& engine, const event::Event& e) {
 }
 
 void Tracer::released(Engine::State& engine, BatchEvent& e) {
-  if (!asked_about(engine, e.event)) return;
+  if (e.release < wanted_.from_release || !asked_about(engine, e.event)) return;
   const Ruleset& rules = *engine.ruleset;
   const TypePlan& type = rules.types[e.event.type];
   const RulePlan& rule = rules.rules[wanted_.rule];

@@ -27,6 +27,9 @@ namespace tocsin::engine {
 /// Of one key; beyond it the older half is forgotten, and the account says so.
 inline constexpr std::size_t trace_events_max = std::size_t{1} << 16U;
 
+/// Rule text as written, without line breaks and comments.
+std::string on_one_line(std::string_view written);
+
 enum class Truth : std::uint8_t { none, yes, no, unknown };
 
 struct TracedWindow {
@@ -39,7 +42,9 @@ struct TracedWindow {
 
 /// One node of an expression.
 struct TracedNode {
-  std::string text;   // as written, on one line; empty: several conditions that must all hold
+  enum class Join : std::uint8_t { none, all, any };  // conditions tied by `and`, `or`
+  Join join = Join::none;
+  std::string text;   // as written, on one line
   std::string shown;  // exact; "missing", "unknown"
   std::string json;
   Truth truth = Truth::none;  // of conditions
@@ -162,6 +167,7 @@ class Tracer {
     std::optional<event::EventTypeId> event_type;  // with event_id
     std::optional<std::set<std::string>> keys;     // of sequences, as bytes; nothing: all
     bool misses = true;                            // false: only to learn of keys and hits
+    std::uint64_t from_release = 0;                // events judged before this one are history only
   };
   explicit Tracer(Wanted wanted);
   ~Tracer();
