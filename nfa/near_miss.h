@@ -65,7 +65,7 @@ struct NearMiss {
 
 /// `seen`: all events of the key that a predicate of the pattern names, in order; `candidate`: the event asked about, not late;
 /// `floor`: from where a match may begin (M), before the candidate. Later events matter for a final `no` only. Nothing: the event
-/// is of no step's stream.
+/// is of no step's stream. Requires: Semantics::choice.
 std::optional<NearMiss> near_miss(const Pattern& pattern, std::span<const Occurrence> seen, std::size_t candidate,
                                   Place floor, Host& host);
 

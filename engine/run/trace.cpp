@@ -230,7 +230,8 @@ class NodeSink final : public EvaluationSink {
       case NodeOp::money_as:
         if (operand_missing || frame.values.empty()) return {};
         if (warms) return "a warming value cannot be converted";
-        return "no rate at that time from " + event::to_text(frame.values[0].currency) + " to " + event::to_text(node.currency);
+        return "no rate at that time from " + event::to_text(frame.values[0].currency) + " to " +
+               event::to_text(node.currency);
       case NodeOp::compare:
       case NodeOp::in_range:
         if (operand_missing) return {};
