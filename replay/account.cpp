@@ -452,19 +452,24 @@ void append_untrue(const TracedNode& node, std::vector<std::string>& lines) {
   lines.push_back(std::move(line));
 }
 
+std::string silence_of(const engine::TracedHit& hit) {
+  return hit.silenced_by.empty() ? "kept back, the rule's switch is off"
+                                 : "silenced by the exception " + hit.silenced_by;
+}
+
 std::string verdict(const Account& account, const RuleWords& words) {
   std::size_t fired = 0;
   std::string silenced;
   for (const engine::TracedHit& hit : account.hits) {
-    if (hit.silenced_by.empty()) {
+    if (!hit.silenced) {
       ++fired;
     } else {
-      silenced = hit.silenced_by;
+      silenced = silence_of(hit);
     }
   }
   if (fired == 1) return "fired";
   if (fired > 1) return "fired " + std::to_string(fired) + " times";
-  if (!silenced.empty()) return "silenced by the exception " + silenced;
+  if (!silenced.empty()) return silenced;
   const bool waits = std::any_of(account.keys.begin(), account.keys.end(),
                                  [](const engine::TracedKey& k) { return k.waits_until.has_value(); });
   if (waits) return "not decided yet";
@@ -487,7 +492,7 @@ std::vector<std::string> short_reasons(const Account& account, const RuleWords& 
     if (clause.node.truth != Truth::yes) append_untrue(clause.node, lines);
   }
   for (const engine::TracedHit& hit : account.hits) {
-    if (!hit.silenced_by.empty()) lines.push_back("silenced by the exception " + hit.silenced_by);
+    if (hit.silenced) lines.push_back(silence_of(hit));
   }
   for (const engine::TracedKey& key : account.keys) {
     if (!key.miss) continue;
@@ -516,7 +521,7 @@ std::uint64_t nearness(const Account& account, const RuleWords& words) {
     best = std::max(best, 2 + reached * 64 + few);
   }
   for (const engine::TracedHit& hit : account.hits) {
-    if (!hit.silenced_by.empty()) best = std::max<std::uint64_t>(best, 64 * (words.steps.size() + 2));
+    if (hit.silenced) best = std::max<std::uint64_t>(best, 64 * (words.steps.size() + 2));
   }
   return best;
 }
@@ -565,8 +570,8 @@ void append_hit(std::string& out, const engine::TracedHit& hit, const RuleWords&
     append_places(out, hit.places, words, asked, 1);
     for (const TracedClause& clause : hit.clauses) append_clause(out, clause, 1);
   }
-  if (!hit.silenced_by.empty()) {
-    out += "  silenced by the exception " + hit.silenced_by + ": no hit\n";
+  if (hit.silenced) {
+    out += "  " + silence_of(hit) + ": no hit\n";
     return;
   }
   out += "\nhit " + hit.id + (hit.shadow ? ", in shadow" : "") + "\n";
@@ -845,8 +850,8 @@ void put(Json& json, const engine::TracedKey& key, const RuleWords& words) {
 
 void put(Json& json, const engine::TracedHit& hit, const RuleWords& words) {
   json.open('{').member("at", tocsin::to_text(hit.at));
-  if (!hit.silenced_by.empty()) {
-    json.member("silenced_by", hit.silenced_by);
+  if (hit.silenced) {
+    json.member("silenced_by", hit.silenced_by.empty() ? "switch" : hit.silenced_by);
   } else {
     json.member("id", hit.id).member("because", hit.because);
     if (hit.action) json.member("action", event::to_text(*hit.action));

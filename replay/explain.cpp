@@ -207,6 +207,9 @@ Result<Explained> explain(const ExplainOptions& options, const engine::Rules& ru
     for (const engine::RulePlan& r : ruleset.rules) names += (names.empty() ? "" : ", ") + r.info.name;
     return Error{ErrorKind::refused, "there is no rule " + rule_name + "; there are: " + names};
   }
+  for (const dsl::Rule& r : rules.loaded.book->rules) {
+    if (r.name == rule_name && r.off) explained.said += "the rule " + rule_name + " is off (`mode off`)\n";
+  }
   explained.words = words_of(rules.loaded, rule_name);
   TOCSIN_CHECK(explained.words.has_value(), rule_name);
   engine::Tracer::Wanted wanted;

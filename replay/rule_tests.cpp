@@ -338,7 +338,8 @@ Result<TestReport> run_tests(const dsl::Loaded& rules) {
       return step.kind == Kind::expect_rule && step.span == failure.span;
     });
     if (expectation == test.steps.end()) continue;
-    if (Status told = misses.tell(test, expectation->rule, failure.events_sent, failure.notes); !told) return told.error();
+    if (Status told = misses.tell(test, expectation->rule, failure.events_sent, failure.notes); !told)
+      return told.error();
   }
   return report;
 }

@@ -171,8 +171,7 @@ class Column {
     std::uint64_t entries = 0;
     Timestamp first, last;
   };
-  [[nodiscard]] Content content(const ColumnLayout& layout, std::size_t window_index,
-                                const Question& question) const;
+  [[nodiscard]] Content content(const ColumnLayout& layout, std::size_t window_index, const Question& question) const;
 
   /// Drops the entries that no read at `earliest_read` or later can need, and of a sample what cannot be counted any more. The
   /// owner calls it between batches.

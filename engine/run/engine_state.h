@@ -96,7 +96,7 @@ struct Engine::State final : UnknownSink {
   std::vector<ListState> lists;            // by list
   TextMatcher text_matcher;
   std::uint64_t given_up_before = 0;  // by the matchers of earlier rules
-  std::vector<TableState> look_ups;        // by table of the rule language
+  std::vector<TableState> look_ups;   // by table of the rule language
   Facts facts;
   std::vector<std::vector<state::KeyTable<KeyState>>> tables;  // by keyspace, by shard
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers;

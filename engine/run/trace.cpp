@@ -149,7 +149,8 @@ class NodeSink final : public EvaluationSink {
     const std::uint64_t hash = hash64(bytes);
     const KeyState* found = engine_.table_of(column.keyspace, hash).find(hash, bytes);
     if (found != nullptr && !found->columns.empty()) {
-      const state::Column::Content content = found->columns[column.slot].content(column.layout, plan.window, {moment_, begins, nullptr, deadline_});
+      const state::Column::Content content =
+          found->columns[column.slot].content(column.layout, plan.window, {moment_, begins, nullptr, deadline_});
       told.entries = content.entries;
       told.first = content.first;
       told.last = content.last;

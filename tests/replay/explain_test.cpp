@@ -205,7 +205,7 @@ TEST_CASE("accounts agree with what comes out, on all golden cases of behaviour"
           CHECK(account.hits.empty() == !account.fires);
         }
         for (const engine::TracedHit& hit : account.hits) {
-          accounted += hit.silenced_by.empty() ? 1 : 0;
+          accounted += hit.silenced ? 0 : 1;
           for (const engine::TracedClause& clause : hit.clauses) {
             look_through(clause.node, about);
             if (clause.kind == engine::TracedClause::Kind::when) CHECK(clause.node.truth == engine::Truth::yes);
