@@ -186,7 +186,7 @@ Result<Explained> explain(const ExplainOptions& options, const engine::Rules& ru
         for (const Json& e : (*json)["events"].items) {
           if (!((*last)["at"].text > e["at"].text)) last = &e;
         }
-        found = {(*json)["rule"].text, {(*last)["id"].text, ruleset.schema.find_event((*last)["type"].text)}};
+        found = FoundHit{(*json)["rule"].text, {(*last)["id"].text, ruleset.schema.find_event((*last)["type"].text)}};
       }
       return !found;
     });

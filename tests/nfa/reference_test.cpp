@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include "base/hash.h"
 #include "nfa/near_miss.h"
 #include "tests/nfa/random_sequences.h"
 
