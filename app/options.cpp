@@ -18,6 +18,8 @@ constexpr const char* footer = R"(Examples:
   tocsin fmt rules/                            lay them out in the one canonical form
   tocsin test rules/                           run the tests that stand in the rule files
   tocsin explain E0203                         what a message's code means
+  tocsin explain --event t9 --rule NAME --rules rules/ --events events.ndjson
+                                               why did the rule fire on this event, or not?
   tocsin explain --stage rulebook rules/       how the rules were understood
   tocsin replay --rules rules/ --events events.ndjson --out out/
   tocsin run --config tocsin.yaml              live, from Kafka or files
@@ -41,20 +43,9 @@ bool is_duration(const std::string& text) {
 bool is_beginning(const std::string& text) { return text == "complete" || is_time(text); }
 bool is_currency(const std::string& text) { return event::parse_currency(text).has_value(); }
 
-void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts) {
-  replay::ReplayOptions& replay = options.replay;
-  app.description(
-      "Runs the rules over recorded events. Writes hits, alerts, decisions and dead letters (.ndjson) and "
-      "summary.json.\n"
-      "The result does not depend on --shards and --batch, nor on a kill in the middle when --store is given.");
-  app.add_option("--rules", options.rules, "rule files, or directories of *.risk")->required()->type_name("PATH");
-  app.add_option("--events", replay.events,
-                 "files of JSON lines (.ndjson, .jsonl, also .zst and .gz), directories of them, or -")
-      ->required()
-      ->type_name("PATH");
-  app.add_option("--out", replay.out, "directory to write into: new, empty, or of an earlier replay")
-      ->required()
-      ->type_name("DIR");
+/// How events are read and when: the same words wherever events come from files.
+template <typename Options>
+void add_reading(CLI::App& app, Options& replay, ReplayTexts& texts) {
   app.add_option("--until", texts.until, "at the end let time pass to here, so that absences are decided")
       ->type_name("TIME")
       ->check(validated("a time such as 2026-01-05T10:00:00Z", is_time));
@@ -77,6 +68,23 @@ void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts
   app.add_option("--currency", texts.currency, "of money written as a bare number; without it such money is refused")
       ->type_name("CUR")
       ->check(validated("a currency such as USD", is_currency));
+}
+
+void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts) {
+  replay::ReplayOptions& replay = options.replay;
+  app.description(
+      "Runs the rules over recorded events. Writes hits, alerts, decisions and dead letters (.ndjson) and "
+      "summary.json.\n"
+      "The result does not depend on --shards and --batch, nor on a kill in the middle when --store is given.");
+  app.add_option("--rules", options.rules, "rule files, or directories of *.risk")->required()->type_name("PATH");
+  app.add_option("--events", replay.events,
+                 "files of JSON lines (.ndjson, .jsonl, also .zst and .gz), directories of them, or -")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--out", replay.out, "directory to write into: new, empty, or of an earlier replay")
+      ->required()
+      ->type_name("DIR");
+  add_reading(app, replay, texts);
   app.add_option("--store", options.store,
                  "directory for checkpoints: the same command goes on where a kill stopped it")
       ->type_name("DIR");
@@ -94,8 +102,9 @@ void add_replay(CLI::App& app, ReplayCommandOptions& options, ReplayTexts& texts
       "2026-03-01T00:00:00Z");
 }
 
-void finish(ReplayCommandOptions& options, const ReplayTexts& texts) {
-  replay::ReplayOptions& replay = options.replay;
+/// What both a replay and an explanation are told about the events.
+template <typename Options>
+void finish(Options& replay, const ReplayTexts& texts) {
   if (!texts.until.empty()) replay.until = parse_timestamp(texts.until);
   if (texts.data_begins == "complete") {
     replay.data_begins.kind = engine::DataBegins::Kind::complete;
@@ -125,6 +134,50 @@ std::vector<std::string> command_names(const CLI::App& app) {
     names.push_back(command->get_name());
   }
   return names;
+}
+
+void add_why(CLI::App& app, ExplainOptions& options, ReplayTexts& texts, std::string& format) {
+  replay::ExplainOptions& why = options.why;
+  app.add_option(
+         "--event", options.event,
+         "the key of an event among --events, or a file: its last line is asked about, those before it are history")
+      ->type_name("KEY|FILE");
+  app.add_option("--alert", why.alert_id, "the id of an alert or a hit that comes out of --events")->type_name("ID");
+  app.add_option("--rule", why.rule, "the rule; an alert knows its own")->type_name("NAME");
+  app.add_option("--rules", options.rules, "rule files, or directories of *.risk")->type_name("PATH");
+  app.add_option("--events", why.events, "the events, as for replay")->type_name("PATH");
+  app.add_option("--format", format, "text for people, json for programs")->check(CLI::IsMember({"text", "json"}));
+  add_reading(app, why, texts);
+  app.footer(
+      "Examples:\n  tocsin explain E0203\n  tocsin explain --stage rulebook rules/\n"
+      "  tocsin explain --event t9 --rule new_device_transfer --rules rules/ --events jan.ndjson.zst\n"
+      "  tocsin explain --event transfer.json --rule new_device_transfer --rules rules/ --events jan.ndjson.zst\n"
+      "  tocsin explain --alert 0c5d3a… --rules rules/ --events jan.ndjson.zst");
+}
+
+/// Empty, or what was meant otherwise.
+std::string wrong_use(const ExplainOptions& options) {
+  const bool asks_why = !options.event.empty() || !options.why.alert_id.empty();
+  if (!asks_why) {
+    if (!options.why.rule.empty() || !options.rules.empty() || !options.why.events.empty()) {
+      return "explain --rules asks about one event: name it with --event KEY or --event FILE, or an alert with --alert "
+             "ID";
+    }
+    if (options.stage.empty() && options.subjects.size() != 1) {
+      return "explain takes one code, such as E0203, or --stage and rule files, or --event and --rule";
+    }
+    if (options.subjects.empty()) return "explain --stage takes rule files or directories";
+    return {};
+  }
+  if (!options.stage.empty() || !options.subjects.empty())
+    return "--event and --alert go with --rules, not with codes or stages";
+  if (!options.event.empty() && !options.why.alert_id.empty()) return "ask about one: --event or --alert";
+  if (options.rules.empty()) return "name the rule files with --rules";
+  if (options.event.empty() && options.why.events.empty())
+    return "an alert comes out of events: name them with --events";
+  if (!options.event.empty() && options.why.rule.empty())
+    return "name the rule with --rule; an event is told rule by rule";
+  return {};
 }
 
 }  // namespace
@@ -165,12 +218,15 @@ Parsed parse_options(int argument_count, char** arguments) {
 
   ExplainOptions explain;
   CLI::App* explain_app =
-      app.add_subcommand("explain", "Shows what a code of a message means, or what a stage made of the rules");
+      app.add_subcommand("explain",
+                         "Says why a rule fired on an event or not, what a code of a message means, or what a stage "
+                         "made of the rules");
   explain_app->add_option("subjects", explain.subjects, "a code such as E0203; with --stage: rule files or directories")
-      ->required()
       ->type_name("CODE|PATH");
   explain_app->add_option("--stage", explain.stage, "ast, rulebook, plan, program or ruleset")
       ->check(CLI::IsMember({"ast", "rulebook", "plan", "program", "ruleset"}));
+  ReplayTexts why_texts;
+  add_why(*explain_app, explain, why_texts, format);
 
   ReplayCommandOptions replay;
   ReplayTexts replay_texts;
@@ -208,13 +264,15 @@ Parsed parse_options(int argument_count, char** arguments) {
   if (fmt_app->parsed()) parsed.command = fmt;
   if (test_app->parsed()) parsed.command = test;
   if (replay_app->parsed()) {
-    finish(replay, replay_texts);
+    finish(replay.replay, replay_texts);
     parsed.command = replay;
   }
   if (run_app->parsed()) parsed.command = run;
   if (explain_app->parsed()) {
-    if (explain.stage.empty() && explain.subjects.size() != 1) {
-      std::cerr << "explain takes one code, such as E0203, or --stage and rule files\n";
+    finish(explain.why, why_texts);
+    explain.json = format == "json";
+    if (const std::string wrong = wrong_use(explain); !wrong.empty()) {
+      std::cerr << wrong << "\n";
       parsed.exit_code = exit_wrong_use;
       return parsed;
     }

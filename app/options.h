@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dsl/report.h"
+#include "replay/explain.h"
 #include "replay/replay.h"
 
 namespace tocsin::app {
@@ -39,6 +40,11 @@ struct TestOptions {
 struct ExplainOptions {
   std::string stage;  // empty: `subjects` is one diagnostic code
   std::vector<std::string> subjects;
+  // Why a rule fired, or not: `--event` or `--alert`, over events.
+  std::string event;  // a key, or a file
+  std::vector<std::string> rules;
+  replay::ExplainOptions why;
+  bool json = false;
 };
 struct ReplayCommandOptions {
   std::vector<std::string> rules;

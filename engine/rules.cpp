@@ -30,13 +30,13 @@ dsl::CheckOptions check_options() {
   return options;
 }
 
-Rules rules_of(dsl::Loaded loaded) {
+Rules rules_of(dsl::Loaded loaded, BuildFor purpose) {
   Rules rules;
   rules.loaded = std::move(loaded);
   if (!rules.loaded.book) return rules;
   std::vector<RuleFileText> files;
   for (const dsl::SourceFile& file : rules.loaded.sources) files.push_back({file.path(), std::string(file.text())});
-  Result<std::shared_ptr<const Ruleset>> ruleset = build(*rules.loaded.book, std::move(files));
+  Result<std::shared_ptr<const Ruleset>> ruleset = build(*rules.loaded.book, std::move(files), purpose);
   if (ruleset) {
     rules.ruleset = ruleset.take();
   } else {
@@ -72,15 +72,15 @@ std::string Rules::messages() const {
   return text + last_line();
 }
 
-Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice) {
+Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice, BuildFor purpose) {
   dsl::CheckOptions options = check_options();
   options.lint.advice = advice;
   Result<dsl::Loaded> loaded = dsl::load(paths, options);
   if (!loaded) return loaded.error();
-  return rules_of(loaded.take());
+  return rules_of(loaded.take(), purpose);
 }
 
-Rules rules_of_texts(const std::vector<RuleFileText>& files) {
+Rules rules_of_texts(const std::vector<RuleFileText>& files, BuildFor purpose) {
   dsl::SourceSet sources;
   dsl::CheckOptions options = check_options();
   for (const RuleFileText& file : files) {
@@ -90,7 +90,7 @@ Rules rules_of_texts(const std::vector<RuleFileText>& files) {
       sources.emplace_back(file.path, file.text);
     }
   }
-  return rules_of(dsl::load_sources(std::move(sources), options));
+  return rules_of(dsl::load_sources(std::move(sources), options), purpose);
 }
 
 }  // namespace tocsin::engine

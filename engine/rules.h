@@ -30,12 +30,13 @@ dsl::CheckOptions check_options();
 
 /// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result. `advice`: with what only
 /// `tocsin lint` says.
-Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice = false);
+Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice = false,
+                         BuildFor purpose = BuildFor::running);
 /// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. The files
 /// of lists and tables are among the texts, or are read from where the rules name them.
-Rules rules_of_texts(const std::vector<RuleFileText>& files);
+Rules rules_of_texts(const std::vector<RuleFileText>& files, BuildFor purpose = BuildFor::running);
 /// What loading found, and the ruleset if there was no error; for who has looked at rules already.
-Rules rules_of(dsl::Loaded loaded);
+Rules rules_of(dsl::Loaded loaded, BuildFor purpose = BuildFor::running);
 inline Rules rules_of_text(std::string path, std::string text) {
   return rules_of_texts({{std::move(path), std::move(text)}});
 }

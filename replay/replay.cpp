@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "engine/run/file_commit.h"
 #include "event/file_source.h"
+#include "replay/reading.h"
 #include "replay/totals.h"
 #include "state/records.h"
 
@@ -120,7 +121,6 @@ class Run {
     engine.checkpoints = options_.store != nullptr;
     return engine;
   }
-  [[nodiscard]] std::optional<std::uint32_t> next_partition() const;
   Status flush();
   Status checkpoint();
   [[nodiscard]] engine::Counters totals() const { return sum(before_, difference(engine_.counters(), restored_)); }
@@ -180,20 +180,6 @@ Status Run::resume() {
   return {};
 }
 
-std::optional<std::uint32_t> Run::next_partition() const {
-  std::optional<std::uint32_t> best;
-  Timestamp best_time = Timestamp::max();
-  for (std::uint32_t i = 0; i < feeds_.size(); ++i) {
-    const engine::IntakePartition partition = intake_.partition(i);
-    if (partition.ended) continue;
-    if (!best || partition.largest_time < best_time) {
-      best = i;
-      best_time = partition.largest_time;
-    }
-  }
-  return best;
-}
-
 Status Run::flush() {
   intake_.flush(engine_, outbox_);
   if (!outbox_.records.empty()) {
@@ -228,7 +214,8 @@ Status Run::checkpoint() {
 
 Status Run::read_all() {
   const std::size_t read_ahead = std::clamp(options_.batch, read_ahead_min, read_ahead_max);
-  while (const std::optional<std::uint32_t> partition = next_partition()) {
+  while (const std::optional<std::uint32_t> partition =
+             next_partition(intake_, static_cast<std::uint32_t>(feeds_.size()))) {
     Feed& feed = feeds_[*partition];
     if (feed.next == feed.records.size()) {
       // What was read of this file is borrowed by the batch: the batch goes first.

@@ -11,6 +11,8 @@
 #include "base/check.h"
 #include "engine/compile/build.h"
 #include "engine/run/engine.h"
+#include "engine/run/trace.h"
+#include "replay/account.h"
 #include "replay/json.h"
 
 namespace tocsin::replay {
@@ -65,8 +67,10 @@ std::string plural(std::uint64_t n, std::string_view word) {
 /// One test from its beginning to its first failure.
 class Runner {
  public:
-  Runner(const dsl::Rulebook& book, std::shared_ptr<const engine::Ruleset> ruleset)
-      : book_(book), engine_(std::move(ruleset), options()) {}
+  Runner(const dsl::Rulebook& book, std::shared_ptr<const engine::Ruleset> ruleset, engine::Tracer* tracer = nullptr)
+      : book_(book), engine_(std::move(ruleset), options()) {
+    engine_.trace(tracer);
+  }
 
   std::optional<TestFailure> run(const dsl::Test& test) {
     for (const TestStep& step : test.steps) {
@@ -84,6 +88,7 @@ class Runner {
     }
     return std::nullopt;
   }
+  [[nodiscard]] std::uint64_t events_sent() const { return sequence_; }
 
   /// What came out, for the sum over all tests.
   void add_to(TestReport& report) const {
@@ -234,10 +239,61 @@ std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
          std::string(file.line(place.line)) + "\n";
 }
 
+/// Of a test with more events only the newest are asked how near they came; all are seen as history.
+constexpr std::uint64_t asked_events_max = 512;
+
+/// How near the events of the test came to a hit of `rule`, until its expectation failed: the test once more, told of.
+class Misses {
+ public:
+  Misses(const dsl::Loaded& rules, const dsl::Rulebook& book) : rules_(rules), book_(book) {}
+
+  Status tell(const dsl::Test& test, std::uint32_t rule, std::uint64_t events_sent, std::vector<std::string>& notes) {
+    if (ruleset_ == nullptr) {
+      std::vector<engine::RuleFileText> files;
+      for (const dsl::SourceFile& file : rules_.sources) files.push_back({file.path(), std::string(file.text())});
+      auto built = engine::build(book_, std::move(files), engine::BuildFor::explaining);
+      if (!built) return built.error();
+      ruleset_ = built.take();
+    }
+    const std::optional<RuleWords> words = words_of(rules_, book_.rules[rule].name);
+    if (!words) return {};
+    engine::Tracer::Wanted wanted;
+    wanted.rule = rule;
+    wanted.from_release = events_sent > asked_events_max ? events_sent - asked_events_max + 1 : 0;
+    engine::Tracer tracer(wanted);
+    Runner(book_, ruleset_, &tracer).run(test);
+    const engine::Account* best = nullptr;
+    for (const engine::Account& account : tracer.accounts) {
+      if (nearness(account, *words) == 0) continue;
+      if (best == nullptr || nearness(account, *words) >= nearness(*best, *words)) best = &account;
+    }
+    if (best == nullptr) {
+      notes.push_back("no event was sent that " + words->name + " looks at");
+      return {};
+    }
+    notes.push_back("nearest: " + best->event.type + " " + best->event.id + " of " + to_text(best->event.time));
+    for (const std::string& reason : short_reasons(*best, *words)) {
+      for (std::size_t begin = 0; begin <= reason.size();) {
+        const std::size_t end = std::min(reason.find('\n', begin), reason.size());
+        notes.push_back("  " + reason.substr(begin, end - begin));
+        begin = end + 1;
+      }
+    }
+    return {};
+  }
+
+ private:
+  const dsl::Loaded& rules_;
+  const dsl::Rulebook& book_;
+  std::shared_ptr<const engine::Ruleset> ruleset_;
+};
+
 }  // namespace
 
-Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure) {
-  // X1: a test begins with nothing, so the lists and tables of its ruleset are empty but for what is `given`.
+namespace {
+
+/// X1: a test begins with nothing, so the lists and tables of its ruleset are empty but for what is `given`.
+void empty_lists_and_tables(dsl::Rulebook& book) {
   for (dsl::List& list : book.lists) {
     list.entries.clear();
     list.networks.clear();
@@ -247,6 +303,12 @@ Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>&
     table.cells.clear();
     table.networks.clear();
   }
+}
+
+}  // namespace
+
+Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure) {
+  empty_lists_and_tables(book);
   Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book, {});
   if (!ruleset) return ruleset.error();
   TestReport report;
@@ -259,6 +321,8 @@ Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>&
     runner.add_to(report);
     if (!failure) continue;
     ++report.failed;
+    failure->test_index = index;
+    failure->events_sent = runner.events_sent();
     report.failures.push_back(std::move(*failure));
     if (first_failure) break;
   }
@@ -269,7 +333,21 @@ Result<TestReport> run_tests(const dsl::Loaded& rules) {
   TOCSIN_CHECK(rules.book.has_value());
   std::vector<std::size_t> all(rules.book->tests.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  return run_tests(*rules.book, all, false);
+  Result<TestReport> report = run_tests(*rules.book, all, false);
+  if (!report) return report;
+  dsl::Rulebook book = *rules.book;
+  empty_lists_and_tables(book);
+  Misses misses(rules, book);
+  for (TestFailure& failure : report.value().failures) {
+    const dsl::Test& test = book.tests[failure.test_index];
+    const auto expectation = std::find_if(test.steps.begin(), test.steps.end(), [&](const TestStep& step) {
+      return step.kind == Kind::expect_rule && step.span == failure.span;
+    });
+    if (expectation == test.steps.end()) continue;
+    if (Status told = misses.tell(test, expectation->rule, failure.events_sent, failure.notes); !told)
+      return told.error();
+  }
+  return report;
 }
 
 std::string to_text(const TestReport& report, const dsl::SourceSet& sources) {

@@ -19,6 +19,8 @@ struct TestFailure {
   dsl::Span span;        // of the expectation
   std::string happened;  // "r06_guessed_password did not hit"
   std::vector<std::string> notes;
+  std::size_t test_index = 0;     // in the book
+  std::uint64_t events_sent = 0;  // until then
 };
 
 struct TestReport {

@@ -1309,6 +1309,29 @@ void Column::prefetch(const ColumnLayout& layout) const {
   if (texts_) __builtin_prefetch(texts_.get());
 }
 
+Column::Content Column::content(const ColumnLayout& layout, std::size_t window_index, const Question& question) const {
+  Content content;
+  if (count_ == 0) return content;
+  const Window& window = layout.windows[window_index];
+  const Timestamp to = window.last_time(question.at.time);
+  const std::uint64_t release = question.at.release;
+  const std::uint64_t end = window.with_event() || question.deadline ? release + 1 : release;
+  const std::uint64_t mark_end = question.deadline ? release + 1 : release;
+  for (std::uint64_t p = first_from(layout, window.first_time(question.at.time)); p < base_ + count_; ++p) {
+    const Timestamp time = time_at(layout, p);
+    if (time > to) break;
+    const Entry entry = entry_at(layout, p);
+    if (entry.mark) {
+      if (entry.release < mark_end) content = {};
+      continue;
+    }
+    if (entry.release >= end) continue;
+    if (content.entries++ == 0) content.first = time;
+    content.last = time;
+  }
+  return content;
+}
+
 void Column::expire(const ColumnLayout& layout, Timestamp earliest_read) {
   if (count_ == 0) return;
   const Timestamp keep_from = layout.needed_from(earliest_read);

@@ -168,6 +168,14 @@ class Column {
   /// Brings what insert() and answer() look at first into the cache; changes nothing.
   void prefetch(const ColumnLayout& layout) const;
 
+  /// What a window holds at a moment, whether its function uses it or not; for people. Times mean something when there are
+  /// entries.
+  struct Content {
+    std::uint64_t entries = 0;
+    Timestamp first, last;
+  };
+  [[nodiscard]] Content content(const ColumnLayout& layout, std::size_t window_index, const Question& question) const;
+
   /// Drops the entries that no read at `earliest_read` or later can need, and of a sample what cannot be counted any more. The
   /// owner calls it between batches.
   void expire(const ColumnLayout& layout, Timestamp earliest_read);

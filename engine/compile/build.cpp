@@ -70,10 +70,11 @@ void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vec
 /// Everything between a checked book and a ruleset; lives for one build.
 class Build {
  public:
-  Build(const dsl::Rulebook& book, std::vector<RuleFileText> files)
+  Build(const dsl::Rulebook& book, std::vector<RuleFileText> files, BuildFor purpose = BuildFor::running)
       : viewed_(needs_views(book) ? std::optional(with_views(book)) : std::nullopt),
         book_(viewed_ ? *viewed_ : book),
         plan_(lower(book_)) {
+    out_->explains = purpose == BuildFor::explaining;
     for (RuleFileText& file : files) {
       out_->files.push_back({std::move(file.path), std::make_shared<const std::string>(std::move(file.text)), false});
     }
@@ -422,6 +423,7 @@ class Build {
         variant.hit_fields.push_back({place_of(field.from), hit_field(field, type, rule, builder)});
       }
     }
+    if (out_->explains && rule.when) variant.when = builder.build(*rule.when);
     builder.set_lets(nullptr);
   }
 
@@ -498,6 +500,7 @@ class Build {
           RuleVariant variant;
           variant.subject = c.event;
           build_outputs(rule, builders_[c.event], variant);
+          if (out_->explains) variant.member = unless_always(conditions_of(*rule.on, nullptr), c.event);
           TypePlan& type = out_->types[c.event];
           type.on_rules.push_back({r, nfa::PredicateId{predicate}, static_cast<std::uint32_t>(plan.variants.size())});
           if (type.fires.size() <= predicate / 64) type.fires.resize(predicate / 64 + 1);
@@ -669,6 +672,7 @@ class Build {
       auto program = nfa::compile(pattern, meanings, choosing);
       if (!program) return program.error().while_doing("rule " + rule.name);
       plan.program = program.take();
+      if (out_->explains) add_tests(sequence, tests, pattern, plan);
       add_routes(r, sequence, plan);
       const auto index = static_cast<std::uint32_t>(out_->patterns.size());
       KeySpace& space = out_->keyspaces[plan.keyspace];
@@ -687,6 +691,49 @@ class Build {
       out_->patterns.push_back(std::move(plan));
     }
     return {};
+  }
+
+  // ---- for people who ask
+
+  CodeId unless_always(const std::vector<PlanCondition>& conditions, event::EventTypeId type) {
+    for (const PlanCondition& c : conditions) {
+      if (c.event == type && !(c.expr.op == Op::constant && is_true(c.expr.value)))
+        return builders_[type].build(c.expr);
+    }
+    return no_code;
+  }
+
+  void add_tests(const dsl::Sequence& sequence, const std::vector<TestPredicates>& tests, nfa::Pattern pattern,
+                 PatternPlan& plan) {
+    each_test(sequence, [&](const dsl::EventTest& test) {
+      TestPlan built;
+      built.stream = tests[plan.tests.size()].stream;
+      std::vector<Expr> conjuncts, unary;
+      if (test.where) split_conjuncts(*test.where, conjuncts);
+      for (Expr& c : conjuncts) {
+        if (!mentions_places(c)) unary.push_back(std::move(c));
+      }
+      const Expr own = conjunction(std::move(unary));
+      const std::vector<PlanCondition> membership = conditions_of(test.source, nullptr);
+      for (const PlanCondition& c : membership) {
+        const bool no_where = own.op == Op::constant && is_true(own.value);
+        built.types.push_back(
+            {c.event, unless_always(membership, c.event), no_where ? no_code : builders_[c.event].build(own)});
+      }
+      plan.tests.push_back(std::move(built));
+    });
+    std::uint32_t next_test = 0;
+    const auto renumber = [&](nfa::Element& element) {
+      element.predicate = nfa::PredicateId{2 * next_test};
+      element.stream = nfa::PredicateId{2 * next_test + 1};
+      ++next_test;
+    };
+    for (nfa::Step& step : pattern.steps) {
+      for (nfa::Part& part : step.parts) renumber(part.element);
+    }
+    for (nfa::Absence& absence : pattern.absences) renumber(absence.element);
+    if (pattern.until) renumber(*pattern.until);
+    plan.pattern = std::move(pattern);
   }
 
   /// Under which keys of which event types the pattern is to be stepped, and which predicates count under each.
@@ -937,8 +984,9 @@ class Build {
 
 }  // namespace
 
-Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files) {
-  return Build(book, std::move(files)).run();
+Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files,
+                                             BuildFor purpose) {
+  return Build(book, std::move(files), purpose).run();
 }
 
 std::string explain_plan(const dsl::Rulebook& book) {

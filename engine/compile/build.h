@@ -1,6 +1,7 @@
 // Rulebook to Ruleset: lower into a Plan, run the passes, build the constant ruleset with its digest.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,9 +24,13 @@ inline RuleFileText stored_file(std::string_view path, std::string_view text) {
   return {std::string(data ? path.substr(1) : path), std::string(text), data};
 }
 
+/// What is built for explaining means the same and has the same digest; it also holds what engine/run/trace.h asks for.
+enum class BuildFor : std::uint8_t { running, explaining };
+
 /// `files`, the rule files, are kept in the ruleset for the store, and behind them the data files of the book. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a
 /// sentence that names the rule.
-Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files = {});
+Result<std::shared_ptr<const Ruleset>> build(const dsl::Rulebook& book, std::vector<RuleFileText> files = {},
+                                             BuildFor purpose = BuildFor::running);
 
 /// `tocsin explain --stage plan|program|ruleset`
 std::string explain_plan(const dsl::Rulebook& book);

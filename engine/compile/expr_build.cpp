@@ -108,6 +108,15 @@ CodeId ExprBuilder::read(const Expr& expr) {
 }
 
 CodeId ExprBuilder::build(const Expr& expr) {
+  const CodeId code = node_of(expr);
+  codes_.origins.resize(codes_.nodes.size());
+  // A let is one node however often it is named: its origin is its definition.
+  Origin& origin = codes_.origins[code];
+  if (origin.end == 0) origin = {expr.span.file, expr.span.begin, expr.span.end, expr.type};
+  return code;
+}
+
+CodeId ExprBuilder::node_of(const Expr& expr) {
   Node node;
   node.flag = expr.flag;
   node.currency = expr.currency;

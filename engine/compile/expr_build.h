@@ -43,6 +43,7 @@ class ExprBuilder {
   CodeId build(const dsl::Expr& expr);
 
  private:
+  CodeId node_of(const dsl::Expr& expr);
   CodeId add(Node node, const std::vector<CodeId>& children);
   CodeId read(const dsl::Expr& expr);
   CodeId text_match(const dsl::Expr& expr);

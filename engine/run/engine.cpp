@@ -11,6 +11,7 @@
 
 #include "alerts/record.h"
 #include "engine/run/engine_state.h"
+#include "engine/run/trace.h"
 #include "event/pack.h"
 #include "state/key.h"
 
@@ -112,6 +113,7 @@ void Engine::State::arrive(const event::Event& e, Digest id) {
   const bool duplicate = options.dedupe.us > 0 && ids.seen_before(id, e.time, options.dedupe);
   if (duplicate) {
     ++counters.duplicates;
+    if (tracer != nullptr) tracer->dropped(*this, e);
     if (counters.duplicate_samples.size() < 10) {
       const event::EventType& type = ruleset->schema.events[e.type];
       counters.duplicate_samples.push_back(type.name + " " + std::string(e.at(type.key).text()));
@@ -438,6 +440,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     count_bounds(pattern, host.counters);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
+    if (tracer != nullptr) tracer->stepped(*this, pattern, key, bytes, e, bits, matches.size());
   };
   // Of all programs only those that live here and that the event concerns, and those that may begin with it.
   ++round;
@@ -667,6 +670,7 @@ void Engine::State::decide(BatchEvent& e, std::span<const alerts::Hit* const> ev
     const alerts::DecidedEvent decided{type.name, e.event.at(type.key).text(), e.event.time};
     const alerts::Decision decision =
         alerts::decide(policy, {truth, use.lines.size()}, event_hits, score, decided, limits[use.policy], e.cut);
+    if (tracer != nullptr) tracer->decided(*this, e, use, context, decision, event_hits);
     ++counters.decisions;
     ++decisions_by_action[static_cast<std::size_t>(decision.action)];
     out.add(OutStream::decisions, alerts::decision_record_key(decision),
@@ -687,6 +691,7 @@ void Engine::State::emit(Outbox& out) {
     if (hit.truncated) ++counters.truncated;
     const alerts::AlertOutcome outcome = book.take(hit);
     put_alert_changes(out);
+    if (tracer != nullptr) tracer->alerted(hit, outcome);
     out.add(OutStream::hits, alerts::hit_record_key(hit), alerts::hit_record(hit, outcome, ruleset->digest_text));
     using Kind = alerts::AlertOutcome::Kind;
     switch (outcome.kind) {
@@ -781,6 +786,9 @@ void Engine::State::judge(std::span<BatchEvent> events, Outbox& out) {
     run_stratum(level);
     run_features(level);
   }
+  if (tracer != nullptr) {
+    for (BatchEvent& e : judged) tracer->released(*this, e);
+  }
   run_patterns();
   if (!ruleset->visibility.any) fire_due_timers();
   run_on_rules();
@@ -838,6 +846,7 @@ void Engine::State::flush(Outbox& out) {
   }
   book.advance(order.watermark());
   put_alert_changes(out);
+  if (tracer != nullptr) tracer->settle(*this);
   book.expire(order.watermark());
   facts.expire(order.watermark(), options.checkpoints);
   ids.expire();
@@ -877,6 +886,11 @@ void Engine::State::sweep() {
 }
 
 // ---------------------------------------------------------------- what others may ask
+
+void Engine::trace(Tracer* tracer) {
+  TOCSIN_CHECK(tracer == nullptr || state_->ruleset->explains);
+  state_->tracer = tracer;
+}
 
 Timestamp Engine::watermark() const { return state_->order.watermark(); }
 

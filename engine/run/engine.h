@@ -78,6 +78,8 @@ struct PartitionPosition {
   bool active = false;
 };
 
+class Tracer;
+
 class Engine {
  public:
   Engine(std::shared_ptr<const Ruleset> ruleset, EngineOptions options);
@@ -87,6 +89,10 @@ class Engine {
 
   /// Takes the items in order; output of everything they released goes to `out`.
   void step(std::span<const Item> items, Outbox& out);
+
+  /// Tells `tracer` what it asks about, from now on (engine/run/trace.h); nullptr: nobody asks. Requires: a ruleset built for
+  /// explaining, and steps of one item.
+  void trace(Tracer* tracer);
 
   [[nodiscard]] Timestamp watermark() const;
   [[nodiscard]] const Counters& counters() const;

@@ -134,6 +134,7 @@ struct Engine::State final : UnknownSink {
   std::array<std::uint64_t, event::action_count> decisions_by_action{};
   std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;  // predicate << 16 | field
   std::uint64_t dropped_sections = 0;
+  Tracer* tracer = nullptr;
   std::vector<std::string> orphans;  // records of the store that belong to nobody since a reload
 
   // The batch.
@@ -267,7 +268,7 @@ struct Engine::State final : UnknownSink {
 };
 
 /// Answers late reads and guards of one key, as of one moment.
-class MatchHost final : public nfa::Host, public AggregateReader {
+class MatchHost : public nfa::Host, public AggregateReader {
  public:
   /// `bytes` are the key's; they are taken apart only when somebody asks.
   MatchHost(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes)
@@ -275,6 +276,7 @@ class MatchHost final : public nfa::Host, public AggregateReader {
     runs_bytes = engine.options.program_bytes_max;
   }
   std::span<const event::Value> key_values();
+  [[nodiscard]] std::string_view key_bytes() const { return bytes_; }
 
   /// The event being stepped, not in the log yet.
   void set_current(const BatchEvent* e, std::uint64_t position) {
@@ -282,7 +284,7 @@ class MatchHost final : public nfa::Host, public AggregateReader {
     current_position_ = position;
   }
   /// All events of a match by place, unpacked once.
-  const event::Event* event_at(std::uint64_t position);
+  virtual const event::Event* event_at(std::uint64_t position);
   /// By place id.
   std::vector<std::vector<const event::Event*>> places_of(const nfa::Places& places);
   [[nodiscard]] state::Moment moment_of(const nfa::Match& match) const;

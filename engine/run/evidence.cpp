@@ -4,6 +4,7 @@
 
 #include "alerts/identity.h"
 #include "engine/run/engine_state.h"
+#include "engine/run/trace.h"
 #include "event/pack.h"
 #include "state/key.h"
 
@@ -228,7 +229,9 @@ void Engine::State::hit_of_event(BatchEvent& e, const OnRule& on) {
   Context context = context_at(e.event.time);
   context.subject = &e.event;
   context.row = e.row;
-  if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
+  const bool hit = finish_hit(placed, rule, variant, context);
+  if (tracer != nullptr) tracer->hit(*this, placed, context, {e.event.time, e.release}, !hit);
+  if (hit) hits.push_back(std::move(placed));
 }
 
 void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& match, std::uint32_t sequence,
@@ -264,7 +267,11 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   context.reader = &host;
   if (match.by_deadline) context.moment = match.at;
   host.set_moment(host.moment_of(match), match.by_deadline);
-  if (finish_hit(placed, rule, variant, context)) hits.push_back(std::move(placed));
+  const bool hit = finish_hit(placed, rule, variant, context);
+  if (tracer != nullptr) {
+    tracer->matched(*this, pattern, match, host.key_bytes(), context, host.moment_of(match), placed, !hit);
+  }
+  if (hit) hits.push_back(std::move(placed));
 }
 
 }  // namespace tocsin::engine

@@ -177,13 +177,27 @@ std::optional<Decimal> converted(Decimal amount, event::Currency from, event::Cu
   return worth ? divide(*in_usd, *worth) : std::nullopt;
 }
 
-/// One evaluation: the codes and the context of it, so that recursion passes two words.
+/// One evaluation: the codes and the context of it, so that recursion passes two words. `told`: every node is told to a sink;
+/// the other one, which decides events, knows nothing of sinks.
+template <bool told>
 class Evaluation {
  public:
-  Evaluation(const Codes& codes, Context& context) : codes_(codes), context_(context) {}
+  Evaluation(const Codes& codes, Context& context, EvaluationSink* sink = nullptr)
+      : codes_(codes), context_(context), sink_(sink) {}
 
   Value run(std::uint32_t index) {
-    const Node& node = codes_.nodes[index];
+    if constexpr (told) {
+      sink_->enter(index, context_);
+      const Value v = value_of(codes_.nodes[index]);
+      sink_->leave(index, context_, v);
+      return v;
+    } else {
+      return value_of(codes_.nodes[index]);
+    }
+  }
+
+ private:
+  Value value_of(const Node& node) {
     switch (node.op) {
       case NodeOp::constant: return node.value;
       case NodeOp::field:
@@ -304,7 +318,6 @@ class Evaluation {
     return missing();
   }
 
- private:
   Value child(const Node& node, std::uint32_t i) { return run(codes_.children[node.first_child + i]); }
   static Value found(const Value* v) { return v == nullptr ? missing() : *v; }
 
@@ -316,6 +329,9 @@ class Evaluation {
       if (v.kind != Kind::boolean) {
         unknown = true;
       } else if (v.boolean() == decisive) {
+        if constexpr (told) {
+          while (++i < node.child_count) child(node, i);
+        }
         return Value::of_boolean(decisive);
       }
     }
@@ -523,6 +539,7 @@ class Evaluation {
 
   const Codes& codes_;
   Context& context_;
+  EvaluationSink* sink_;
 };
 
 }  // namespace
@@ -560,7 +577,13 @@ bool in_rollout(std::string_view rule, const Value& value, std::uint32_t share) 
   return hash % 10'000 < share;
 }
 
-Value evaluate(const Codes& codes, CodeId code, Context& context) { return Evaluation(codes, context).run(code); }
+Value evaluate(const Codes& codes, CodeId code, Context& context) {
+  return Evaluation<false>(codes, context).run(code);
+}
+
+Value evaluate(const Codes& codes, CodeId code, Context& context, EvaluationSink& sink) {
+  return Evaluation<true>(codes, context, &sink).run(code);
+}
 
 std::vector<Value> group_values(const Codes& codes, CodeId code, Context& context) {
   const Node& node = codes.nodes[code];

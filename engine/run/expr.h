@@ -103,6 +103,12 @@ struct Node {
   event::Value value;  // constant; any_rule_tagged: the tag; group_aggregate: the number of a percentile
 };
 
+/// What a node is made from, for people: its place in the rule files and the type of its value.
+struct Origin {
+  std::uint32_t file = 0, begin = 0, end = 0;  // bytes; begin == end: nobody wrote it
+  event::Type type;
+};
+
 /// All expressions of a ruleset.
 struct Codes {
   std::vector<Node> nodes;
@@ -110,6 +116,7 @@ struct Codes {
   std::vector<FieldOf> field_refs;
   std::vector<event::Network> networks;
   std::vector<bool> switches;
+  std::vector<Origin> origins;  // by node
 };
 
 class Facts;
@@ -165,6 +172,16 @@ struct Context {
 };
 
 event::Value evaluate(const Codes& codes, CodeId code, Context& context);
+
+/// Sees an evaluation node by node. What a node is asked for several members of a group, it is told several times.
+class EvaluationSink {
+ public:
+  virtual ~EvaluationSink() = default;
+  virtual void enter(CodeId node, const Context& context) = 0;
+  virtual void leave(CodeId node, const Context& context, const event::Value& value) = 0;
+};
+/// The same evaluation, told to `sink`; of `and` and `or` also the operands that cannot change the answer any more.
+event::Value evaluate(const Codes& codes, CodeId code, Context& context, EvaluationSink& sink);
 
 /// SEMANTICS E5: FNV-1a-64 of "rule:value" modulo 10,000 (Fowler, Noll, Vo; draft-eastlake-fnv), below `share`. A missing value is
 /// in no share.

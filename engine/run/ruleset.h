@@ -194,6 +194,21 @@ struct RuleVariant {
   std::vector<EffectPlan> effects;
   CodeId rollout = no_code;  // who is in the share
   std::vector<HitFieldPlan> hit_fields;
+  // Only when the ruleset explains (engine/run/trace.h): rules on an event, membership of the stream; the rule's condition as
+  // written, sharing nodes with the lets. no_code: there is none.
+  CodeId member = no_code;
+  CodeId when = no_code;
+};
+
+/// One test of a sequence (a step or part, a `no`, the `until`), for people who ask.
+struct TestPlan {
+  nfa::PredicateId stream{};
+  struct OfType {
+    event::EventTypeId type = 0;
+    CodeId member = no_code;  // of the stream; no_code: every event of the type is
+    CodeId where = no_code;   // what its `where` says about its own event alone; no_code: nothing
+  };
+  std::vector<OfType> types;
 };
 
 struct RulePlan {
@@ -223,6 +238,10 @@ struct PatternPlan {
   std::vector<PlaceInfo> places;  // by place id
   std::vector<CodeId> guards;     // by GuardId
   CodeId when = no_code;
+  // Only when the ruleset explains: the tests in the order steps with their parts, absences, until; and the pattern again, whose
+  // predicates are 2t for test t with its own `where` true, and 2t + 1 for its stream. `when` is not taken apart in it.
+  std::vector<TestPlan> tests;
+  nfa::Pattern pattern;
 };
 
 /// A list as the rule files declare it; what changes at run time lives in the engine.
@@ -271,7 +290,8 @@ struct Ruleset {
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
   std::uint32_t strata = 1;
-  Digest digest;  // of the meaning of everything above
+  bool explains = false;  // built with all that engine/run/trace.h needs
+  Digest digest;          // of the meaning of everything above
   std::string digest_text;
   struct File {
     std::string path;

@@ -138,6 +138,32 @@ def main():
             summary = json.load(file)
         suite.check("summary.json counts", summary["events"] == 2 and summary["dead_letters"] == {"not_json": 1}, str(summary))
         suite.check("summary.json: decisions by action", summary["decisions"] == {"allow": 1, "review": 1}, str(summary))
+        why = ("explain", "--rules", good, "--events", events)
+        suite.run("explain --event", 0, *why, "--event", "1", "--rule", "big", out="when v > 10: true (v = 11)")
+        suite.run("explain --event: of another rule's sequence", 0, "explain", "--rules", path("sequence.risk"), "--events", events,
+                  "--event", "2", "--rule", "twice", out="event asked about")
+        suite.run("explain --event: a key that is not there", 1, *why, "--event", "9", "--rule", "big",
+                  out="no event with the key 9 is among 2 events")
+        suite.run("explain --event: a rule that is not there", 2, *why, "--event", "1", "--rule", "bigger", err="there are: big")
+        suite.run("explain --event: no rule", 2, *why, "--event", "1", err="--rule")
+        suite.run("explain --event: no events", 2, "explain", "--rules", good, "--event", "1", "--rule", "big", err="--events")
+        suite.run("explain --event: events that are not there", 3, "explain", "--rules", good, "--events", absent, "--event", "1",
+                  "--rule", "big", err="absent")
+        suite.run("explain --event: rules with errors", 1, "explain", "--rules", wrong, "--events", events, "--event", "1",
+                  "--rule", "big", err="nothing was loaded")
+        suite.run("explain --event and --alert", 2, *why, "--event", "1", "--alert", "1", err="one")
+        suite.run("explain --rules alone", 2, *why, err="--event")
+        one = path("one.json", '{\n "type": "a", "id": "7", "at": "2026-01-05T10:00:02Z",\n "user": "u", "v": 10\n}\n')
+        suite.run("explain --event FILE, without history", 0, "explain", "--rules", good, "--event", one, "--rule", "big",
+                  out="when v > 10: false (v = 10)")
+        suite.run("explain --event FILE: not an event", 2, "explain", "--rules", good, "--event", path("no.json", "{}"), "--rule", "big",
+                  err="does not read")
+        said = suite.run("explain: as JSON", 0, *why, "--event", "1", "--rule", "big", "--format", "json")
+        suite.check("explain: JSON holds the verdict", json.loads(said)["accounts"][0]["verdict"] == "fired", said)
+        with open(os.path.join(out, "alerts.ndjson"), encoding="utf-8") as file:
+            alert = json.loads(file.readline())["id"]
+        suite.run("explain --alert", 0, *why, "--alert", alert, out="made the alert " + alert)
+        suite.run("explain --alert: an id that is not there", 1, *why, "--alert", alert[::-1], out="no alert and no hit")
         suite.run("replay: no events", 2, "replay", "--rules", good, "--out", out, err="--events")
         suite.run("replay: a time that is none", 2, *replay, "--until", "soon", err="soon")
         suite.run("replay: events that are not there", 3, "replay", "--rules", good, "--events", absent, "--out", out, err="absent")

@@ -3,10 +3,13 @@
 #include "tests/reference/matcher.h"
 
 #include <cstdlib>
+#include <memory>
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include "base/hash.h"
+#include "nfa/near_miss.h"
 #include "tests/nfa/random_sequences.h"
 
 using namespace tocsin;
@@ -89,4 +92,48 @@ TEST_CASE("any bytes may be handed to decode") {
         parse_stream("b1@30 c@31 |900"), [&](Timestamp t) { advance(good, *back, t, host, ignored); },
         [&](const Occurrence& o) { step(good, *back, o, host, ignored); });
   }
+}
+
+TEST_CASE("near misses are told of exactly the events that complete nothing") {
+  const int each = std::max(cases() / 500, 1);
+  CHECK(rc::check("same events", [&] {
+    const auto seed = *rc::gen::arbitrary<std::uint64_t>();
+    for (int i = 0; i < each; ++i) {
+      Dice dice(hash_mix(seed, static_cast<std::uint64_t>(i)));
+      Pattern p = random_pattern(dice);
+      p.after = AfterMatch::continue_;  // nothing is used up: whoever can complete, does
+      for (Step& s : p.steps) {
+        for (Part& part : s.parts) number_guards(part.element);
+      }
+      for (Absence& a : p.absences) number_guards(a.element);
+      if (!compile(p)) continue;
+      std::vector<Item> items = random_stream(dice);
+      std::erase_if(items, [](const Item& item) { return item.late; });  // known when, is not told by the order
+      TestHost host;
+      if (dice.one_in(3)) refuse_some(host, seed);
+      answer_by_steps(host, p);
+      reference::Matcher slow(p, host);
+      std::vector<Match> expected;
+      std::vector<Occurrence> seen;
+      std::vector<std::unique_ptr<PredicateBits>> bits;
+      std::vector<std::unique_ptr<std::vector<std::int64_t>>> values;
+      feed(
+          items, [&](Timestamp t) { slow.advance(t, expected); },
+          [&](const Occurrence& o) {
+            slow.step(o, expected);
+            bits.push_back(std::make_unique<PredicateBits>(*o.bits));
+            values.push_back(std::make_unique<std::vector<std::int64_t>>(o.values.begin(), o.values.end()));
+            seen.push_back({o.event, o.order, o.time, false, bits.back().get(), *values.back()});
+          });
+      for (std::size_t asked = 0; asked < seen.size(); ++asked) {
+        const bool completes = std::any_of(expected.begin(), expected.end(),
+                                           [&](const Match& m) { return m.last().event == seen[asked].event; });
+        const std::optional<NearMiss> miss = near_miss(p, seen, asked, {}, host);
+        const bool told = miss && miss->step + 1 == p.steps.size() && miss->failures.empty();
+        if (told == completes && (!miss || !miss->cut)) continue;
+        RC_FAIL(nfa::to_text(p) + to_text(items) + "\nevent " + std::to_string(asked + 1) +
+                (completes ? " completes a match" : " completes nothing"));
+      }
+    }
+  }));
 }

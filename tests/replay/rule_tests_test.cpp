@@ -1,5 +1,7 @@
 #include "replay/rule_tests.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "engine/rules.h"
@@ -83,6 +85,36 @@ TEST_CASE("what failed is said with its place and what happened instead") {
   CHECK(text.find("rules that hit so far: big\n") != std::string::npos);
   CHECK(text.find("newest decision: block") != std::string::npos);
   CHECK(text.ends_with("4 rules, 1 tests, 1 failed\n"));
+}
+
+TEST_CASE("an expected rule that did not hit says how near it was") {
+  const auto notes = [](const std::string& sends, const std::string& rule) {
+    const TestReport report =
+        run("test \"t\" { at \"2026-01-05T10:00:00Z\"  " + sends + "  expect rule " + rule + " }\n");
+    REQUIRE(report.failures.size() == 1);
+    std::string text;
+    for (const std::string& note : report.failures.front().notes) text += note + "\n";
+    return text.substr(std::min(text.find("nearest"), text.size()));
+  };
+  CHECK(notes("send first {}  send +1m first { v: 9 }", "big") ==
+        "nearest: a test-2 of 2026-01-05T10:01:00Z\n  v > 10: false (v = 9)\n");
+  CHECK(notes("send a { user: \"u1\" }", "big") ==
+        "nearest: a test-1 of 2026-01-05T10:00:00Z\n"
+        "  v > 10: unknown (v = missing), because `v` is missing in a test-1\n");
+  CHECK(notes("send first {}  send +1m b { user: \"u1\" }", "pair") ==
+        "nearest: b test-2 of 2026-01-05T10:01:00Z\n  step 1 `at least 2 a as g`: 1 of the 2 that are needed\n");
+  CHECK(notes("send first {} times 2 every 1m  send +10m b { user: \"u1\" }", "pair") ==
+        "nearest: b test-3 of 2026-01-05T10:11:00Z\n"
+        "  `within 10m`: b test-3 came 11m after a test-1; the span is 10m\n");
+  CHECK(notes("send b { user: \"u1\" }  send +30m first {}  wait 2h", "quiet") ==
+        "nearest: b test-1 of 2026-01-05T10:00:00Z\n"
+        "  `no a for 1h`: a test-2 of 2026-01-05T10:30:00Z came 30m after b test-1\n");
+  CHECK(notes("send b { user: \"u1\" }", "quiet") ==
+        "nearest: b test-1 of 2026-01-05T10:00:00Z\n  not decided before 2026-01-05T11:00:00Z has passed\n");
+  const TestReport report =
+      run("test \"t\" { at \"2026-01-05T10:00:00Z\"  send b { user: \"u1\" }  expect rule big }\n");
+  REQUIRE(report.failures.size() == 1);
+  CHECK(report.failures.front().notes.back() == "no event was sent that big looks at");
 }
 
 TEST_CASE("each expectation can fail") {
