@@ -148,6 +148,16 @@ Wide Wide::divided_by(const Wide& divisor) const {
   TOCSIN_CHECK(divisor_bits != 0);
   if (compare(divisor) < 0) return {};
   if (bits() <= 127) return Wide(static_cast<Uint128>(*narrow() / *divisor.narrow()));
+  if (divisor_bits <= 64) {  // the square of how many values there are: limb by limb
+    Wide quotient;
+    Uint128 rest = 0;
+    for (std::size_t i = limbs_.size(); i-- > 0;) {
+      rest = (rest << 64U) | limbs_[i];
+      quotient.limbs_[i] = static_cast<std::uint64_t>(rest / divisor.limbs_[0]);
+      rest %= divisor.limbs_[0];
+    }
+    return quotient;
+  }
   Wide rest;
   Wide quotient;
   for (unsigned bit = bits(); bit-- > 0;) {

@@ -639,18 +639,6 @@ std::string_view to_text(Reach reach) {
   return "?";
 }
 
-Timestamp Window::first_time(Timestamp t) const {
-  switch (reach) {
-    case Reach::last:
-    case Reach::since: return t - length + Duration{1};
-    case Reach::before: return t - gap - length;
-    case Reach::calendar: return zone->start_of(unit, t);
-  }
-  return t;
-}
-
-Timestamp Window::last_time(Timestamp t) const { return gap.us == 0 ? t : t - gap - Duration{1}; }
-
 Timestamp Window::known_from(Timestamp begins) const {
   switch (reach) {
     case Reach::last:
@@ -963,6 +951,18 @@ bool Column::insert(const ColumnLayout& layout, Moment at, const Value& argument
       if (currency_ != entry.currency) mixed_ = true;
     }
   }
+  // The end of the order is where nearly all events go, and mostly there is room.
+  if (begin_ + count_ != capacity_ && count_ != 0) {
+    const std::uint64_t position = base_ + count_;
+    const Timestamp last = time_at(layout, position - 1);
+    if (last < at.time || (last == at.time && newest_release_ <= at.release)) {
+      if (newest_release_ > at.release && release_at(layout, position - 1) > at.release) ordered_ = false;
+      ++count_;
+      store(layout, position, entry);
+      newest_release_ = std::max(newest_release_, at.release);
+      return true;
+    }
+  }
   return place_entry(layout, entry);
 }
 
@@ -1119,12 +1119,32 @@ Value Column::extreme(const ColumnLayout& layout, Function function, WindowState
   return value_of(layout, entry_at(layout, queue.positions[queue.front]));
 }
 
+/// What a window without entries says.
+Value Column::of_nothing(const ColumnLayout& layout, const Window& window) {
+  switch (window.function) {
+    case Function::count:
+    case Function::distinct: return of_count(0);
+    case Function::holds: return Value::of_boolean(false);
+    case Function::sum: return sum_value(window.gaps ? Kind::duration : layout.kind, {}, layout.type.currency.code);
+    case Function::avg:
+    case Function::min:
+    case Function::max:
+    case Function::first:
+    case Function::last:
+    case Function::variance:
+    case Function::stddev:
+    case Function::cv:
+    case Function::percentile:
+    case Function::entropy: return {};
+  }
+  return {};
+}
+
 /// Where a read ends in the order, when everything it may know stands before that place and nothing else does. Nothing when
 /// late entries it does not know are among those it does.
 std::optional<std::uint64_t> Column::end_of(const ColumnLayout& layout, const Asked& asked) const {
   std::uint64_t end = base_ + count_;
   const bool all_known = newest_release_ < asked.release_end;
-  if (all_known && time_at(layout, end - 1) <= asked.to) return end;
   const bool own_at_end = newest_release_ + 1 == asked.release_end || newest_release_ == asked.release_end;
   if (!all_known && !ordered_ &&
       !(own_at_end && release_at(layout, end - 1) == newest_release_ && time_at(layout, end - 1) <= asked.to)) {
@@ -1151,10 +1171,13 @@ std::optional<std::uint64_t> Column::end_of(const ColumnLayout& layout, const As
 Value Column::read_exact(const ColumnLayout& layout, const Asked& asked, bool& since_mark) {
   const Window& window = *asked.window;
   const Function function = window.function;
-  if (count_ == 0) return Fold(*this, layout, window, nullptr).value(std::nullopt);
-  std::optional<std::uint64_t> place = end_of(layout, asked);
-  if (!place) return scan(layout, asked, since_mark);
-  std::uint64_t end = *place;
+  if (count_ == 0) return of_nothing(layout, window);
+  std::uint64_t end = base_ + count_;
+  if (newest_release_ >= asked.release_end || time_at(layout, end - 1) > asked.to) {
+    const std::optional<std::uint64_t> place = end_of(layout, asked);
+    if (!place) return scan(layout, asked, since_mark);
+    end = *place;
+  }
   // The judged event's own mark stands right behind its entry, and not before it.
   while (layout.marked && end > base_ && mark_at(layout, end - 1) && release_at(layout, end - 1) >= asked.mark_end)
     --end;
@@ -1437,7 +1460,10 @@ std::size_t Column::bytes(const ColumnLayout& layout) const {
   if (windows_) {
     for (std::size_t i = 0; i < layout.running.size(); ++i) {
       sum += sizeof(WindowState);
-      if (windows_[i].rare) sum += sizeof(WindowState::Rare) + windows_[i].rare->ordered.bytes();
+      if (const WindowState::Rare* rare = windows_[i].rare.get()) {
+        sum +=
+            sizeof(*rare) + rare->ordered.bytes() + rare->classes.bytes() + (rare->levels ? sizeof(SampleLevels) : 0U);
+      }
       if (windows_[i].counted) sum += sizeof(CountedSet) + windows_[i].counted->bytes();
       if (windows_[i].queue) sum += sizeof(Queue) + windows_[i].queue->positions.capacity() * 8;
     }

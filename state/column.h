@@ -77,8 +77,16 @@ struct Window {
 
   bool operator==(const Window&) const = default;
   /// The earliest and the latest time that an entry may have.
-  [[nodiscard]] Timestamp first_time(Timestamp t) const;
-  [[nodiscard]] Timestamp last_time(Timestamp t) const;
+  [[nodiscard]] Timestamp first_time(Timestamp t) const {
+    switch (reach) {
+      case Reach::last:
+      case Reach::since: return t - length + Duration{1};
+      case Reach::before: return t - gap - length;
+      case Reach::calendar: return zone->start_of(unit, t);
+    }
+    return t;
+  }
+  [[nodiscard]] Timestamp last_time(Timestamp t) const { return gap.us == 0 ? t : t - gap - Duration{1}; }
   /// Whether the judged event itself may stand in it.
   [[nodiscard]] bool with_event() const { return reach != Reach::before; }
   /// From when on the window is known whole, if data begins at `begins`; `since` may be earlier, with the first mark.
@@ -177,7 +185,7 @@ class Column {
   [[nodiscard]] Content content(const ColumnLayout& layout, std::size_t window_index, const Question& question) const;
 
   /// Drops the entries that no read at `earliest_read` or later can need, and of a sample what cannot be counted any more. The
-  /// owner calls it between batches.
+  /// owner calls it between batches: reads that come later know everything that stands here now.
   void expire(const ColumnLayout& layout, Timestamp earliest_read);
 
   [[nodiscard]] bool empty() const { return count_ == 0; }
@@ -211,6 +219,7 @@ class Column {
   /// The value looked for as an entry would hold it; nothing when no entry can.
   [[nodiscard]] std::optional<Entry> probe_entry(const ColumnLayout& layout, const event::Value* probe) const;
   [[nodiscard]] event::Value scan(const ColumnLayout& layout, const Asked& asked, bool& since_mark) const;
+  static event::Value of_nothing(const ColumnLayout& layout, const Window& window);
   event::Value read_exact(const ColumnLayout& layout, const Asked& asked, bool& since_mark);
   event::Value extreme(const ColumnLayout& layout, Function function, WindowState& state, std::uint64_t end) const;
   void fold_in(const ColumnLayout& layout, const ColumnLayout::Running& running, WindowState& state,
