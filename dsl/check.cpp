@@ -132,7 +132,9 @@ std::optional<Rulebook> Checker::run() {
   for (const auto& [decl, span] : rules_) check_rule_once(decl->name.text, decl->name.span);
   for (std::size_t i = 0; i < derived_.size(); ++i) resolve_derived(i, derived_[i].decl->name.span);  // those of hits
   check_alert_clauses();
-  std::sort(book_.rules.begin(), book_.rules.end(), [](const Rule& a, const Rule& b) { return a.name < b.name; });
+  // Of one name there are several when a rule is judged under several roles: they stay in the order of the roles.
+  std::stable_sort(book_.rules.begin(), book_.rules.end(),
+                   [](const Rule& a, const Rule& b) { return a.name < b.name; });
   for (std::size_t i = 0; i < book_.rules.size(); ++i) rule_order_[book_.rules[i].name] = i;
   for (const ast::File& file : files_) {
     for (const ast::Decl& decl : file.declarations) {

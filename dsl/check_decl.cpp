@@ -8,7 +8,6 @@ namespace {
 
 // More of these nobody writes; the indices of the schema are 16 bits wide and stay far from their end.
 constexpr std::size_t events_max = 10'000;
-constexpr std::size_t fields_max = 2'000;
 constexpr std::size_t enum_values_max = 255;
 
 constexpr std::string_view type_names[] = {"string", "bool", "int",   "decimal", "enum", "time", "duration",
@@ -464,7 +463,13 @@ void Checker::fill_hits(const ast::RuleDecl& decl, Rule& rule) {
   const auto event = book_.schema.find_event("hit." + rule.name);
   if (!event) return;
   event::EventType& type = book_.schema.events[*event];
-  if (!type.fields.empty()) return;  // two rules of one name, which is said
+  if (!type.fields.empty()) {
+    // The same rule under another role has hits of the same kind; two rules of one name are refused elsewhere.
+    const auto same = std::find_if(book_.rules.begin(), book_.rules.end(),
+                                   [&](const Rule& other) { return other.name == rule.name; });
+    if (same != book_.rules.end()) rule.hit = same->hit;
+    return;
+  }
   HitType hit;
   hit.event = *event;
   const auto add = [&](std::string name, Type of, HitField::From from, std::uint32_t index) -> HitField* {
@@ -490,8 +495,10 @@ void Checker::fill_hits(const ast::RuleDecl& decl, Rule& rule) {
     if (rule.show[i].value.op == Op::group_values) continue;  // many values are no field
     add(rule.show[i].name, rule.show[i].value.type, HitField::From::show, i);
   }
-  for (std::uint32_t i = 0; i < rule.lets.size(); ++i)
+  for (std::uint32_t i = 0; i < rule.lets.size(); ++i) {
+    if (rule.lets[i].value.op == Op::aggregate && rule.lets[i].value.flag) continue;  // a set is no value
     add(rule.lets[i].name, rule.lets[i].value.type, HitField::From::let, i);
+  }
   if (rule.on) {
     // Of a union: what is of one type wherever it is.
     std::map<std::string, std::vector<FieldRef>> refs;
@@ -862,21 +869,27 @@ std::optional<FieldIndex> Checker::computed_key(EventTypeId event, const ast::Ke
   const Loudly loudly(silent_, nodes_);
   Typed value = check_whole(call, scope);
   if (value.poison) return std::nullopt;
-  event::EventType& type = book_.schema.events[event];
-  if (type.fields.size() >= fields_max) {
+  if (book_.schema.events[event].fields.size() >= fields_max) {
     error(Code::bad_event_declaration, key.span, "more than 2,000 fields in one event, computed keys included");
     return std::nullopt;
   }
+  const FieldIndex index = unnamed_field(event, name, std::move(value.expr), key.span);
+  computed_keys_[{event, name}] = index;
+  return index;
+}
+
+/// A derived field that no rule can name: its name is no word.
+FieldIndex Checker::unnamed_field(EventTypeId event, std::string name, Expr value, Span span) {
+  event::EventType& type = book_.schema.events[event];
   const auto index = static_cast<FieldIndex>(type.fields.size());
   event::FieldDef def;
-  def.name = name;
-  def.type = value.expr.type;
+  def.name = std::move(name);
+  def.type = value.type;
   def.optional = true;
   def.derived = true;
   type.fields.push_back(std::move(def));
-  field_spans_[event].push_back(key.span);
-  book_.derived.push_back({event, index, std::move(value.expr)});
-  computed_keys_[{event, name}] = index;
+  field_spans_[event].push_back(span);
+  book_.derived.push_back({event, index, std::move(value)});
   return index;
 }
 

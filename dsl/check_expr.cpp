@@ -1679,11 +1679,15 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
       return typed(std::move(out));
     }
     if (alias != nullptr && !alias->visible) return unknown_alias(of, s);
-    Diagnostic& d = error(Code::wrong_arguments, of.span, "`count(…)` counts the events of a group");
-    d.hints.push_back(
-        "a group is a step with `at least`, `exactly` or `n to m`;\nevents of a window are counted by `count from … "
-        "per … in last …`");
-    return {};
+    if (group_in(of, s) == nullptr) {
+      Diagnostic& d = error(Code::wrong_arguments, of.span, "`count(…)` counts the events of a group");
+      d.hints.push_back(
+          "a group is a step with `at least`, `exactly` or `n to m`;\nevents of a window are counted by `count from … "
+          "per … in last …`");
+      return {};
+    }
+    call.emplace();
+    call->argument = &of;
   }
   const Alias* group = group_in(of, s);
   if (group == nullptr || !group->visible || s.member_of) {

@@ -103,6 +103,20 @@ std::string last_name(const ast::Expr& e) {
   return e.kind == ast::ExprKind::call ? e.text : std::string();
 }
 
+/// Leaves of each event type the alternative of this role. Whether some type has a further one.
+bool keep_role(std::vector<Alternative>& alternatives, std::size_t role) {
+  std::map<EventTypeId, std::size_t> roles;
+  bool more = false;
+  std::vector<Alternative> kept;
+  for (Alternative& one : alternatives) {
+    const std::size_t own = roles[one.event]++;
+    more = more || own > role;
+    if (own == role) kept.push_back(std::move(one));
+  }
+  alternatives = std::move(kept);
+  return more;
+}
+
 Span word_no(Span step) { return {step.file, step.begin, std::min(step.end, step.begin + 2)}; }
 
 }  // namespace
@@ -162,8 +176,42 @@ bool Checker::step_where(EventTest& test, const std::optional<ast::Expr>& where,
   }
   auto condition = check_condition(*where, scope);
   if (!condition) return false;
+  settle_features(*condition, test);
   test.where = std::move(condition);
   return true;
+}
+
+void Checker::settle_features(Expr& condition, const EventTest& test) {
+  const auto any = [](const Expr& e, const auto& wanted, const auto& self) -> bool {
+    return wanted(e) ||
+           std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return self(arg, wanted, self); });
+  };
+  const auto looks_elsewhere = [](const Expr& e) {
+    return e.op == Op::place_field || e.op == Op::group_first || e.op == Op::group_last || e.op == Op::group_values ||
+           e.op == Op::group_count || e.op == Op::some || e.op == Op::group_aggregate;
+  };
+  const auto of_window = [](const Expr& e) { return (e.op == Op::aggregate && !e.flag) || e.op == Op::in_window; };
+  if (condition.op == Op::and_) {
+    for (Expr& arg : condition.args) settle_features(arg, test);
+    return;
+  }
+  if (!any(condition, looks_elsewhere, any) || !any(condition, of_window, any)) return;
+  const auto settle = [&](Expr& e, const auto& self) -> void {
+    if (!of_window(e)) {
+      for (Expr& arg : e.args) self(arg, self);
+      return;
+    }
+    if (any(e, looks_elsewhere, any)) return;  // under a key of another step: it is read when both are known
+    Expr field = make(Op::field, e.type, e.span);
+    for (const EventTypeId event : events_of(test.source)) {
+      const std::string name = "(" + meaning(e, book_) + ")";
+      const auto known = book_.schema.events[event].find(name);
+      if (!known && book_.schema.events[event].fields.size() >= fields_max) return;
+      field.fields.push_back({event, known ? *known : unnamed_field(event, name, e, e.span)});
+    }
+    e = std::move(field);
+  };
+  settle(condition, settle);
 }
 
 void Checker::warn_unbounded(const Rule& rule, Span span) {
@@ -641,12 +689,12 @@ void Checker::check_suppressed(const ast::Clause& clause, Rule& rule) {
 
 void Checker::check_alert_clauses() {
   for (const auto& [decl, span] : rules_) {
-    const auto rule =
-        std::find_if(book_.rules.begin(), book_.rules.end(), [&](const Rule& r) { return r.name == decl->name.text; });
-    if (rule == book_.rules.end()) continue;
-    for (const ast::Clause& clause : decl->clauses) {
-      if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, *rule);
-      if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, *rule);
+    for (Rule& rule : book_.rules) {
+      if (rule.name != decl->name.text) continue;  // one, or one for each role
+      for (const ast::Clause& clause : decl->clauses) {
+        if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, rule);
+        if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, rule);
+      }
     }
   }
 }
@@ -760,7 +808,7 @@ void Checker::check_switches() {
   }
 }
 
-bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
+bool Checker::check_rule(const ast::RuleDecl& decl, Span span, std::size_t role) {
   poison_lets_.clear();
   Rule rule;
   rule.name = decl.name.text;
@@ -840,6 +888,7 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   s.subject = &subject;
   s.lets = &rule.lets;
   bool readable = true;  // whether conditions can be looked at: what they are about is known
+  bool more_roles = false;
   if (decl.per_key) {
     s.where = Where::after;
     if (sequence == nullptr) {
@@ -857,6 +906,7 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
     auto alternatives = resolve_source(decl.on, decl.via, std::nullopt, nullptr);
     readable = alternatives.has_value();
     if (alternatives) {
+      more_roles = keep_role(*alternatives, role);
       rule.on = Source{name_of(decl.on), std::move(*alternatives)};
       add_types(subject, *rule.on);
       subject.name = rule.on->name;
@@ -1045,7 +1095,7 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span) {
   }
   fill_hits(decl, rule);
   book_.rules.push_back(std::move(rule));
-  return true;
+  return !more_roles || check_rule(decl, span, role + 1);
 }
 
 // ---------------------------------------------------------------- circles over hits

@@ -123,6 +123,7 @@ struct SampleInfo {
 // other; both far above what a person writes, and low enough for the stack.
 inline constexpr std::size_t expression_nodes_max = 20'000;
 inline constexpr int definition_depth_max = 64;
+inline constexpr std::size_t fields_max = 2'000;  // of one event
 inline constexpr int expression_levels_max = 300;
 inline constexpr std::uint64_t step_count_max = 10'000;
 
@@ -273,12 +274,16 @@ class Checker {
   const event::FieldDef* optional_field_of(const ast::Expr& e, const Scope& s);
 
   // ------------------------------------------------ rules and policies (check_rule.cpp)
-  /// False when it could not be looked at; then it is not in the book.
-  bool check_rule(const ast::RuleDecl& decl, Span span);
+  /// `role`: of a stream that takes one type of event under several roles, which of them; the rule is checked, and judged, once for
+  /// each (W4). False when it could not be looked at; then it is not in the book.
+  bool check_rule(const ast::RuleDecl& decl, Span span, std::size_t role = 0);
   bool check_sequence(const ast::Sequence& written, Span word, Rule& rule, const ast::RuleDecl& decl,
                       std::vector<Alias>& aliases, Subject& completing);
   bool step_source(EventTest& test, const ast::EventName& name, const std::optional<ast::Name>& via,
                    const ast::RuleDecl& decl, Rule& rule);
+  /// Features in a step's conditions that also look at other steps become fields of the event, so that they stay as of it (W3).
+  void settle_features(Expr& condition, const EventTest& test);
+  FieldIndex unnamed_field(EventTypeId event, std::string name, Expr value, Span span);
   bool step_where(EventTest& test, const std::optional<ast::Expr>& where, const std::optional<ast::Name>& alias,
                   const std::vector<Alias>& others, const Rule& rule);
   void warn_unbounded(const Rule& rule, Span span);

@@ -96,6 +96,9 @@ std::optional<Decimal> get_number(ByteReader& in, Writing writing) {
   return std::nullopt;
 }
 
+/// What a warming feature knows is a bound of now; looked at later it would be taken for the value itself (W11).
+bool is_kept(const Value& value) { return !value.is_missing() && value.bound == Bound::exact; }
+
 void put_value(RoomyWriter& out, const Value& value) {
   switch (value.kind) {
     case Kind::missing: return;
@@ -218,7 +221,7 @@ void pack(const Event& event, const Schema& schema, std::string& out) {
   std::size_t room = head_bytes_max + event.values.size() * field_bytes_max;
   std::uint64_t present = 0;
   for (const Value& value : event.values) {
-    present += value.is_missing() ? 0U : 1U;
+    present += is_kept(value) ? 1U : 0U;
     if (value.kind == Kind::text) room += value.size;
   }
   const std::size_t before = out.size();
@@ -233,7 +236,7 @@ void pack(const Event& event, const Schema& schema, std::string& out) {
   writer.put_u8(event.late ? flag_late : 0);
   writer.put_varint(present);
   for (std::size_t i = 0; i < event.values.size(); ++i) {
-    if (event.values[i].is_missing()) continue;
+    if (!is_kept(event.values[i])) continue;
     writer.put_u32(tag_of(schema, type.fields[i]));
     put_value(writer, event.values[i]);
   }

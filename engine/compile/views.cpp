@@ -91,9 +91,10 @@ class Views {
   }
 
  private:
+  static bool reads_window(const Expr& expr) { return expr.op == Op::aggregate || expr.op == Op::in_window; }
   [[nodiscard]] bool sensitive(const Expr& expr) const {
     if (expr.op == Op::has_label || (expr.op == Op::in_list && lists_.contains(expr.index))) return true;
-    if (expr.op == Op::aggregate && sensitive(book_.aggregates[expr.index])) return true;
+    if (reads_window(expr) && sensitive(book_.aggregates[expr.index])) return true;
     return std::any_of(expr.args.begin(), expr.args.end(), [&](const Expr& arg) { return sensitive(arg); });
   }
   [[nodiscard]] bool sensitive(const dsl::Aggregate& aggregate) const {
@@ -112,7 +113,7 @@ class Views {
   void to_shadow(Expr& expr) {
     for (Expr& arg : expr.args) to_shadow(arg);
     if (expr.op == Op::has_label || (expr.op == Op::in_list && lists_.contains(expr.index))) expr.flag = true;
-    if (expr.op == Op::aggregate && sensitive(book_.aggregates[expr.index])) expr.index = twin(expr.index);
+    if (reads_window(expr) && sensitive(book_.aggregates[expr.index])) expr.index = twin(expr.index);
   }
   dsl::AggregateId twin(dsl::AggregateId id) {
     const auto known = twins_.find(id);
@@ -139,7 +140,7 @@ class Views {
       to_shadow(expr);
       return;
     }
-    const bool leaf = expr.op == Op::has_label || expr.op == Op::aggregate || expr.op == Op::in_list;
+    const bool leaf = expr.op == Op::has_label || reads_window(expr) || expr.op == Op::in_list;
     if (!leaf) {
       for (Expr& arg : expr.args) view(arg, share);
       return;

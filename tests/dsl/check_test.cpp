@@ -314,8 +314,12 @@ TEST_CASE("W4: which field `per K` means") {
         std::string::npos);
   CHECK(when_of(derived + "rule r on b { when count from b per friend in last 1h > 1 }").find("by b.friend:user=") !=
         std::string::npos);
-  // One role each: written apart, since one event would have two keys.
-  CHECK(codes_of(inflow + "stream both = pay via payer, pay via payee rule r on both { when f > 1 USD }") == "E0901");
+  // Under two roles an event is judged once for each: the rule is there twice.
+  const Rulebook both =
+      book_of(inflow + "stream both = pay via payer, pay via payee rule r on both { when f > 1 USD }");
+  REQUIRE(both.rules.size() == 2);
+  CHECK(meaning(*both.rules[0].when, both).find("pay.payer:account) {") != std::string::npos);
+  CHECK(meaning(*both.rules[1].when, both).find("pay.payee:account) {") != std::string::npos);
 }
 
 TEST_CASE("a feature is read with the keys of the event that asks") {
