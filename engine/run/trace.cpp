@@ -661,7 +661,7 @@ void Tracer::hit(Engine::State& engine, const PlacedHit& placed, Context& contex
   TracedHit& told = account->hits.emplace_back();
   told.at = placed.hit.at;
   const RulePlan& rule = engine.ruleset->rules[placed.rule];
-  told.shadow = rule.info.shadow;
+  told.shadow = placed.hit.shadow;
   told.silenced = silenced;
   if (silenced) {
     if (rule.switched_off) return;
