@@ -155,6 +155,12 @@ std::optional<TracedEvent> first_of(const engine::TracedPlaces& places, std::siz
   }
   return first;
 }
+std::optional<TracedEvent> first_of_all(const engine::TracedPlaces& places) {
+  for (std::size_t step = 0; step < places.size(); ++step) {
+    if (auto first = first_of(places, step)) return first;
+  }
+  return std::nullopt;
+}
 std::optional<TracedEvent> before_step(const engine::TracedPlaces& places, std::size_t step) {
   for (std::size_t s = std::min(step, places.size()); s-- > 0;) {
     if (auto last = last_of(places, s)) return last;
@@ -318,28 +324,24 @@ std::string sentence(const TracedFailure& failure, const TracedMiss& miss, const
              placed(failure.events.back());
     case Clause::absence: {
       const RuleWords::Step& no = words.absence(f.index);
-      const TracedEvent& one = failure.events.front();
-      const auto first = first_of(miss.places, 0);
-      if (f.allowed.us == 0) {
-        // Between the steps that are written around it.
-        std::uint32_t next = 0;
-        for (const RuleWords::Step& s : words.steps) {
-          if (&s == &no) break;
-          if (!s.is_absence) ++next;
-        }
-        const auto from = before_step(miss.places, next);
-        const auto to = next == 0 ? std::nullopt : after_step(miss.places, next - 1);
-        std::string text = code(no.text) + ": " + some_of(failure.events, "stands", "stand") + " between";
-        return from && to ? text + " " + called(*from) + " and " + called(*to) : text;
+      std::uint32_t before = 0;  // steps written before it
+      std::uint32_t steps = 0;
+      for (const RuleWords::Step& s : words.steps) {
+        if (&s == &no) before = steps;
+        if (!s.is_absence) ++steps;
       }
-      if (first && one.time <= first->time && !(before_step(miss.places, miss.places.size())->time < one.time) &&
-          no.index == 0 && words.steps.front().is_absence && &words.steps.front() == &no) {
+      const auto from = before_step(miss.places, before);
+      const auto to = before == 0 ? first_of_all(miss.places) : after_step(miss.places, before - 1);
+      if (before == 0) {
         return code(no.text) + ": " + placed(failure.events.back()) + " came " + exact_text(f.took) + " before " +
-               called(*first);
+               (to ? called(*to) : "it");
       }
-      const auto last = before_step(miss.places, miss.places.size());
-      return code(no.text) + ": " + placed(one) + " came " + exact_text(f.took) + " after " +
-             (last ? called(*last) : "it");
+      if (before == steps) {
+        return code(no.text) + ": " + placed(failure.events.front()) + " came " + exact_text(f.took) + " after " +
+               (from ? called(*from) : "it");
+      }
+      const std::string text = code(no.text) + ": " + some_of(failure.events, "stands", "stand") + " between";
+      return from && to ? text + " " + called(*from) + " and " + called(*to) : text;
     }
     case Clause::until: return code(words.until) + ": " + some_of(failure.events, "ended it", "ended it");
     case Clause::first: {
@@ -424,12 +426,7 @@ std::string waiting_text(const TracedMiss& miss, const RuleWords& words) {
     if (s.is_absence || s.index != miss.step + 1) continue;
     text += step_named(words, s.index);
   }
-  const auto first = [&]() -> std::optional<TracedEvent> {
-    for (std::size_t s = 0; s < miss.places.size(); ++s) {
-      if (auto e = first_of(miss.places, s)) return e;
-    }
-    return std::nullopt;
-  }();
+  const auto first = first_of_all(miss.places);
   if (first && words.span) text += ", before " + tocsin::to_text(first->time + *words.span);
   return text;
 }
