@@ -176,6 +176,15 @@ void put_out(const Automaton& automaton, const AllRule& rule, AllBody& body, std
   body.held.insert(body.held.end(), std::make_move_iterator(complete.begin()), std::make_move_iterator(complete.end()));
   in_order(body.held);
   release(automaton, rule, body, now, by_deadline, host, out);
+  // What is held perhaps for ever has the byte limit of what is begun.
+  std::size_t events = 0;
+  for (const Complete& c : body.held) events += c.taken.size();
+  while (!body.held.empty() && events * sizeof(body.held.front().taken.front()) > host.runs_bytes) {
+    ++host.counters.dropped;
+    events -= body.held.front().taken.size();
+    body.lost = std::max(body.lost, body.held.front().first());
+    body.held.erase(body.held.begin());
+  }
 }
 
 /// One event's work.

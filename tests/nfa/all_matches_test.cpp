@@ -281,3 +281,45 @@ TEST_CASE("all matches are those of a walk over every partial match") {
     }
   }));
 }
+
+TEST_CASE(
+    "all matches: beyond the byte limit the oldest go, counted, and matches say so; after the window nothing is left") {
+  const Program program = compile(stages("a ->> a ->> b", 1000), {}, {false, Engine::all}).take();
+  TestHost host;
+  host.runs_bytes = 20000;
+  Runs runs;
+  std::vector<Match> out;
+  std::string stream;
+  for (int i = 1; i <= 900; ++i) stream += "a@" + std::to_string(i) + " ";
+  feed(
+      parse_stream(stream), [&](Timestamp t) { advance(program, runs, t, host, out); },
+      [&](const Occurrence& o) {
+        step(program, runs, o, host, out);
+        CHECK(runs.bytes() < 120000);
+      });
+  CHECK(host.counters.dropped > 100);
+  CHECK(out.empty());
+  PredicateBits bits(40);
+  bits.set(predicate('b'));
+  step(program, runs, {901, 901, Timestamp{901}, false, &bits, {}}, host, out);
+  REQUIRE(!out.empty());
+  CHECK(out.front().truncated);
+  advance(program, runs, Timestamp{5000}, host, out);
+  CHECK(runs.empty());
+  CHECK(expires_at(program, runs) == Timestamp::min());
+  CHECK(runs.bytes() < 30000);
+}
+
+TEST_CASE("all matches: without a window what nothing reaches is freed") {
+  const Program program = compile(stages("a , b", 0), {}, {false, Engine::all}).take();
+  TestHost host;
+  Runs runs;
+  std::vector<Match> out;
+  std::string stream;
+  for (int i = 1; i <= 5000; ++i) stream += "a@" + std::to_string(i) + " ";
+  feed(
+      parse_stream(stream), [&](Timestamp t) { advance(program, runs, t, host, out); },
+      [&](const Occurrence& o) { step(program, runs, o, host, out); });
+  CHECK(host.counters.dropped == 0);
+  CHECK(runs.bytes() < 20000);
+}

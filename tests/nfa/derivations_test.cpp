@@ -244,7 +244,7 @@ TEST_CASE("random patterns match something, and time out") {
 TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches say so") {
   Pattern p = stages("a -> b", 100);
   p.runs_max = 2;
-  const Program program = compile(p).take();
+  const Program program = compile(p, {}, {true, Engine::runs}).take();
   TestHost host;
   Runs runs;
   std::vector<Match> out;
@@ -254,7 +254,7 @@ TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches 
   CHECK(told(out) == "2|4@4*, 3|4@4*, 5|6@151");
   CHECK(host.counters.dropped == 1);
 
-  const Program unlimited = compile(stages("a+.a -> b", 1000000)).take();
+  const Program unlimited = compile(stages("a+.a -> b", 1000000), {}, {true, Engine::runs}).take();
   TestHost small;
   small.runs_bytes = 20000;
   Runs many;
@@ -274,7 +274,7 @@ TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches 
 }
 
 TEST_CASE("events no live state waits for leave explicit runs as they are") {
-  const Program program = compile(stages("a -> b", 0)).take();
+  const Program program = compile(stages("a -> b", 0), {}, {true, Engine::runs}).take();
   TestHost host;
   Runs runs;
   std::vector<Match> out;

@@ -1,0 +1,109 @@
+// Begun matches read from bytes, for each engine. Bytes that are refused must be refused without harm; bytes that are taken
+// must encode to bytes that read back to the same, and what was read must run on. The first byte chooses the program.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/check.h"
+#include "nfa/step.h"
+
+namespace {
+
+using namespace tocsin;
+using namespace tocsin::nfa;
+
+Element one(std::uint32_t i) { return {PredicateId{i}, PredicateId{i}, {}}; }
+
+Pattern steps(std::uint32_t count) {
+  Pattern p;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    nfa::Step s;
+    s.parts.push_back({one(i), false, {}});
+    p.steps.push_back(s);
+  }
+  p.within = Duration{100};
+  return p;
+}
+
+Pattern stages(std::uint32_t count) {
+  Pattern p;
+  p.semantics = Semantics::derivations;
+  p.after = AfterMatch::continue_;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Stage s;
+    s.name = "s" + std::to_string(i);
+    s.where = one(i);
+    s.link = i % 2 == 0 ? Contiguity::any : Contiguity::relaxed;
+    if (i == 1) s.max = 0;
+    p.stages.push_back(s);
+  }
+  p.within = Duration{100};
+  return p;
+}
+
+std::vector<Program> programs() {
+  std::vector<Program> all;
+  const auto add = [&](const Pattern& p, Engine engine) {
+    auto program = compile(p, {}, {false, engine});
+    TOCSIN_CHECK(program.ok());
+    all.push_back(program.take());
+  };
+  for (const Engine engine : {Engine::search, Engine::exists}) {
+    add(steps(3), engine);
+    Pattern waits = steps(2);
+    waits.until = one(3);
+    Absence final;
+    final.before = 2;
+    final.element = one(2);
+    final.wait = Duration{50};
+    waits.absences.push_back(final);
+    add(waits, engine);
+  }
+  for (const Engine engine : {Engine::all, Engine::runs}) {
+    add(stages(3), engine);
+    Pattern held = stages(3);
+    held.after = AfterMatch::skip_past_last;
+    held.tells_timeouts = true;
+    add(held, engine);
+  }
+  return all;
+}
+
+class Curt final : public Host {
+ public:
+  bool guard(GuardId, const Binding&) override { return true; }
+  bool accept(const Match&) override { return false; }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::vector<Program> all = programs();
+  if (size == 0 || size > 4096) return 0;
+  const Program& program = all[data[0] % all.size()];
+  // The fingerprint stands in the bytes; here it is put in, so that what follows is reached.
+  std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
+  for (std::size_t i = 0; i < 8 && i + 1 < bytes.size(); ++i) {
+    bytes[i + 1] = static_cast<char>(program.fingerprint >> (8 * i));
+  }
+  std::optional<Runs> runs = decode(program, bytes);
+  if (!runs) return 0;
+  std::string first, second;
+  encode(program, *runs, first);
+  const std::optional<Runs> again = decode(program, first);
+  TOCSIN_CHECK(again.has_value());
+  encode(program, *again, second);
+  TOCSIN_CHECK(first == second);
+  Curt host;
+  std::vector<Match> out;
+  const Timestamp far{std::int64_t{1} << 60U};
+  (void)next_deadline(*runs);
+  (void)oldest_needed(*runs);
+  (void)expires_at(program, *runs);
+  // A few joins of sets stand for more partial matches than there is time to tell of.
+  if (program.engine != Engine::all) advance(program, *runs, far, host, out);
+  (void)expires_at(program, *runs);
+  return 0;
+}
