@@ -321,18 +321,20 @@ void sweep(const Program& program, Body& body) {
   body.sweep_at = std::max(cells_kept_small, 2 * body.cells.size());
 }
 
+/// What one run waits for joins what all wait for.
+void note(const Program& program, Body& body, const Run& r) {
+  const Automaton::State& s = program.automaton.states[r.state];
+  body.wakes |= s.wakes;
+  body.due = std::min(body.due, r.due);
+  body.speaks = body.speaks || s.last || s.wait != Automaton::unbounded;
+}
+
 /// What the runs as they are now wait for, together.
 void settle(const Program& program, Body& body) {
-  const Automaton& a = program.automaton;
   body.wakes = 0;
   body.due = Timestamp::max();
   body.speaks = program.tells_timeouts || !body.held.empty();
-  for (const Run& r : body.runs) {
-    const Automaton::State& s = a.states[r.state];
-    body.wakes |= s.wakes;
-    body.due = std::min(body.due, r.due);
-    body.speaks = body.speaks || s.last || s.wait != Automaton::unbounded;
-  }
+  for (const Run& r : body.runs) note(program, body, r);
   if (body.cells.size() >= body.sweep_at || (body.runs.empty() && body.held.empty())) sweep(program, body);
   if (body.runs.empty() && body.runs.capacity() > cells_kept_small) body.runs.shrink_to_fit();
 }
@@ -483,19 +485,23 @@ bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uin
   if (!begins && !moves) return false;
 
   const std::size_t cells_before = body.cells.size();
-  std::vector<Held> complete;
-  std::vector<Run> next;
-  next.reserve(body.runs.size() + 4);
+  // No step outlives these.
+  thread_local std::vector<Run> next;
+  thread_local std::vector<Held> complete;
+  next.clear();
+  complete.clear();
   Branch branch{program, body, o, next, complete};
   Asking asking(program, body, o, host);
-  for (const Run& r : body.runs) {
-    const Automaton::State& s = a.states[r.state];
-    if ((truth & s.wakes) == 0) {
-      next.push_back(r);
-      continue;
+  if (moves) {
+    for (const Run& r : body.runs) {
+      const Automaton::State& s = a.states[r.state];
+      if ((truth & s.wakes) == 0) {
+        next.push_back(r);
+        continue;
+      }
+      const std::uint64_t whole = s.asks == 0 ? truth : asking.truth(truth, s.asks, r.cell);
+      branch.follow(r.state, r.cell, r.start, whole, &r);
     }
-    const std::uint64_t whole = s.asks == 0 ? truth : asking.truth(truth, s.asks, r.cell);
-    branch.follow(r.state, r.cell, r.start, whole, &r);
   }
   if (begins) {
     const Automaton::State& s = a.states[a.start];
@@ -503,12 +509,19 @@ bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uin
     branch.follow(a.start, none, {o.time, o.order}, whole, nullptr);
   }
   if (a.ambiguous) merge(body, next);
-  body.runs = std::move(next);
+  // An event that only begins leaves the others unread: a million first steps cost no more each than the first.
+  if (moves) body.runs.clear();
+  body.runs.insert(body.runs.end(), next.begin(), next.end());
   const bool took = body.cells.size() != cells_before;
+  const std::size_t run_count = body.runs.size();
   release(program, body, complete, o.time, false, host, out);
   // A held match may have waited for one that was dropped.
   while (limit(program, body, host)) release(program, body, complete, o.time, false, host, out);
-  settle(program, body);
+  if (moves || body.runs.size() != run_count || !body.held.empty() || body.cells.size() >= body.sweep_at) {
+    settle(program, body);
+  } else {
+    for (const Run& r : next) note(program, body, r);
+  }
   return took && !body.cells.empty();
 }
 

@@ -19,6 +19,18 @@ std::string built(const std::string& text, std::int64_t window = 0) { return bui
 
 }  // namespace
 
+TEST_CASE("a pattern of stages reads back as text") {
+  Pattern p = stages("a -> (b , c){2}.s.in(9) !-> d ->> [b+.g.u(c) | {2: a & b & c}] -> a?", 100);
+  p.after = AfterMatch::skip_to_last;
+  p.after_stage = "a1";
+  p.tells_timeouts = true;
+  CHECK(to_text(p) == R"(pattern a1[p0/p0] -> (b2[p4/p4] , c3[p8/p8]){2,2}.strict.within(9us) !-> d4[p12/p12] ->> )"
+                      R"([b5[p4/p4]+.greedy.until(p8/p8) | {2: a6[p0/p0] & b7[p4/p4] & c8[p8/p8]}] -> )"
+                      R"(a9[p0/p0]? within 100us
+  skip to_last a1, tells timeouts
+)");
+}
+
 TEST_CASE("strict, relaxed and any differ in what may be skipped") {
   CHECK(built("a , b") == R"(
   c0 = p0

@@ -57,6 +57,13 @@ Pattern telling(const std::string& text, std::int64_t window = 0) {
   return p;
 }
 
+/// On explicit runs, whichever engine would be chosen.
+Program on_runs(const Pattern& pattern) {
+  Choosing choosing;
+  choosing.engine = Engine::runs;
+  return compile(pattern, {}, choosing).take();
+}
+
 }  // namespace
 
 TEST_CASE("S1 a derivation takes events in order; the same events for the same leaves are one match") {
@@ -244,7 +251,7 @@ TEST_CASE("random patterns match something, and time out") {
 TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches say so") {
   Pattern p = stages("a -> b", 100);
   p.runs_max = 2;
-  const Program program = compile(p, {}, {true, Engine::runs}).take();
+  const Program program = on_runs(p);
   TestHost host;
   Runs runs;
   std::vector<Match> out;
@@ -254,7 +261,7 @@ TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches 
   CHECK(told(out) == "2|4@4*, 3|4@4*, 5|6@151");
   CHECK(host.counters.dropped == 1);
 
-  const Program unlimited = compile(stages("a+.a -> b", 1000000), {}, {true, Engine::runs}).take();
+  const Program unlimited = on_runs(stages("a+.a -> b", 1000000));
   TestHost small;
   small.runs_bytes = 20000;
   Runs many;
@@ -273,8 +280,24 @@ TEST_CASE("explicit runs: beyond the limits the oldest go, counted, and matches 
   CHECK(many.empty());
 }
 
+TEST_CASE("explicit runs: a hostile key stays within its bytes, at a constant cost per event") {
+  const Program program = on_runs(stages("a -> b", 1000000000));
+  TestHost host;
+  Runs runs;
+  std::vector<Match> out;
+  PredicateBits bits(40);
+  bits.set(predicate('a'));
+  constexpr std::uint64_t events = 300000;
+  for (std::uint64_t i = 1; i <= events; ++i) {
+    step(program, runs, {i, i, Timestamp{static_cast<std::int64_t>(i)}, false, &bits, {}}, host, out);
+  }
+  CHECK(runs.bytes() < 3 * host.runs_bytes);
+  CHECK(host.counters.dropped + static_cast<const ExplicitRuns&>(*runs.body).runs.size() == events);
+  CHECK(out.empty());
+}
+
 TEST_CASE("events no live state waits for leave explicit runs as they are") {
-  const Program program = compile(stages("a -> b", 0), {}, {true, Engine::runs}).take();
+  const Program program = on_runs(stages("a -> b", 0));
   TestHost host;
   Runs runs;
   std::vector<Match> out;
@@ -292,7 +315,7 @@ TEST_CASE("events no live state waits for leave explicit runs as they are") {
 TEST_CASE("explicit runs: any bytes may be handed to decode") {
   Pattern p = stages("a -> (b -> c).in(9)+ -> d", 100);
   p.stages[0].where->conditions.push_back(compare(ValueId{0}, Condition::Op::equal, 0, ValueId{0}));
-  const Program good = compile(stages("a -> (b -> c).in(9)+ -> d", 100)).take();
+  const Program good = on_runs(stages("a -> (b -> c).in(9)+ -> d", 100));
   TestHost host;
   std::vector<Match> out;
   Runs runs;
@@ -305,7 +328,7 @@ TEST_CASE("explicit runs: any bytes may be handed to decode") {
   for (std::size_t cut = 0; cut < bytes.size(); ++cut)
     CHECK(!decode(good, std::string_view(bytes).substr(0, cut)).has_value());
   CHECK(!decode(good, bytes + "x").has_value());
-  CHECK(!decode(compile(p).take(), bytes).has_value());
+  CHECK(!decode(on_runs(p), bytes).has_value());
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     for (int v = 0; v < 256; ++v) {
       std::string changed = bytes;
