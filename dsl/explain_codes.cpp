@@ -152,10 +152,11 @@ constexpr Entry entries[] = {
      "them; a value that may be empty is declared `optional`.",
      "", ""},
     {Code::bad_pattern,
-     "`matches` takes a regular expression that is written in the rule. It must read, and must not be one that could "
+     "`matches` takes a regular expression that is written in the rule, in quotes or as a param. It must read, and "
+     "must not be one that could "
      "take "
      "for ever on some text.",
-     "rule r on login { when id matches \"(\" }", "rule r on login { when id matches \"^test-[0-9]+$\" }"},
+     "rule r on login { when id matches id }", "rule r on login { when id matches \"^test-[0-9]+$\" }"},
     {Code::unknown_mask, "There is no mask of this name, or it hides another kind of value than the field has.", "",
      ""},
     // ------------------------------------------------------------ windows and features

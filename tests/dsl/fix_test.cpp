@@ -25,7 +25,7 @@ TEST_CASE("what messages carry is changed, and nothing else") {
   CHECK(once_fixed(std::string(login) + "rule r on login { when tries = 3  && user <> \"u1\" }  # = && <>\n") ==
         std::string(login) + "rule r on login { when tries == 3  and user != \"u1\" }  # = && <>\n");
   CHECK(once_fixed(std::string(login) + "rule r on logn { title 'many'  when tries > 3 }\n") ==
-        std::string(login) + "rule r on logn { title \"many\"  when tries > 3 }\n");
+        std::string(login) + "rule r on login { title \"many\"  when tries > 3 }\n");
   CHECK(once_fixed(std::string(login) + "rule r on logn { when tries > 3 }\n") ==
         std::string(login) + "rule r on login { when tries > 3 }\n");
   CHECK(once_fixed(std::string(login) + "rule r on login { when tris > 3 or trie > 4 }\n") ==
