@@ -34,7 +34,9 @@ struct RuleInfo {
 
 struct NamedValue {
   std::string name;
-  std::string json;  // exact, JSON syntax
+  std::string json;    // exact, JSON syntax; what identities are made of
+  std::string masked;  // what records show instead, JSON syntax; empty: the same
+  [[nodiscard]] const std::string& shown() const { return masked.empty() ? json : masked; }
 };
 
 struct BoundEvent {

@@ -51,7 +51,7 @@ void add_values(Object& object, std::string_view name, std::span<const NamedValu
     if (i > 0) out += ',';
     event::append_json_string(out, values[i].name);
     out += ':';
-    out += values[i].json;
+    out += values[i].shown();
   }
   out += '}';
 }
@@ -121,7 +121,7 @@ std::string plain_text(std::string_view json) {
 }
 
 std::string key_text(std::span<const NamedValue> key, std::span<const BoundEvent> events) {
-  if (!key.empty()) return plain_text(key.front().json);
+  if (!key.empty()) return plain_text(key.front().shown());
   return events.empty() ? std::string() : events.front().id;
 }
 

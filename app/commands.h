@@ -10,6 +10,7 @@ int check_command(const CheckOptions& options);
 int fmt_command(const FormatOptions& options);
 int test_command(const TestOptions& options);
 int explain_command(const ExplainOptions& options);
+int docs_command(const DocsOptions& options);
 int replay_command(ReplayCommandOptions options);
 
 }  // namespace tocsin::app

@@ -13,6 +13,7 @@ struct Dispatch {
   int operator()(const FormatOptions& options) const { return fmt_command(options); }
   int operator()(const TestOptions& options) const { return test_command(options); }
   int operator()(const ExplainOptions& options) const { return explain_command(options); }
+  int operator()(const DocsOptions& options) const { return docs_command(options); }
   int operator()(const ReplayCommandOptions& options) const { return replay_command(options); }
   int operator()(const RunOptions& options) const { return run_command(options.config, options.print_config); }
 };

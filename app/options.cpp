@@ -21,6 +21,7 @@ constexpr const char* footer = R"(Examples:
   tocsin explain --event t9 --rule NAME --rules rules/ --events events.ndjson
                                                why did the rule fire on this event, or not?
   tocsin explain --stage rulebook rules/       how the rules were understood
+  tocsin docs                                  the page of functions, with examples
   tocsin replay --rules rules/ --events events.ndjson --out out/
   tocsin run --config tocsin.yaml              live, from Kafka or files
 
@@ -228,6 +229,8 @@ Parsed parse_options(int argument_count, char** arguments) {
   ReplayTexts why_texts;
   add_why(*explain_app, explain, why_texts, format);
 
+  CLI::App* docs_app = app.add_subcommand("docs", "Writes the page of functions, docs/functions.md");
+
   ReplayCommandOptions replay;
   ReplayTexts replay_texts;
   CLI::App* replay_app = app.add_subcommand("replay", "Runs the rules over recorded events");
@@ -262,6 +265,7 @@ Parsed parse_options(int argument_count, char** arguments) {
   if (check_app->parsed()) parsed.command = check;
   if (lint_app->parsed()) parsed.command = lint;
   if (fmt_app->parsed()) parsed.command = fmt;
+  if (docs_app->parsed()) parsed.command = DocsOptions{};
   if (test_app->parsed()) parsed.command = test;
   if (replay_app->parsed()) {
     finish(replay.replay, replay_texts);

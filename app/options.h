@@ -46,6 +46,7 @@ struct ExplainOptions {
   replay::ExplainOptions why;
   bool json = false;
 };
+struct DocsOptions {};  // the page of functions
 struct ReplayCommandOptions {
   std::vector<std::string> rules;
   std::string store;  // directory; empty: none
@@ -56,8 +57,8 @@ struct RunOptions {
   bool print_config = false;
 };
 
-using Command =
-    std::variant<CheckOptions, FormatOptions, TestOptions, ExplainOptions, ReplayCommandOptions, RunOptions>;
+using Command = std::variant<CheckOptions, FormatOptions, TestOptions, ExplainOptions, DocsOptions,
+                             ReplayCommandOptions, RunOptions>;
 
 struct Parsed {
   std::optional<Command> command;  // nothing: help or version was printed, or the use was wrong and said so

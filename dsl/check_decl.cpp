@@ -2,6 +2,7 @@
 
 #include "dsl/check_scope.h"
 #include "dsl/walk.h"
+#include "event/mask.h"
 
 namespace tocsin::dsl::detail {
 namespace {
@@ -279,8 +280,26 @@ void Checker::declare_event(const ast::EventDecl& decl) {
     def.type = resolved.value_or(fallback);
     def.optional = field.optional;
     if (field.mask) {
-      not_built(field.mask->span, "`mask`",
-                "values go out as they came; leave the word out, or leave the field out of texts");
+      const auto mask = event::parse_mask(field.mask->text);
+      const bool names_event = field.role == ast::FieldRole::key || field.role == ast::FieldRole::time;
+      if (!mask) {
+        const std::vector<std::string> names(event::mask_names().begin(), event::mask_names().end());
+        Diagnostic& d = error(Code::unknown_mask, field.mask->span, "there is no mask " + quoted(field.mask->text));
+        d.under = did_you_mean(field.mask->text, names);
+        d.notes.push_back("masks: " + joined(names));
+      } else if (names_event) {
+        error(Code::unknown_mask, field.mask->span,
+              "the key and the time of an event name it in every record and cannot be masked")
+            .hints.push_back("let the key be a number of the event's own");
+      } else if (resolved && !event::goes_with(*mask, *resolved)) {
+        error(Code::unknown_mask, field.mask->span,
+              "`mask " + field.mask->text + "` does not go with " + type_words(*resolved))
+            .hints.push_back(*mask == event::Mask::net24
+                                 ? "`net24` is for addresses; `mask all` hides everything"
+                                 : "`last4`, `initial` and `domain` are for texts; `mask all` hides everything");
+      } else {
+        def.mask = *mask;
+      }
     }
     const auto index = static_cast<FieldIndex>(type.fields.size());
     const auto once = [&](std::optional<Span>& place, FieldIndex& where, TypeKind kind, std::string_view word,

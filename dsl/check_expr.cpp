@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/functions.h"
 #include "dsl/lint.h"
 #include "dsl/pattern.h"
 
@@ -10,16 +11,23 @@ namespace {
 using ast::ExprKind;
 
 // In the language and not built: said by name, so that nobody looks for the typing mistake.
-constexpr std::string_view functions_to_come[] = {"distance_km", "ip_flag", "subnet"};
-constexpr std::string_view functions_known[] = {
-    "abs",  "hours_between", "count",  "some", "sum",        "avg",    "min",     "max",  "distinct", "first",
-    "last", "variance",      "stddev", "cv",   "percentile", "median", "entropy", "gaps", "rate",     "set"};
+constexpr std::string_view functions_known[] = {"count",      "some",   "sum",     "avg",      "min",    "max",
+                                                "distinct",   "first",  "last",    "variance", "stddev", "cv",
+                                                "percentile", "median", "entropy", "gaps",     "rate",   "set"};
 constexpr std::string_view aggregates_known[] = {"avg",  "count",  "cv",     "distinct", "entropy",    "first",
                                                  "last", "max",    "median", "min",      "percentile", "rate",
                                                  "set",  "stddev", "sum",    "variance"};
 // `since last X` looks back this far at most: what is kept of a key must end somewhere, and a year and a day holds every yearly
 // habit.
 constexpr Duration since_kept = Duration::days(366);
+
+/// Everything that may stand before a bracket.
+std::vector<std::string> callable() {
+  std::vector<std::string> names(std::begin(functions_known), std::end(functions_known));
+  for (const Function& function : functions()) names.emplace_back(function.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 template <std::size_t N>
 bool contains(const std::string_view (&words)[N], std::string_view word) {
@@ -294,7 +302,8 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
     }
     case ExprKind::boolean: return constant(Value::of_boolean(e.text == "true"), type_of(TypeKind::boolean), e.span);
     case ExprKind::now:
-      not_built(e.span, "`now`", "use the time of an event: a rule is judged when its event arrives");
+      error(Code::no_clock, e.span, "a rule has no clock: its only time is that of events")
+          .hints.push_back("use the time of the event, such as `at`; a rule is judged as of it, today and in a replay");
       return {};
     case ExprKind::name: return check_name(e, s, wanted);
     case ExprKind::member: return check_member(e, s);
@@ -1474,38 +1483,126 @@ bool Checker::names_unknown_alias(const ast::Expr& e, const Scope& s) const {
                      [&](const ast::Expr& child) { return names_unknown_alias(child, s); });
 }
 
+Typed Checker::check_function(const Function& function, const ast::Expr& e, Scope& s) {
+  const std::string name(function.name);
+  const std::size_t most = function.repeats ? static_cast<std::size_t>(-1) : function.arguments.size();
+  if (e.children.size() < function.needed || e.children.size() > most) {
+    const std::string wanted = function.repeats ? number_word(function.needed) + " values or more"
+                               : function.needed == most
+                                   ? number_word(most) + (most == 1 ? " value" : " values")
+                                   : number_word(function.needed) + " to " + number_word(most) + " values";
+    error(Code::wrong_arguments, e.span,
+          quoted(name) + " takes " + wanted + ", and " + number_word(e.children.size()) +
+              (e.children.size() == 1 ? " is given" : " are given"))
+        .hints.push_back("`" + std::string(function.signature) + "`, as in `" + std::string(function.examples[0].call) +
+                         "`");
+    return {};
+  }
+  Expr out = make(Op::function, type_of(TypeKind::decimal), e.span);
+  out.name = name;
+  out.index = static_cast<std::uint32_t>(function.id);
+  bool ok = true;
+  for (std::size_t i = 0; i < e.children.size(); ++i) {
+    const ast::Expr& child = e.children[i];
+    const Argument wanted = function.arguments[std::min(i, function.arguments.size() - 1)];
+    Typed t = check_expr(child, s);
+    if (t.poison) {
+      ok = false;
+      continue;
+    }
+    const std::string problem = argument_problem(wanted, t, child, out.args.empty() ? nullptr : &out.args[0]);
+    if (t.poison || !problem.empty()) {
+      if (!problem.empty()) {
+        error(Code::wrong_arguments, child.span, quoted(name) + " takes " + problem)
+            .hints.push_back("`" + std::string(function.signature) + "`, as in `" +
+                             std::string(function.examples[0].call) + "`");
+      }
+      ok = false;
+      continue;
+    }
+    if (ok) out.args.push_back(std::move(t.expr));
+  }
+  if (!ok) return {};
+  switch (function.gives) {
+    case Gives::number: break;
+    case Gives::whole: out.type = type_of(TypeKind::integer); break;
+    case Gives::truth: out.type = type_of(TypeKind::boolean); break;
+    case Gives::text: out.type = type_of(TypeKind::text); break;
+    case Gives::ip: out.type = type_of(TypeKind::ip); break;
+    case Gives::same:
+      out.type = out.args[0].type;
+      for (const Expr& arg : out.args) {
+        if (is_number(out.type) && arg.type.kind == TypeKind::decimal) out.type = arg.type;
+      }
+      break;
+  }
+  if (function.id == event::Function::ip_flag && !check_flags(e)) return {};
+  return typed(std::move(out));
+}
+
+std::string Checker::argument_problem(Argument wanted, Typed& t, const ast::Expr& child, const Expr* first) {
+  const TypeKind kind = t.expr.type.kind;
+  const std::string found = ", and this is " + (t.list ? std::string("a list") : described(t, child));
+  const auto whole_constant = [&](int most) {
+    if (t.expr.op != Op::constant || kind != TypeKind::integer) return false;
+    const Int128 n = t.expr.value.number().units / Decimal::one;
+    return n >= 0 && n <= most;
+  };
+  if (t.list) return "one value" + found;
+  switch (wanted) {
+    case Argument::number: return is_number(t.expr.type) ? "" : "a number" + found;
+    case Argument::amount: {
+      const bool good = is_number(t.expr.type) || kind == TypeKind::money || kind == TypeKind::duration;
+      if (!good) return "a number, money or a duration" + found;
+      if (first == nullptr || (is_number(first->type) && is_number(t.expr.type))) return "";
+      if (first->type.kind != kind)
+        return "values of one kind" + found + ", and the first is " + type_words(first->type);
+      if (kind == TypeKind::money && (first->type.currency != t.expr.type.currency || t.expr.type.currency.code == 0))
+        return "amounts of one currency" + found + ", and the first is " + type_words(first->type);
+      return "";
+    }
+    case Argument::time:
+    case Argument::ip:
+      if (t.text_literal) {
+        if (!adopt(t, type_of(wanted == Argument::time ? TypeKind::time : TypeKind::ip), child.span)) t.poison = true;
+        return "";
+      }
+      if (wanted == Argument::time) return kind == TypeKind::time ? "" : "a time" + found;
+      return kind == TypeKind::ip ? "" : "an address" + found;
+    case Argument::text: return kind == TypeKind::text || kind == TypeKind::entity ? "" : "a text" + found;
+    case Argument::place: return kind == TypeKind::geo ? "" : "a place" + found;
+    case Argument::money: return kind == TypeKind::money ? "" : "money" + found;
+    case Argument::bits_v4: return whole_constant(32) ? "" : "a whole number from 0 to 32 here, written out";
+    case Argument::bits_v6: return whole_constant(128) ? "" : "a whole number from 0 to 128 here, written out";
+    case Argument::fixed_text: {
+      const bool good = t.expr.op == Op::constant && kind == TypeKind::text && !t.expr.value.text().empty() &&
+                        t.expr.value.text().find(' ') == std::string_view::npos;
+      return good ? "" : "one word in quotes here";
+    }
+  }
+  return "";
+}
+
+bool Checker::check_flags(const ast::Expr& e) {
+  const auto id = find_table("ip_flags");
+  if (!id) {
+    if (poison_tables_.contains("ip_flags")) return false;
+    warning(Code::flags_unknown, e.span, "no table says which addresses have which flags, so this is false")
+        .hints.push_back("`table ip_flags keyed by cidr { flags : string } from \"ip_flags.csv\"`");
+    return true;
+  }
+  const Table& table = book_.tables[*id];
+  const bool right = table.by_network && table.columns.size() == 1 && table.columns[0].name == "flags" &&
+                     table.columns[0].type.kind == TypeKind::text;
+  if (right) return true;
+  error(Code::bad_table, e.span, "`ip_flags` is the table of flags of networks and has one form")
+      .hints.push_back("`table ip_flags keyed by cidr { flags : string }`: the words, with blanks between them");
+  return false;
+}
+
 Typed Checker::check_call(const ast::Expr& e, Scope& s) {
   const std::string& name = e.text;
-  if (name == "abs" || name == "hours_between") {
-    const std::size_t wanted = name == "abs" ? 1 : 2;
-    if (e.children.size() != wanted) {
-      error(Code::wrong_arguments, e.span,
-            quoted(name) + " takes " + number_word(wanted) + (wanted == 1 ? " number" : " times"))
-          .hints.push_back(name == "abs" ? "`abs(a - b)`" : "`hours_between(a.at, b.at)`");
-      return {};
-    }
-    Expr out = make(Op::function, type_of(TypeKind::decimal), e.span);
-    out.name = name;
-    bool ok = true;
-    for (const ast::Expr& child : e.children) {
-      Typed t = check_expr(child, s);
-      if (!t.poison && t.text_literal && name != "abs") {
-        if (!adopt(t, type_of(TypeKind::time), child.span)) t.poison = true;
-      }
-      const bool right = !t.list && (name == "abs" ? is_number(t.expr.type) : t.expr.type.kind == TypeKind::time);
-      if (!t.poison && !right) {
-        error(Code::wrong_arguments, child.span,
-              quoted(name) + " takes " + (name == "abs" ? "a number" : "times") + ", and this is " +
-                  (t.list ? "a list" : type_words(t.expr.type)));
-        t.poison = true;
-      }
-      ok = ok && !t.poison;
-      if (ok) out.args.push_back(std::move(t.expr));
-    }
-    if (!ok) return {};
-    if (name == "abs") out.type = out.args[0].type;
-    return typed(std::move(out));
-  }
+  if (const Function* function = find_function(name)) return check_function(*function, e, s);
   if (contains(functions_known, name)) return check_group_function(e, s);
   const NameEntry* entry = find_name(name);
   if (entry != nullptr && entry->kind == NameKind::table) {
@@ -1513,14 +1610,9 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
         .hints.push_back("say which column: `" + source_text(e.span) + ".column`");
     return {};
   }
-  if (contains(functions_to_come, name)) {
-    not_built(e.text_span, "the function " + quoted(name),
-              "there are " + joined({std::begin(functions_known), std::end(functions_known)}));
-    return {};
-  }
   Diagnostic& d = error(Code::unknown_function, e.text_span, "there is no function " + quoted(name));
-  d.under = did_you_mean(name, {std::begin(functions_known), std::end(functions_known)});
-  d.notes.push_back("functions: " + joined({std::begin(functions_known), std::end(functions_known)}));
+  d.under = did_you_mean(name, callable());
+  d.notes.push_back("functions: " + joined(callable()));
   return {};
 }
 

@@ -19,6 +19,7 @@
 #include "dsl/ast.h"
 #include "dsl/check.h"
 #include "dsl/diagnostic.h"
+#include "dsl/functions.h"
 #include "dsl/rulebook.h"
 
 namespace tocsin::dsl::detail {
@@ -227,6 +228,10 @@ class Checker {
   Typed combine(const std::string& op, Typed left, Typed right, Span op_span, Span span);
   Typed check_coalesce(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted);
   Typed check_money_as(const ast::Expr& e, Scope& s);
+  Typed check_function(const Function& function, const ast::Expr& e, Scope& s);
+  /// What the function wants there instead; empty: it fits. A text literal becomes what is wanted (or poison, and that is said).
+  std::string argument_problem(Argument wanted, Typed& t, const ast::Expr& child, const Expr* first);
+  bool check_flags(const ast::Expr& e);
   Typed check_look_up(const ast::Expr& e, Scope& s);
   Typed check_has_label(const ast::Expr& e, Scope& s);
   /// The kind of entity a label on such a value belongs to; nothing (and a message) when it is none.

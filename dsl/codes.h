@@ -44,6 +44,7 @@ enum class Code : std::uint16_t {
   bad_table_row = 236,     // a line of a table's file
   bad_pattern = 237,       // a regular expression that does not read, or that could run away
   unknown_mask = 238,
+  no_clock = 239,  // `now`
   // 03xx: windows and features
   no_key_field = 301,  // the event has no field of that kind
   window_unsaid = 311,
@@ -86,6 +87,7 @@ enum class Code : std::uint16_t {
   late_decisions = 507,
   pick_every = 508,
   decides_nothing = 509,  // `decide` in a rule that time completes
+  flags_unknown = 510,    // ip_flag without a table of flags
   optional_field_silent = 520,
   never_used = 530,           // by lint: a declaration that nothing refers to
   unreachable_line = 531,     // of a policy

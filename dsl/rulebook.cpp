@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "event/mask.h"
 
 namespace tocsin::dsl {
 namespace {
@@ -429,6 +430,7 @@ std::string dump(const Rulebook& book) {
       out += field.name + " : " + book.schema.type_text(field.type);
       if (field.optional && !field.derived) out += " optional";
       if (field.derived) out += " derived";
+      if (field.mask != event::Mask::none) out += " mask " + std::string(event::to_text(field.mask));
       out += "\n";
     }
   }

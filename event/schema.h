@@ -41,6 +41,9 @@ struct Type {
   bool operator==(const Type&) const = default;
 };
 
+/// What of a field's value leaves the program (event/mask.h).
+enum class Mask : std::uint8_t { none, all, domain, initial, last4, net24 };
+
 struct EnumDef {
   std::vector<std::string> values;  // at most 255
 };
@@ -51,6 +54,7 @@ struct FieldDef {
   bool optional = false;
   bool derived = false;   // computed by the engine when the event arrives; never in the input
   std::uint32_t tag = 0;  // what the packed form calls it (Schema::seal); 0 until then
+  Mask mask = Mask::none;
 };
 
 struct EventType {

@@ -581,6 +581,13 @@ void append_hit(std::string& out, const engine::TracedHit& hit, const RuleWords&
     case alerts::AlertOutcome::Kind::folded:
       out += "  folded into the alert " + hit.alert_id + " (`alert once per`)\n";
       break;
+    case alerts::AlertOutcome::Kind::reopened: out += "  opens the alert " + hit.alert_id + " again\n"; break;
+    case alerts::AlertOutcome::Kind::held:
+      out += "  the alert " + hit.alert_id + " is held back (`suppressed by … hold`)\n";
+      break;
+    case alerts::AlertOutcome::Kind::suppressed:
+      out += "  the alert " + hit.alert_id + " is suppressed (`suppressed by`)\n";
+      break;
   }
 }
 
@@ -782,6 +789,9 @@ std::string_view to_text(alerts::AlertOutcome::Kind kind) {
     case alerts::AlertOutcome::Kind::none: return "none";
     case alerts::AlertOutcome::Kind::made: return "made";
     case alerts::AlertOutcome::Kind::folded: return "folded";
+    case alerts::AlertOutcome::Kind::reopened: return "reopened";
+    case alerts::AlertOutcome::Kind::held: return "held";
+    case alerts::AlertOutcome::Kind::suppressed: return "suppressed";
   }
   return "";
 }

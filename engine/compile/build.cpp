@@ -347,14 +347,83 @@ class Build {
     }
   }
 
+  // ---- masks (event/mask.h)
+
+  event::Mask mask_of_field(event::EventTypeId event, event::FieldIndex field, const dsl::Rule& rule) {
+    const event::FieldDef& def = book_.schema.events[event].fields[field];
+    if (!def.derived) return def.mask;
+    const auto [known, fresh] = derived_masks_.try_emplace({event, field}, event::Mask::none);
+    if (!fresh) return known->second;
+    for (const dsl::DerivedField& derived : book_.derived) {
+      if (derived.event != event || derived.field != field) continue;
+      const event::Mask mask = mask_of(derived.value, rule);
+      derived_masks_[{event, field}] = mask;
+      return mask;
+    }
+    return event::Mask::none;
+  }
+
+  event::Mask mask_of_key(const dsl::Rule& rule, std::uint32_t part) {
+    event::Mask mask = event::Mask::none;
+    if (!rule.sequence) return mask;
+    each_test(*rule.sequence, [&](const dsl::EventTest& test) {
+      for (const dsl::Alternative& a : test.source.alternatives)
+        mask = std::max(mask, mask_of_field(a.event, a.key[part], rule));
+    });
+    return mask;
+  }
+
+  /// What hides the value of an expression: the mask of the field it is, and of what is computed from a masked field everything. What
+  /// only tells about many values (counts) or asks about one (comparisons) shows none.
+  event::Mask mask_of(const Expr& expr, const dsl::Rule& rule) {
+    event::Mask own = event::Mask::none;
+    switch (expr.op) {
+      case Op::field:
+      case Op::place_field:
+      case Op::group_first:
+      case Op::group_last:
+      case Op::group_values:
+      case Op::member_field:
+        for (const dsl::FieldRef& ref : expr.fields) own = std::max(own, mask_of_field(ref.event, ref.field, rule));
+        return own;
+      case Op::rule_key: return mask_of_key(rule, expr.index);
+      case Op::let: return mask_of(rule.lets[expr.index].value, rule);
+      case Op::aggregate: {
+        const dsl::Aggregate& aggregate = book_.aggregates[expr.index];
+        using enum dsl::AggregateFunction;
+        const bool counts =
+            aggregate.function == count || aggregate.function == distinct || aggregate.function == entropy;
+        if (counts) return own;
+        for (const Expr& argument : aggregate.arguments) own = std::max(own, mask_of(argument, rule));
+        return own;
+      }
+      case Op::coalesce:
+      case Op::choose:
+        for (const Expr& arg : expr.args) own = std::max(own, mask_of(arg, rule));
+        return own;
+      case Op::group_count:
+      case Op::table_column: return own;
+      case Op::group_aggregate:
+        if (expr.name == "distinct" || expr.name == "count") return own;
+        for (const Expr& arg : expr.args) own = std::max(own, mask_of(arg, rule));
+        return own;
+      default: break;
+    }
+    if (expr.type.kind == event::TypeKind::boolean) return own;
+    for (const Expr& arg : expr.args) {
+      if (mask_of(arg, rule) != event::Mask::none) return event::Mask::all;
+    }
+    return own;
+  }
+
   // ---- rules
 
   void build_outputs(const dsl::Rule& rule, ExprBuilder& builder, RuleVariant& variant) {
     builder.set_lets(&rule.lets);
     for (std::size_t i = 0; i < rule.lets.size(); ++i) {
       if (rule.lets[i].value.op == Op::aggregate && rule.lets[i].value.flag) continue;  // a set is no value of its own
-      variant.let_values.push_back(
-          {rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type, false});
+      variant.let_values.push_back({rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type,
+                                    false, mask_of(rule.lets[i].value, rule)});
     }
     for (const dsl::Except& except : rule.excepts) {
       variant.excepts.push_back({except.name, except.until, builder.build(except.when)});
@@ -374,12 +443,13 @@ class Build {
         piece.value = builder.build(*part.value);
         piece.type = part.value->type;
         piece.is_group = part.value->op == Op::group_values;
+        piece.mask = mask_of(*part.value, rule);
       }
       variant.because.push_back(std::move(piece));
     }
     for (const dsl::Shown& shown : rule.show) {
-      variant.show.push_back(
-          {shown.name, builder.build(shown.value), shown.value.type, shown.value.op == Op::group_values});
+      variant.show.push_back({shown.name, builder.build(shown.value), shown.value.type,
+                              shown.value.op == Op::group_values, mask_of(shown.value, rule)});
     }
     std::vector<Expr> used;
     if (rule.when) aggregates_of(*rule.when, rule.lets, used);
@@ -389,12 +459,12 @@ class Build {
     for (const Expr& aggregate : used) {
       const std::string& text = book_.aggregates[aggregate.index].text;
       if (!named.insert(text).second) continue;
-      variant.features.push_back({text, builder.build(aggregate), aggregate.type, false});
+      variant.features.push_back({text, builder.build(aggregate), aggregate.type, false, mask_of(aggregate, rule)});
     }
     if (rule.alert_once) {
       for (std::size_t i = 0; i < rule.alert_once->by.size(); ++i) {
         variant.once_key.push_back({rule.alert_once->by[i].name, builder.build(rule.alert_once->values[i]),
-                                    rule.alert_once->by[i].type, false});
+                                    rule.alert_once->by[i].type, false, mask_of(rule.alert_once->values[i], rule)});
       }
     }
     for (const dsl::LabelEffect& effect : rule.labels) {
@@ -491,7 +561,10 @@ class Build {
       }
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
-      for (const dsl::KeyPart& part : rule.keys) plan.key_names.push_back(part.name);
+      for (std::uint32_t k = 0; k < rule.keys.size(); ++k) {
+        plan.key_names.push_back(rule.keys[k].name);
+        plan.key_masks.push_back(mask_of_key(rule, k));
+      }
       if (rule.off) {
         // Known by name to tests and records, and never asked.
       } else if (rule.on) {
@@ -973,6 +1046,7 @@ class Build {
   std::shared_ptr<Ruleset> out_ = std::make_shared<Ruleset>();
   std::vector<RowReads> rows_;
   TextPatternsBuild texts_;
+  std::map<std::pair<event::EventTypeId, event::FieldIndex>, event::Mask> derived_masks_;
   std::vector<ExprBuilder> builders_;
   std::map<std::uint32_t, nfa::PredicateId> on_predicates_, policy_predicates_;
   std::map<std::uint32_t, std::vector<nfa::PredicateId>> resolve_predicates_;

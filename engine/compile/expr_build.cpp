@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "event/function.h"
+
 namespace tocsin::engine {
 
 using dsl::Expr;
@@ -267,11 +269,14 @@ CodeId ExprBuilder::node_of(const Expr& expr) {
       break;
     }
     case Op::function:
-      if (expr.name == "abs") {
-        node.op = NodeOp::function_abs;
-      } else {
-        TOCSIN_CHECK(expr.name == "hours_between", expr.name);
-        node.op = NodeOp::function_hours_between;
+      node.op = NodeOp::function;
+      node.a = expr.index;
+      if (static_cast<event::Function>(expr.index) == event::Function::ip_flag) {
+        node.op = NodeOp::ip_flag;
+        node.a = 0;
+        for (std::size_t t = 0; book_ != nullptr && t < book_->tables.size(); ++t) {
+          if (book_->tables[t].name == "ip_flags") node.a = static_cast<std::uint32_t>(t + 1);
+        }
       }
       break;
     case Op::score: node.op = NodeOp::score; break;

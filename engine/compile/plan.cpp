@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "engine/compile/expr_build.h"
+#include "event/function.h"
 
 namespace tocsin::engine {
 
@@ -230,8 +231,10 @@ void fold(Expr& expr) {
     case Op::remainder:
     case Op::negate:
     case Op::coalesce:
-    case Op::money_as:
-    case Op::function: break;
+    case Op::money_as: break;
+    case Op::function:
+      if (static_cast<event::Function>(expr.index) == event::Function::ip_flag) return;  // asks a table
+      break;
     case Op::constant:
     case Op::field:
     case Op::place_field:

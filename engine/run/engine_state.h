@@ -196,6 +196,7 @@ struct Engine::State final : UnknownSink {
     context.lists = lists;
     context.tables = look_ups;
     context.texts = &text_matcher;
+    context.arena = &arena;
     context.facts = &facts;
     context.now = now;
     return context;

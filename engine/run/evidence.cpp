@@ -5,6 +5,7 @@
 #include "alerts/identity.h"
 #include "engine/run/engine_state.h"
 #include "engine/run/trace.h"
+#include "event/mask.h"
 #include "event/pack.h"
 #include "state/key.h"
 
@@ -16,29 +17,43 @@ namespace {
 
 Value settled(const Value& v) { return v.bound == event::Bound::exact ? v : Value{}; }
 
-std::string group_json(std::span<const Value> values, const event::Type& type, const event::Schema& schema) {
+std::string shown(const Value& v, const event::Type& type, event::Mask mask, const event::Schema& schema) {
+  return mask == event::Mask::none ? event::shown(v, type, schema) : event::masked_text(mask, v);
+}
+
+std::string group_json(std::span<const Value> values, const event::Type& type, event::Mask mask,
+                       const event::Schema& schema) {
   std::string text = "[";
   for (const Value& v : values) {
     if (text.size() > 1) text += ',';
-    event::append_json(text, v, type, schema);
+    text += mask == event::Mask::none ? event::json_text(v, type, schema) : event::masked_json(mask, v);
   }
   return text + "]";
 }
 
-std::string group_shown(std::span<const Value> values, const event::Type& type, const event::Schema& schema) {
+std::string group_shown(std::span<const Value> values, const event::Type& type, event::Mask mask,
+                        const event::Schema& schema) {
   std::string text;
   for (const Value& v : values) {
     if (!text.empty()) text += ", ";
-    text += event::shown(v, type, schema);
+    text += shown(v, type, mask, schema);
   }
   return text;
 }
 
+alerts::NamedValue named_value(const std::string& name, const Value& v, const event::Type& type, event::Mask mask,
+                               const event::Schema& schema) {
+  return {name, event::json_text(v, type, schema),
+          mask == event::Mask::none ? std::string() : event::masked_json(mask, v)};
+}
+
 alerts::NamedValue named(const NamedCode& code, const Ruleset& ruleset, Context& context) {
   if (code.is_group) {
-    return {code.name, group_json(group_values(ruleset.codes, code.code, context), code.type, ruleset.schema)};
+    const std::vector<Value> values = group_values(ruleset.codes, code.code, context);
+    return {code.name, group_json(values, code.type, code.mask, ruleset.schema), {}};
   }
-  return {code.name, event::json_text(settled(evaluate(ruleset.codes, code.code, context)), code.type, ruleset.schema)};
+  const Value v = settled(evaluate(ruleset.codes, code.code, context));
+  return named_value(code.name, v, code.type, code.mask, ruleset.schema);
 }
 
 alerts::BoundEvent bound_event(const std::string& alias, const event::Event& e, const event::Schema& schema) {
@@ -159,9 +174,9 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     if (piece.value == no_code) {
       hit.because += piece.literal;
     } else if (piece.is_group) {
-      hit.because += group_shown(group_values(codes, piece.value, context), piece.type, ruleset->schema);
+      hit.because += group_shown(group_values(codes, piece.value, context), piece.type, piece.mask, ruleset->schema);
     } else {
-      hit.because += event::shown(settled(evaluate(codes, piece.value, context)), piece.type, ruleset->schema);
+      hit.because += shown(settled(evaluate(codes, piece.value, context)), piece.type, piece.mask, ruleset->schema);
     }
   }
   if (variant.action) {
@@ -178,7 +193,7 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
     for (const NamedCode& part : variant.once_key) {
       const Value v = settled(evaluate(codes, part.code, context));
       whole = whole && !v.is_missing();
-      key.push_back({part.name, event::json_text(v, part.type, ruleset->schema)});
+      key.push_back(named_value(part.name, v, part.type, part.mask, ruleset->schema));
     }
     if (whole) hit.once_key = std::move(key);
   }
@@ -252,7 +267,7 @@ void Engine::State::hit_of_match(const PatternPlan& pattern, const nfa::Match& m
   placed.hit.truncated = match.truncated;
   for (std::size_t i = 0; i < key_values.size(); ++i) {
     placed.hit.key.push_back(
-        {rule.key_names[i], event::json_text(key_values[i], space.parts[i].type, ruleset->schema)});
+        named_value(rule.key_names[i], key_values[i], space.parts[i].type, rule.key_masks[i], ruleset->schema));
   }
   for (std::size_t place = 0; place < events.size(); ++place) {
     for (const event::Event* e : events[place]) {

@@ -6,6 +6,7 @@
 
 #include "base/moments.h"
 #include "engine/run/facts.h"
+#include "engine/run/functions.h"
 
 namespace tocsin::engine {
 
@@ -294,20 +295,14 @@ class Evaluation {
                                 node.currency);
       }
       case NodeOp::table_column: return look_up(node);
-      case NodeOp::function_abs: {
-        const Value v = settled(child(node, 0));
-        if (v.kind == Kind::number) return v.number().units < 0 ? number_or_missing(negate(v.number())) : v;
-        if (v.kind == Kind::money) return v.number().units < 0 ? money_or_missing(negate(v.number()), v.currency) : v;
-        if (v.kind == Kind::duration)
-          return Value::of_duration({v.duration().us < 0 ? -v.duration().us : v.duration().us});
-        return missing();
-      }
-      case NodeOp::function_hours_between: {
-        const Value a = settled(child(node, 0));
-        const Value b = settled(child(node, 1));
-        if (a.kind != Kind::time || b.kind != Kind::time) return missing();
-        const Duration d = a.time() < b.time() ? b.time() - a.time() : a.time() - b.time();
-        return number_or_missing(divide(Decimal::from_integer(d.us), Decimal::from_integer(Duration::hours(1).us)));
+      case NodeOp::function: return function(node);
+      case NodeOp::ip_flag: {
+        const Value ip = settled(child(node, 0));
+        const auto moment = moment_now();
+        if (ip.is_missing() || !moment) return missing();
+        if (node.a == 0 || node.a > context_.tables.size()) return Value::of_boolean(false);
+        const Value words = context_.tables[node.a - 1].find({&ip, 1}, node.b, *moment);
+        return Value::of_boolean(words.kind == Kind::text && has_word(words.text(), child(node, 1).text()));
       }
       case NodeOp::score: return context_.score;
       case NodeOp::any_rule_decides: return Value::of_boolean((context_.actions_decided >> node.a & 1U) != 0);
@@ -464,6 +459,19 @@ class Evaluation {
       e = bound.empty() ? nullptr : node.op == NodeOp::group_last ? bound.back() : bound.front();
     }
     return e != nullptr ? std::optional(e->time) : std::nullopt;
+  }
+
+  Value function(const Node& node) {
+    constexpr std::size_t few = 8;
+    std::array<Value, few> values;
+    std::vector<Value> many;  // least and greatest of more than eight
+    std::span<Value> arguments(values.data(), std::min<std::size_t>(node.child_count, few));
+    if (node.child_count > few) {
+      many.resize(node.child_count);
+      arguments = many;
+    }
+    for (std::uint32_t i = 0; i < node.child_count; ++i) arguments[i] = settled(child(node, i));
+    return call(static_cast<event::Function>(node.a), arguments, context_.arena);
   }
 
   Value look_up(const Node& node) {

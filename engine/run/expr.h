@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/arena.h"
 #include "base/check.h"
 #include "engine/run/strings.h"
 #include "engine/run/tables.h"
@@ -64,8 +65,8 @@ enum class NodeOp : std::uint8_t {
   coalesce,
   money_as,  // currency; a: the field whose event's time says which rates, no_code: the context's moment; b: the table of rates
   table_column,  // a: table, b: column; children: the key
-  function_abs,
-  function_hours_between,
+  function,      // a: event::Function; children
+  ip_flag,       // a: table + 1; b: its column; children: address, flag
   score,
   any_rule_decides,  // a: action
   any_rule_tagged,   // text
@@ -164,6 +165,7 @@ struct Context {
   Timestamp now;  // the moment as of which labels and entries of lists are asked
   AggregateReader* reader = nullptr;
   TextMatcher* texts = nullptr;
+  Arena* arena = nullptr;                // for texts that functions make
   const event::Event* member = nullptr;  // inside `some` and group functions
   // policies
   event::Value score;

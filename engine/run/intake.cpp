@@ -30,6 +30,26 @@ Result<std::vector<event::JsonDecoder>> make_decoders(const event::Schema& schem
   return decoders;
 }
 
+/// The masked fields of all event types, as each format spells them.
+std::vector<std::vector<event::MaskedName>> masked_names(const event::Schema& schema,
+                                                         const std::vector<event::SourceFormat>& formats) {
+  std::vector<std::vector<event::MaskedName>> all;
+  for (const event::SourceFormat& format : formats) {
+    std::vector<event::MaskedName>& names = all.emplace_back();
+    for (const event::EventType& type : schema.events) {
+      for (const event::FieldDef& field : type.fields) {
+        if (field.mask == event::Mask::none) continue;
+        std::string name = field.name;
+        for (const event::Spelling& spelling : format.spellings) {
+          if (spelling.event_type == type.name && spelling.field == field.name) name = spelling.json_name;
+        }
+        names.push_back({std::move(name), field.mask});
+      }
+    }
+  }
+  return all;
+}
+
 Item item_of(ItemKind kind) {
   Item item;
   item.kind = kind;
@@ -45,6 +65,7 @@ Result<Intake> Intake::make(const event::Schema& schema, std::vector<event::Sour
   Result<std::vector<event::JsonDecoder>> decoders = make_decoders(schema, formats);
   if (!decoders) return decoders.error();
   Intake intake;
+  intake.masks_ = masked_names(schema, formats);
   intake.formats_ = std::move(formats);
   intake.format_of_partition_ = std::move(format_of_partition);
   intake.decoders_ = decoders.take();
@@ -57,6 +78,7 @@ Status Intake::adopt(const event::Schema& schema) {
   if (!decoders) return decoders.error();
   unknown_before_ = unknown_fields();
   decoders_ = decoders.take();
+  masks_ = masked_names(schema, formats_);
   return {};
 }
 
@@ -116,8 +138,10 @@ bool Intake::take(const event::RawRecord& record, Outbox& out) {
     letter.field = decoded.field;
     letter.offset = decoded.offset;
     letter.position = record.position;
-    letter.bytes = record.bytes;
     if (number < names_.size()) letter.source = names_[number];
+    const std::string masked =
+        masks_[format].empty() ? std::string() : event::masked_line(record.bytes, masks_[format]);
+    letter.bytes = masks_[format].empty() ? record.bytes : std::string_view(masked);
     out.add(OutStream::dead_letters, std::to_string(number) + "-" + std::to_string(record.position.sequence),
             alerts::dead_letter_record(letter));
     return false;

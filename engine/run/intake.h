@@ -19,6 +19,7 @@
 #include "engine/run/item.h"
 #include "engine/run/outbox.h"
 #include "event/decode.h"
+#include "event/mask.h"
 #include "event/source.h"
 #include "state/store.h"
 
@@ -96,8 +97,9 @@ class Intake {
 
   std::vector<event::SourceFormat> formats_;
   std::vector<std::uint32_t> format_of_partition_;
-  std::vector<event::JsonDecoder> decoders_;         // by format
-  std::vector<event::UnknownField> unknown_before_;  // of decoders that are gone, and of earlier runs
+  std::vector<event::JsonDecoder> decoders_;           // by format
+  std::vector<event::UnknownField> unknown_before_;    // of decoders that are gone, and of earlier runs
+  std::vector<std::vector<event::MaskedName>> masks_;  // by format
   Arena arena_;
   std::vector<Item> items_;
   std::vector<IntakePartition> partitions_;

@@ -5,6 +5,7 @@
 
 #include "base/coding.h"
 #include "engine/run/engine_state.h"
+#include "event/mask.h"
 #include "event/pack.h"
 #include "state/key.h"
 #include "state/records.h"
@@ -589,7 +590,11 @@ std::vector<Undecided> Engine::undecided() const {
             if (i > 0) text += ',';
             event::append_json_string(text, rule.key_names[i]);
             text += ':';
-            event::append_json(text, (*values)[i], space.parts[i].type, s.ruleset->schema);
+            if (rule.key_masks[i] == event::Mask::none) {
+              event::append_json(text, (*values)[i], space.parts[i].type, s.ruleset->schema);
+            } else {
+              text += event::masked_json(rule.key_masks[i], (*values)[i]);
+            }
           }
           text += "}";
           for (const Timestamp deadline : runs.body->deadlines()) {

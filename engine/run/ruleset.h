@@ -147,6 +147,7 @@ struct TextPiece {
   CodeId value = no_code;
   event::Type type;
   bool is_group = false;
+  event::Mask mask = event::Mask::none;
 };
 
 struct NamedCode {
@@ -154,6 +155,7 @@ struct NamedCode {
   CodeId code = no_code;
   event::Type type;
   bool is_group = false;
+  event::Mask mask = event::Mask::none;
 };
 
 struct ExceptPlan {
@@ -215,7 +217,8 @@ struct RulePlan {
   alerts::RuleInfo info;
   std::string alias;                   // rules on an event: what the evidence calls it
   std::vector<std::string> key_names;  // rules per key: as the rule writes them
-  std::vector<RuleVariant> variants;   // patterns: exactly one; none: the rule is off
+  std::vector<event::Mask> key_masks;
+  std::vector<RuleVariant> variants;  // patterns: exactly one; none: the rule is off
   bool shadow = false;
   bool switched_off = false;                   // V10: no hits, all else goes on
   std::optional<std::uint32_t> rollout;        // share of 10,000
