@@ -140,7 +140,8 @@ def main():
 
     out, log = os.path.join(options.out, "out"), os.path.join(options.out, "replay.log")
     command = [options.tocsin, "replay", "--rules", *options.rules, "--events", events, "--out", out,
-               "--store", os.path.join(options.out, "store"), "--checkpoint-every", "50000"]
+               "--store", os.path.join(options.out, "store"), "--checkpoint-every", "50000",
+               "--data-begins", "complete"]  # nothing happened before the stream: rules that look back half a year may speak
     say("Replay: tocsin " + " ".join(command[1:]))
     code = replay(command, out, log)
     if code != 0:

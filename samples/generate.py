@@ -26,8 +26,8 @@ from datetime import datetime, timedelta, timezone
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000  # times are milliseconds since BEGIN
 BEGIN = datetime(2026, 3, 2, tzinfo=timezone.utc)  # a Monday
 
-# A feature over the last seven days is only known once seven days have been seen; stories that lean on one come after
-# that.
+# A device, a payer, a customer's habits are known from the stream alone: stories that lean on them come after a week of
+# ordinary life.
 WARM = 7 * DAY + 4 * HOUR
 TAIL = 16 * HOUR  # after the last story: longer than the longest absence (12 h) by a good margin
 HOURS_MIN = 8 * 24 + 12  # leaves a stretch of at least 16 h between WARM and TAIL
@@ -172,6 +172,26 @@ class Stream:
 
     def maintenance(self, at, site, state):
         return self.add(at, "maintenance", "mt", "event_id", "at", site=site, state=state)
+
+    def plain(self, at, kind, **fields):
+        """An event whose key and time are called event_id and at."""
+        return self.add(at, kind, "ev", "event_id", "at", **fields)
+
+    def chargeback(self, at, user, card, device, reason, amount):
+        return self.add(
+            at, "chargeback", "cb", "case_id", "at", user=user, card=card, device=device,
+            merchant="m0001", amount=money(amount), reason=reason,
+        )
+
+    def refund(self, at, user, amount):
+        return self.add(at, "refund", "rf", "refund_id", "at", user=user, merchant="m0001", amount=money(amount))
+
+    def settled(self, at, user, sender, recipient, amount):
+        """Only the settling: how money of elsewhere arrives."""
+        return self.add(
+            at, "transfer", "tr", "event_id", "created_at", transfer_id=f"tx{self.last_number + 1:07d}",
+            sender=sender, recipient=recipient, user=user, amount=money(amount), status="settled",
+        )
 
     def alarm(self, at, node, service, state, code="E42"):
         return self.add(at, "alarm", "al", "event_id", "at", node=node, service=service, code=code, state=state)
@@ -580,8 +600,170 @@ def alarm_stays(world, at, miss):
     return {"node": node, "service": service}, events
 
 
-# kind, rules expected to speak (one of them is enough, all are welcome), teller, needs seven days of history, near
-# misses
+def impossible_travel(world, at, miss):
+    rng, stream = world.random, world.stream
+    who, ip, gap = world.actor(at - 14 * HOUR, at + 12 * HOUR), world.address(), rng.randint(20, 300) * MINUTE
+    there = {"lat": 40.7128, "lon": -74.006}  # some 6,400 km from everybody's home: seven hours at 900 km/h
+    if miss == "time for the flight":
+        gap = rng.randint(9, 12) * HOUR
+    elif miss == "next town":
+        there, gap = {"lat": round(who.geo["lat"] + 2, 4), "lon": who.geo["lon"]}, 5 * MINUTE
+    elif miss == "company network":
+        ip = f"10.20.{rng.randint(1, 200)}.{rng.randint(1, 250)}"
+    device = who.devices[0]
+    events = [
+        stream.login(at - gap, who.user, who.ip, True, device=device, geo=who.geo),
+        stream.login(at, who.user, ip, miss != "wrong password", device=device, geo=there),
+    ]
+    return {"user": who.user}, events
+
+
+def takeover_chain(world, at, miss):
+    rng, stream = world.random, world.stream
+    who, ip, device = world.actor(at - 27 * HOUR, at + 3 * HOUR), world.address(), world.name("d5-")
+    payee, what, amount, first = world.name("x5-"), rng.choice(["password", "email", "phone"]), 9000000, 5 * HOUR
+    if miss == "small change":
+        amount = 20000
+    elif miss == "new home":
+        what = "address"
+    elif miss == "over a day":
+        first = 24 * HOUR + rng.randint(1, 60) * MINUTE
+    events = [
+        stream.plain(at - first, "profile_change", user=who.user, what=what),
+        stream.plain(at - 2 * HOUR, "payee_added", user=who.user, payee=payee),
+        stream.login(at - 30 * MINUTE, who.user, ip, True, device=device),
+        stream.otp(at - 25 * MINUTE, who.user, "success"),
+    ]
+    target = world.name("x5-") if miss == "another payee" else payee
+    return {"user": who.user}, events + stream.transfer(at, who.user, who.account, target, amount, device=device)
+
+
+def chargeback_ring(world, at, miss):
+    rng, stream = world.random, world.stream
+    device, victims = world.name("d4-"), [world.name("u4-"), world.name("u4-")]
+    reason = "not_received" if miss == "goods missing" else "fraud"
+    if miss == "one user":
+        victims[1] = victims[0]
+    elif miss == "one case":
+        victims = victims[:1]
+    events = [
+        stream.chargeback(at - (50 - 20 * n) * HOUR, victim, world.name("k4-"), device, reason, rng.randint(2000, 90000))
+        for n, victim in enumerate(victims)
+    ]
+    events += stream.payment(
+        at, world.name("u4-"), world.name("k4-"), world.address(), "m0002", rng.randint(2000, 90000), True, device=device
+    )
+    return {"device": device}, events
+
+
+def refund_abuse(world, at, miss):
+    rng, stream = world.random, world.stream
+    user, card, ip, count, share = world.name("u3-"), world.name("k3-"), world.address(), rng.randint(4, 6), 0.7
+    if miss == "three refunds":
+        count = 3
+    elif miss == "a third of it":
+        share = 0.33
+    bought = [rng.randint(4000, 30000) for _ in range(count)]
+    events = []
+    for n, amount in enumerate(bought):
+        events += stream.payment(at - 50 * HOUR + n * HOUR, user, card, ip, f"m{n + 1:04d}", amount, True)
+    for n in range(count):
+        events.append(stream.refund(at - (count - 1 - n) * 2 * HOUR, user, int(sum(bought) * share / count)))
+    return {"user": user}, events
+
+
+def fan_in(world, at, miss):
+    rng, stream, account = world.random, world.stream, world.name("a3-")
+    count, span, events = rng.randint(10, 20), 50 * MINUTE, []
+    if miss == "nine senders":
+        count = 9
+    elif miss == "slowly":
+        count, span = 14, 5 * HOUR
+    elif miss == "a shop":
+        events = [
+            stream.settled(at - 30 * HOUR + n * MINUTE, world.name("u3-"), world.name("a3-"), account, 4000)
+            for n in range(5)
+        ]
+    for n in range(count):
+        events.append(
+            stream.settled(
+                at - (count - 1 - n) * span // (count - 1), world.name("u3-"), world.name("a3-"), account,
+                rng.randint(5000, 60000),
+            )
+        )
+    return {"account": account}, events
+
+
+def promo_abuse(world, at, miss):
+    rng, stream, device = world.random, world.stream, world.name("d3-")
+    count, new = rng.randint(3, 6), True
+    if miss == "two users":
+        count = 2
+    elif miss == "for everybody":
+        new = False
+    elif miss == "no device":
+        device = None
+    events = [
+        stream.plain(
+            at - (count - 1 - n) * 7 * HOUR, "promo_redeem", user=world.name("u2-"), device=device, card=world.name("k2-"),
+            code="WELCOME20", value=money(2000), new_customer=new,
+        )
+        for n in range(count)
+    ]
+    return {"device": device} if device else {}, events
+
+
+def scripted_clicks(world, at, miss):
+    rng, stream, session_id = world.random, world.stream, world.name("w1-")
+    count, spots = rng.randint(30, 38), ["10,20", "400,20", "400,300"]
+    gaps = [1500 + rng.randint(-20, 20) for _ in range(count)]
+    if miss == "twenty-nine":
+        count = 29
+    elif miss == "by hand":
+        gaps = [rng.choice([300, 700, 1200, 2400]) for _ in range(count)]
+    events, when = [], at
+    for n in range(count):
+        events.append(stream.plain(when, "click", session=session_id, position=spots[n % 3], page="cart"))
+        if miss == "pointer moved" and n == count // 2:
+            events.append(stream.plain(when + 100, "pointer_move", session=session_id))
+        when -= gaps[n]
+    return {"session": session_id}, events
+
+
+def sensor_silent(world, at, miss):
+    """Here `at` is the last heartbeat; the alert comes five minutes later."""
+    stream, sensor, site = world.stream, world.name("h1-"), world.name("hall-")
+    count = 9 if miss == "just switched on" else world.random.randint(10, 40)
+    events = [stream.plain(at - n * MINUTE, "heartbeat", sensor=sensor, site=site) for n in range(count)]
+    return {"sensor": sensor}, events
+
+
+def bad_deploy(world, at, miss):
+    rng, stream, service = world.random, world.stream, world.name("svc-")
+    requests, errors, rolled_back = rng.randint(1000, 3000), 0.08, False
+    if miss == "rolled back":
+        rolled_back = True
+    elif miss == "as usual":
+        errors = 0.012
+    elif miss == "at night":
+        requests = 99
+    begin = at - 12 * MINUTE
+    events = [
+        stream.plain(begin - n * MINUTE, "minute_stats", service=service, requests=2000, errors=20) for n in range(120, 0, -1)
+    ]
+    events.append(stream.plain(begin, "deploy", service=service, version=f"v{rng.randint(10, 99)}"))
+    for n in range(1, 13):
+        if rolled_back and n == 4:
+            events.append(stream.plain(begin + n * MINUTE - 30 * SECOND, "rollback", service=service))
+        share = errors if not (rolled_back and n > 5) else 0.01
+        events.append(
+            stream.plain(begin + n * MINUTE, "minute_stats", service=service, requests=requests, errors=int(requests * share))
+        )
+    return {"service": service}, events
+
+
+# kind, rules expected to speak (one of them is enough, all are welcome), teller, needs a week of ordinary life
+# before, near misses
 KINDS = [
     (
         "card testing",
@@ -655,6 +837,33 @@ KINDS = [
         ["two in a row", "slowly", "exactly eighty", "maintenance"],
     ),
     ("alarm left standing", ["r24a_alarm_stays"], alarm_stays, False, ["cleared in time", "cleared at the deadline"]),
+    (
+        "impossible travel",
+        ["r04_impossible_travel"],
+        impossible_travel,
+        False,
+        ["time for the flight", "next town", "company network", "wrong password"],
+    ),
+    (
+        "takeover in any order",
+        ["r08_takeover_chain"],
+        takeover_chain,
+        True,
+        ["small change", "new home", "over a day", "another payee"],
+    ),
+    (
+        "chargeback ring",
+        ["r17b_chargeback_ring"],
+        chargeback_ring,
+        False,
+        ["one user", "one case", "goods missing"],
+    ),
+    ("refund abuse", ["r16_refund_abuse"], refund_abuse, False, ["three refunds", "a third of it"]),
+    ("fan-in of strangers", ["r13_fan_in"], fan_in, False, ["nine senders", "slowly", "a shop"]),
+    ("promotion abuse", ["r14_promo_abuse"], promo_abuse, False, ["two users", "for everybody", "no device"]),
+    ("scripted clicks", ["r19_scripted_clicks"], scripted_clicks, False, ["twenty-nine", "by hand", "pointer moved"]),
+    ("sensor silent", ["r23a_sensor_silent"], sensor_silent, False, ["just switched on"]),
+    ("bad deploy", ["r25_bad_deploy"], bad_deploy, False, ["rolled back", "as usual", "at night"]),
     (
         "transfer without login",
         ["r26_transfer_without_login"],

@@ -106,7 +106,8 @@ def check_seed(suite, tocsin, directory, seed):
         return
     out = os.path.join(directory, "out")
     code, said = run(
-        tocsin, "replay", "--rules", RULES, "--events", os.path.join(directory, "events.ndjson"), "--out", out
+        tocsin, "replay", "--rules", RULES, "--events", os.path.join(directory, "events.ndjson"), "--out", out,
+        "--data-begins", "complete",
     )
     if code != 0:
         suite.check(f"seed {seed}: the replay ends with exit code 0, not {code}", False, said)
