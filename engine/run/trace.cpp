@@ -219,8 +219,7 @@ class NodeSink final : public EvaluationSink {
       case NodeOp::subtract:
       case NodeOp::multiply:
       case NodeOp::negate:
-      case NodeOp::function_abs:
-      case NodeOp::function_hours_between:
+      case NodeOp::function:
         if (operand_missing) return {};
         if (warms) return "a warming value cannot be calculated with";
         if (frame.values.size() == 2 && frame.values[0].kind == Kind::money && frame.values[1].kind == Kind::money &&
@@ -239,6 +238,7 @@ class NodeSink final : public EvaluationSink {
         if (warms) return "what is known so far does not settle it";
         return "the values do not compare";
       case NodeOp::table_column: return operand_missing ? "" : "the table has no row for it at that time";
+      case NodeOp::ip_flag:
       case NodeOp::not_:
       case NodeOp::and_:
       case NodeOp::or_:
