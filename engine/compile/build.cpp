@@ -92,6 +92,7 @@ class Build {
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) rows_.push_back({type, {}});
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
       builders_.emplace_back(out_->codes, &rows_[type], &book_, &texts_);
+      tell_masks(builders_.back());
     }
     build_tables();
     build_rules();
@@ -349,6 +350,15 @@ class Build {
 
   // ---- masks (event/mask.h)
 
+  /// People who ask why see values too, and no more of them than in hits.
+  void tell_masks(ExprBuilder& builder) {
+    if (!out_->explains) return;
+    builder.set_mask_of([this](const Expr& expr) {
+      static const dsl::Rule nobody;
+      return mask_of(expr, rule_at_hand_ == nullptr ? nobody : *rule_at_hand_);
+    });
+  }
+
   event::Mask mask_of_field(event::EventTypeId event, event::FieldIndex field, const dsl::Rule& rule) {
     const event::FieldDef& def = book_.schema.events[event].fields[field];
     if (!def.derived) return def.mask;
@@ -422,8 +432,12 @@ class Build {
     builder.set_lets(&rule.lets);
     for (std::size_t i = 0; i < rule.lets.size(); ++i) {
       if (rule.lets[i].value.op == Op::aggregate && rule.lets[i].value.flag) continue;  // a set is no value of its own
-      variant.let_values.push_back({rule.lets[i].name, builder.build(rule.lets[i].value), rule.lets[i].value.type,
-                                    false, mask_of(rule.lets[i].value, rule)});
+      Expr named;  // by its name, so that it shares its node with those who name it
+      named.op = Op::let;
+      named.index = static_cast<std::uint32_t>(i);
+      named.type = rule.lets[i].value.type;
+      variant.let_values.push_back(
+          {rule.lets[i].name, builder.build(named), rule.lets[i].value.type, false, mask_of(rule.lets[i].value, rule)});
     }
     for (const dsl::Except& except : rule.excepts) {
       variant.excepts.push_back({except.name, except.until, builder.build(except.when)});
@@ -534,6 +548,7 @@ class Build {
   void build_rules() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       const dsl::Rule& rule = book_.rules[r];
+      rule_at_hand_ = &rule;
       RulePlan plan;
       plan.info.name = rule.name;
       plan.info.revision = hash128(dsl::meaning(rule, book_));
@@ -583,6 +598,7 @@ class Build {
         }
       } else {
         ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
+        tell_masks(late);
         RuleVariant variant;
         build_outputs(rule, late, variant);
         plan.variants.push_back(std::move(variant));
@@ -604,6 +620,7 @@ class Build {
       std::set<std::uint32_t> steps;
       for (const std::uint32_t place : places) steps.insert(shape.places[place].step);
       ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
+      tell_masks(late);
       const nfa::GuardId id{static_cast<std::uint32_t>(pattern.guards.size())};
       pattern.guards.push_back(late.build(cross));
       guard_meanings.push_back(hash64(dsl::meaning(cross, book_)));
@@ -654,6 +671,7 @@ class Build {
     for (const PlanPredicate& p : plan_.predicates) predicate_meanings.push_back(hash64(p.text));
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       const dsl::Rule& rule = book_.rules[r];
+      rule_at_hand_ = &rule;
       if (rule.on || rule.off) continue;
       const dsl::Sequence& sequence = *rule.sequence;
       const std::vector<TestPredicates>& tests = test_predicates_.at(r);
@@ -703,6 +721,7 @@ class Build {
         const Expr when = with_lets_inlined(*rule.when, rule.lets);
         extra += dsl::meaning(when, book_);
         ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
+        tell_masks(late);
         plan.when = late.build(when);
       }
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
@@ -860,6 +879,7 @@ class Build {
   // ---- policies and lists
 
   void build_policies() {
+    rule_at_hand_ = nullptr;
     std::set<event::EventTypeId> named;
     for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
       const dsl::Policy& policy = book_.policies[p];
@@ -1053,6 +1073,7 @@ class Build {
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
   std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
   std::set<event::EventTypeId> decided_types_;
+  const dsl::Rule* rule_at_hand_ = nullptr;     // for masks of its keys and lets
   std::set<event::EventTypeId> several_roles_;  // of the rule at hand
 };
 

@@ -114,7 +114,8 @@ CodeId ExprBuilder::build(const Expr& expr) {
   codes_.origins.resize(codes_.nodes.size());
   // A let is one node however often it is named: its origin is its definition.
   Origin& origin = codes_.origins[code];
-  if (origin.end == 0) origin = {expr.span.file, expr.span.begin, expr.span.end, expr.type};
+  if (origin.end == 0) origin = {expr.span.file, expr.span.begin, expr.span.end, expr.type, event::Mask::none};
+  if (mask_of_) origin.mask = std::max(origin.mask, mask_of_(expr));
   return code;
 }
 

@@ -3,6 +3,7 @@
 // subject may be of several types and windows are asked for as of the moment.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ class ExprBuilder {
     let_codes_.clear();
   }
   CodeId build(const dsl::Expr& expr);
+  /// What of the value of an expression people may see, for the origins of nodes.
+  void set_mask_of(std::function<event::Mask(const dsl::Expr&)> mask_of) { mask_of_ = std::move(mask_of); }
 
  private:
   CodeId node_of(const dsl::Expr& expr);
@@ -57,6 +60,7 @@ class ExprBuilder {
   TextPatternsBuild* texts_;
   const std::vector<dsl::Let>* lets_ = nullptr;
   std::map<std::uint32_t, CodeId> let_codes_;
+  std::function<event::Mask(const dsl::Expr&)> mask_of_;
 };
 
 }  // namespace tocsin::engine

@@ -440,7 +440,6 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     count_bounds(pattern, host.counters);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
-    if (tracer != nullptr) tracer->stepped(*this, pattern, key, bytes, e, bits, matches.size());
   };
   // Of all programs only those that live here and that the event concerns, and those that may begin with it.
   ++round;
@@ -791,6 +790,7 @@ void Engine::State::judge(std::span<BatchEvent> events, Outbox& out) {
   }
   run_patterns();
   if (!ruleset->visibility.any) fire_due_timers();
+  if (tracer != nullptr) tracer->diagnose(*this);
   run_on_rules();
   emit(out);
   judged = {};

@@ -108,6 +108,7 @@ struct Node {
 struct Origin {
   std::uint32_t file = 0, begin = 0, end = 0;  // bytes; begin == end: nobody wrote it
   event::Type type;
+  event::Mask mask = event::Mask::none;  // of its value; only when the ruleset explains
 };
 
 /// All expressions of a ruleset.

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "engine/run/engine_state.h"
+#include "event/mask.h"
 #include "event/pack.h"
 #include "nfa/search.h"
 #include "state/key.h"
@@ -41,6 +42,11 @@ std::string exact(const Value& v, const event::Type& type, const event::Schema& 
   return event::shown(v, type, schema);
 }
 
+std::string seen(const Value& v, const event::Type& type, event::Mask mask, const event::Schema& schema) {
+  const bool whole = mask == event::Mask::none || type.kind == event::TypeKind::boolean;
+  return whole ? exact(v, type, schema) : event::masked_text(mask, v);
+}
+
 TracedEvent traced(const event::Event& e, const event::Schema& schema) {
   const event::EventType& type = schema.events[e.type];
   return {type.name, std::string(e.at(type.key).text()), e.time, e.late};
@@ -66,16 +72,29 @@ class NodeSink final : public EvaluationSink {
     TracedNode& out = frame.node;
     out.text = text_of(origin);
     const auto let = std::find_if(lets_.begin(), lets_.end(), [&](const NamedCode& l) { return l.code == code; });
-    if (!open_.empty() && let != lets_.end()) out.text = let->name;
+    const bool by_name = !open_.empty() && let != lets_.end();  // its own clause tells what it is
+    if (by_name) out.text = let->name;
     if (node.op == NodeOp::and_) out.join = TracedNode::Join::all;
     if (node.op == NodeOp::or_) out.join = TracedNode::Join::any;
     const bool condition = origin.type.kind == event::TypeKind::boolean;
     if (condition) out.truth = value.is_missing() ? Truth::unknown : value.boolean() ? Truth::yes : Truth::no;
-    out.json = event::json_text(value, origin.type, engine_.ruleset->schema);
-    out.shown = value.is_missing() ? (condition ? "unknown" : "missing") : exact(value, origin.type, schema());
+    const bool masked = origin.mask != event::Mask::none && !condition;
+    out.json = masked ? event::masked_json(origin.mask, value) : event::json_text(value, origin.type, schema());
+    out.shown =
+        value.is_missing() ? (condition ? "unknown" : "missing") : seen(value, origin.type, origin.mask, schema());
     if (value.bound == event::Bound::at_least) out.shown = "at least " + out.shown;
     if (value.bound == event::Bound::at_most) out.shown = "at most " + out.shown;
     out.reason = reason_of(node, context, value, frame, out.window);
+    if (by_name) {
+      out.window.reset();
+      out.children.clear();
+      out.join = TracedNode::Join::none;
+    }
+    // `is not missing` is two nodes and one condition.
+    if (node.op == NodeOp::not_ && out.children.size() == 1 && out.children.front().text == out.text) {
+      std::vector<TracedNode> operands = std::move(out.children.front().children);
+      out.children = std::move(operands);
+    }
     // A rollout asks the same of the live and of the shadow world, and takes one: that one is the answer.
     if (node.op == NodeOp::choose && !out.children.empty()) out = TracedNode(std::move(out.children.back()));
     if (open_.empty()) {
@@ -127,8 +146,8 @@ class NodeSink final : public EvaluationSink {
   }
 
   /// What an aggregate was asked under, and what it holds.
-  std::string window_reason(std::uint32_t aggregate, std::span<const Value> key, const Value& value,
-                            std::optional<TracedWindow>& out) {
+  std::string window_reason(std::uint32_t aggregate, std::span<const Value> key, std::span<const event::Mask> masks,
+                            const Value& value, std::optional<TracedWindow>& out) {
     const AggregatePlan& plan = engine_.ruleset->aggregates[aggregate];
     const ColumnPlan& column = engine_.ruleset->columns[plan.column];
     const KeySpace& space = engine_.ruleset->keyspaces[column.keyspace];
@@ -141,7 +160,7 @@ class NodeSink final : public EvaluationSink {
       const bool missing = key[i].is_missing();
       if (missing) lacks += (lacks.empty() ? "" : ", ") + space.parts[i].name;
       told.key += (i == 0 ? "" : ", ") + space.parts[i].name + " " +
-                  (missing ? "missing" : exact(key[i], space.parts[i].type, schema()));
+                  (missing ? "missing" : seen(key[i], space.parts[i].type, masks[i], schema()));
       state::append_key_part(bytes, key[i]);
     }
     if (!lacks.empty()) return "no " + lacks + ", so there is no key to look under";
@@ -172,13 +191,20 @@ class NodeSink final : public EvaluationSink {
     }
     if (read == nullptr) return {};
     std::vector<Value> key;
+    std::vector<event::Mask> masks;
     if (read->key_use) {
-      for (const event::FieldIndex field : type.key_uses[*read->key_use].fields) key.push_back(subject.values[field]);
+      for (const event::FieldIndex field : type.key_uses[*read->key_use].fields) {
+        key.push_back(subject.values[field]);
+        masks.push_back(schema().events[subject.type].fields[field].mask);
+      }
     } else {
       Context own = context;
-      for (const CodeId part : read->key) key.push_back(evaluate(codes(), part, own));
+      for (const CodeId part : read->key) {
+        key.push_back(evaluate(codes(), part, own));
+        masks.push_back(codes().origins[part].mask);
+      }
     }
-    std::string reason = window_reason(read->aggregate, key, value, out);
+    std::string reason = window_reason(read->aggregate, key, masks, value, out);
     return subject.late ? "windows are not read for a late event" : reason;
   }
 
@@ -187,7 +213,12 @@ class NodeSink final : public EvaluationSink {
     if (node.op == NodeOp::row_read) return row_reason(node, context, value, window);
     if (node.op == NodeOp::late_read) {
       // Before the key stands the value looked for in a set.
-      return window_reason(node.a, std::span(frame.values).subspan(node.flag ? 1 : 0), value, window);
+      const std::uint32_t probes = node.flag ? 1 : 0;
+      std::vector<event::Mask> masks;
+      for (std::uint32_t i = probes; i < node.child_count; ++i) {
+        masks.push_back(codes().origins[codes().children[node.first_child + i]].mask);
+      }
+      return window_reason(node.a, std::span(frame.values).subspan(probes), masks, value, window);
     }
     if (!value.is_missing()) return {};
     const bool operand_missing =
@@ -219,7 +250,6 @@ class NodeSink final : public EvaluationSink {
       case NodeOp::subtract:
       case NodeOp::multiply:
       case NodeOp::negate:
-      case NodeOp::function:
         if (operand_missing) return {};
         if (warms) return "a warming value cannot be calculated with";
         if (frame.values.size() == 2 && frame.values[0].kind == Kind::money && frame.values[1].kind == Kind::money &&
@@ -232,13 +262,15 @@ class NodeSink final : public EvaluationSink {
         if (warms) return "a warming value cannot be converted";
         return "no rate at that time from " + event::to_text(frame.values[0].currency) + " to " +
                event::to_text(node.currency);
+      case NodeOp::function:
+        if (operand_missing) return {};
+        return warms ? "a warming value cannot be calculated with" : "the function has no answer for these values";
       case NodeOp::compare:
       case NodeOp::in_range:
         if (operand_missing) return {};
         if (warms) return "what is known so far does not settle it";
         return "the values do not compare";
       case NodeOp::table_column: return operand_missing ? "" : "the table has no row for it at that time";
-      case NodeOp::ip_flag:
       case NodeOp::not_:
       case NodeOp::and_:
       case NodeOp::or_:
@@ -248,6 +280,7 @@ class NodeSink final : public EvaluationSink {
       case NodeOp::has_label:
       case NodeOp::in_rollout:
       case NodeOp::choose:
+      case NodeOp::ip_flag:
       case NodeOp::text_match:
       case NodeOp::contains:
       case NodeOp::starts_with:
@@ -330,15 +363,6 @@ struct Tracer::KeyTrace {
   bool forgot = false;
 };
 
-struct Tracer::Waiting {
-  std::uint64_t release = 0;
-  std::uint32_t keyspace = 0;
-  std::string key;            // bytes
-  std::size_t key_index = 0;  // in Account::keys
-  nfa::Place floor;
-  Timestamp deadline;
-};
-
 namespace {
 
 /// The matcher's questions about events that the tracer kept.
@@ -360,7 +384,7 @@ std::string key_text(const Engine::State& engine, const PatternPlan& pattern, st
   std::string text;
   for (std::size_t i = 0; values && i < values->size(); ++i) {
     text += (i == 0 ? "" : ", ") + rule.key_names[i] + " " +
-            exact((*values)[i], space.parts[i].type, engine.ruleset->schema);
+            seen((*values)[i], space.parts[i].type, rule.key_masks[i], engine.ruleset->schema);
   }
   return text;
 }
@@ -388,10 +412,13 @@ void Tracer::dropped(Engine::State& engine, const event::Event& e) {
 }
 
 void Tracer::released(Engine::State& engine, BatchEvent& e) {
-  if (e.release < wanted_.from_release || !asked_about(engine, e.event)) return;
   const Ruleset& rules = *engine.ruleset;
   const TypePlan& type = rules.types[e.event.type];
   const RulePlan& rule = rules.rules[wanted_.rule];
+  if (e.release < wanted_.from_release || !asked_about(engine, e.event)) {
+    if (rule.pattern && wanted_.misses) see(engine, e, rules.patterns[*rule.pattern], nullptr);
+    return;
+  }
   account_by_release_[e.release] = accounts.size();
   Account& account = accounts.emplace_back();
   account.event = traced(e.event, rules.schema);
@@ -409,44 +436,79 @@ void Tracer::released(Engine::State& engine, BatchEvent& e) {
     clauses.outputs(e.event.time);
     account.clauses = std::move(clauses.list);
   }
-  if (!rule.pattern) return;
+  if (rule.pattern) see(engine, e, rules.patterns[*rule.pattern], &account);
+}
+
+/// Under each key under which the event belongs to the sequence: it is kept, and if somebody asks about it gets a page. Whether the
+/// matcher looks at it or not: an event whose own condition is false is the nearest miss there is.
+void Tracer::see(Engine::State& engine, BatchEvent& e, const PatternPlan& pattern, Account* account) {
+  const Ruleset& rules = *engine.ruleset;
+  const TypePlan& type = rules.types[e.event.type];
+  const std::uint32_t index = *rules.rules[pattern.rule].pattern;
+  std::map<std::string_view, nfa::PredicateBits> by_key;  // one event may belong to one key under several roles
   for (const Route& route : type.routes) {
-    const bool of_rule = std::any_of(route.patterns.begin(), route.patterns.end(),
-                                     [&](const Route::Entry& p) { return p.pattern == *rule.pattern; });
-    if (!of_rule) continue;
-    account.concerned = true;
+    const auto entry = std::find_if(route.patterns.begin(), route.patterns.end(),
+                                    [&](const Route::Entry& p) { return p.pattern == index; });
+    if (entry == route.patterns.end()) continue;
+    if (account != nullptr) account->concerned = true;
     const KeyAt& key = engine.key_of(e, route.key_use);
-    if (key.valid) {
-      keys.emplace(key.bytes);
+    if (!key.valid) {
+      for (const event::FieldIndex field : type.key_uses[route.key_use].fields) {
+        if (account == nullptr || !e.event.values[field].is_missing()) continue;
+        account->missing_key.push_back(rules.schema.events[e.event.type].fields[field].name);
+      }
       continue;
     }
-    for (const event::FieldIndex field : type.key_uses[route.key_use].fields) {
-      if (e.event.values[field].is_missing())
-        account.missing_key.push_back(rules.schema.events[e.event.type].fields[field].name);
+    if (account != nullptr) keys.emplace(key.bytes);
+    std::vector<std::uint64_t>& words = by_key[key.bytes].words();
+    words.resize(std::max(words.size(), e.bits->words().size()));
+    for (std::size_t w = 0; w < words.size(); ++w) {
+      const bool all = entry->allowed.empty();
+      words[w] |= e.bits->word_at(w) & (all ? ~std::uint64_t{0} : w < entry->allowed.size() ? entry->allowed[w] : 0);
     }
   }
-  // An event of no step wakes nothing: it is told here, why not. Whoever is stepped gets its own page in stepped().
-  const PatternPlan& pattern = rules.patterns[*rule.pattern];
-  TracedKey none;
+  if (!wanted_.misses) return;
+  for (const auto& [bytes, bits] : by_key) {
+    if (!wanted_.keys || wanted_.keys->contains(std::string(bytes)))
+      see_under(engine, e, pattern, bytes, bits, account);
+  }
+}
+
+void Tracer::see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& pattern, std::string_view bytes,
+                       const nfa::PredicateBits& bits, Account* account) {
+  KeyTrace::Seen seen;
+  seen.bits = std::make_unique<nfa::PredicateBits>(2 * pattern.tests.size());
   Context context = engine.context_at(sees_as_of(e));
   context.subject = &e.event;
   context.row = e.row;
+  std::vector<TracedTest> tests;
+  bool of_any = false;
   for (std::uint32_t t = 0; t < pattern.tests.size(); ++t) {
-    if (e.bits->test(pattern.tests[t].stream)) return;
     for (const TestPlan::OfType& of : pattern.tests[t].types) {
       if (of.type != e.event.type) continue;
       Clauses clauses(engine, context, {e.event.time, e.release}, false, nullptr);
-      clauses.add(TracedClause::Kind::stream, of.member);
-      none.tests.push_back({t, false, false, std::move(clauses.list)});
+      const bool of_stream = bits.test(pattern.tests[t].stream);
+      bool fits = of_stream;
+      of_any = of_any || of_stream;
+      if (of_stream) {
+        clauses.add(TracedClause::Kind::where, of.where);
+        fits = clauses.list.empty() || clauses.list.front().node.truth == Truth::yes;
+        seen.bits->set(nfa::PredicateId{2 * t + 1});
+        if (fits) seen.bits->set(nfa::PredicateId{2 * t});
+        seen.wheres.emplace_back(t, clauses.list);
+      } else if (account != nullptr) {
+        clauses.add(TracedClause::Kind::stream, of.member);
+      }
+      if (account != nullptr) tests.push_back({t, of_stream, fits, std::move(clauses.list)});
     }
   }
-  if (!none.tests.empty()) account.keys.push_back(std::move(none));
-}
-
-void Tracer::stepped(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes,
-                     BatchEvent& e, const nfa::PredicateBits& bits, std::size_t match_count) {
-  if (pattern.rule != wanted_.rule || !wanted_.misses) return;
-  if (wanted_.keys && !wanted_.keys->contains(std::string(bytes))) return;
+  TracedKey* page = nullptr;
+  if (account != nullptr && !tests.empty()) {
+    page = &account->keys.emplace_back();
+    page->key = key_text(engine, pattern, bytes);
+    page->tests = std::move(tests);
+  }
+  if (!of_any) return;
   auto& slot = traces_[std::string(bytes)];
   if (slot == nullptr) slot = std::make_unique<KeyTrace>();
   KeyTrace& trace = *slot;
@@ -454,58 +516,46 @@ void Tracer::stepped(Engine::State& engine, const PatternPlan& pattern, KeyState
     trace.seen.erase(trace.seen.begin(), trace.seen.begin() + trace_events_max / 2);
     trace.forgot = true;
   }
-  KeyTrace::Seen seen;
   event::pack(e.event, engine.ruleset->schema, seen.packed);
-  seen.bits = std::make_unique<nfa::PredicateBits>(2 * pattern.tests.size());
-  Context context = engine.context_at(sees_as_of(e));
-  context.subject = &e.event;
-  context.row = e.row;
-  Account* account = account_of(e.release);
-  std::vector<TracedTest> tests;
-  for (std::uint32_t t = 0; t < pattern.tests.size(); ++t) {
-    for (const TestPlan::OfType& of : pattern.tests[t].types) {
-      if (of.type != e.event.type) continue;
-      Clauses clauses(engine, context, {e.event.time, e.release}, false, nullptr);
-      const bool of_stream = bits.test(pattern.tests[t].stream);
-      bool fits = of_stream;
-      if (of_stream) {
-        clauses.add(TracedClause::Kind::where, of.where);
-        fits = clauses.list.empty() || clauses.list.front().node.truth == Truth::yes;
-        seen.bits->set(nfa::PredicateId{2 * t + 1});
-        if (fits) seen.bits->set(nfa::PredicateId{2 * t});
-        seen.wheres.emplace_back(t, clauses.list);
-      } else {
-        clauses.add(TracedClause::Kind::stream, of.member);
-      }
-      if (account != nullptr) tests.push_back({t, of_stream, fits, std::move(clauses.list)});
-    }
-  }
   seen.occurrence = {trace.numbered++, e.release, e.event.time, e.event.late, seen.bits.get(), {}};
   const nfa::Place here{e.event.time, e.release};
   const auto at =
       std::upper_bound(trace.seen.begin(), trace.seen.end(), here, [](nfa::Place p, const KeyTrace::Seen& s) {
         return p < nfa::Place{s.occurrence.time, s.occurrence.order};
       });
-  const auto candidate = static_cast<std::size_t>(at - trace.seen.begin());
   trace.seen.insert(at, std::move(seen));
-  if (account == nullptr) return;
-  const std::size_t index = account->keys.size();
-  TracedKey& page = account->keys.emplace_back();
-  page.key = key_text(engine, pattern, bytes);
-  page.tests = std::move(tests);
-  page.forgot = trace.forgot;
-  if (match_count != 0 || e.event.late) return;
-  diagnose(engine, pattern, key, bytes, trace, candidate, trace.floor, page);
-  const bool whole = page.miss && page.miss->step + 1 == pattern.pattern.steps.size() && page.miss->failures.empty();
-  if (whole && pattern.program.waits()) {
-    const Timestamp deadline = e.event.time + Duration{pattern.program.final_wait};
-    page.waits_until = deadline;
-    waiting_.push_back({e.release, pattern.keyspace, std::string(bytes), index, trace.floor, deadline});
-  }
+  if (page == nullptr) return;
+  page->forgot = trace.forgot;
+  if (!e.event.late) open_.push_back({e.release, std::string(bytes), account->keys.size() - 1, {}, {}});
 }
 
-void Tracer::diagnose(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes,
-                      KeyTrace& trace, std::size_t candidate, nfa::Place floor, TracedKey& out) {
+void Tracer::diagnose(Engine::State& engine) {
+  const RulePlan& rule = engine.ruleset->rules[wanted_.rule];
+  for (Open& open : open_) {
+    Account* account = account_of(open.release);
+    TracedKey& page = account->keys[open.page];
+    KeyTrace& trace = *traces_.find(open.key)->second;
+    open.floor = trace.floor;
+    const bool matched =
+        std::any_of(account->hits.begin(), account->hits.end(), [&](const TracedHit& h) { return h.key == page.key; });
+    if (matched) continue;
+    const PatternPlan& pattern = engine.ruleset->patterns[*rule.pattern];
+    diagnose(engine, pattern, open, trace, page);
+    const bool whole = page.miss && page.miss->step + 1 == pattern.pattern.steps.size() && page.miss->failures.empty();
+    if (!whole || !pattern.program.waits()) continue;
+    open.deadline = account->event.time + Duration{pattern.program.final_wait};
+    page.waits_until = open.deadline;
+    waiting_.push_back(open);
+  }
+  open_.clear();
+}
+
+void Tracer::diagnose(Engine::State& engine, const PatternPlan& pattern, const Open& open, KeyTrace& trace,
+                      TracedKey& out) {
+  const auto asked = std::find_if(trace.seen.begin(), trace.seen.end(),
+                                  [&](const KeyTrace::Seen& s) { return s.occurrence.order == open.release; });
+  if (asked == trace.seen.end()) return;  // forgotten
+  const auto candidate = static_cast<std::size_t>(asked - trace.seen.begin());
   std::map<std::uint64_t, event::Event> unpacked;
   const auto seen_of = [&](std::uint64_t number) -> const KeyTrace::Seen* {
     const auto found = std::find_if(trace.seen.begin(), trace.seen.end(),
@@ -520,10 +570,11 @@ void Tracer::diagnose(Engine::State& engine, const PatternPlan& pattern, KeyStat
     const auto e = event::unpack(seen->packed, engine.ruleset->schema, engine.arena);
     return e ? &unpacked.emplace(number, *e).first->second : nullptr;
   };
-  TraceHost host(engine, pattern, key, bytes, unpack);
+  KeyState nothing;  // the tracer has the events, the host needs no log
+  TraceHost host(engine, pattern, nothing, open.key, unpack);
   std::vector<nfa::Occurrence> occurrences;
   for (const KeyTrace::Seen& s : trace.seen) occurrences.push_back(s.occurrence);
-  const std::optional<nfa::NearMiss> found = nfa::near_miss(pattern.pattern, occurrences, candidate, floor, host);
+  const std::optional<nfa::NearMiss> found = nfa::near_miss(pattern.pattern, occurrences, candidate, open.floor, host);
   out.miss.reset();
   if (!found) return;
   TracedMiss& miss = out.miss.emplace();
@@ -726,29 +777,20 @@ void Tracer::settle(Engine::State& engine) {
       ++i;
       continue;
     }
-    const Waiting due = std::move(waiting_[i]);
+    Open due = std::move(waiting_[i]);
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     Account* account = account_of(due.release);
-    TracedKey& page = account->keys[due.key_index];
+    TracedKey& page = account->keys[due.page];
     page.waits_until.reset();
+    page.miss.reset();
     const bool hit =
         std::any_of(account->hits.begin(), account->hits.end(), [&](const TracedHit& h) { return h.key == page.key; });
-    if (hit) {
-      page.miss.reset();
-      continue;
-    }
-    KeyTrace& trace = *traces_.find(due.key)->second;
-    const auto at = std::find_if(trace.seen.begin(), trace.seen.end(),
-                                 [&](const KeyTrace::Seen& s) { return s.occurrence.order == due.release; });
-    if (at == trace.seen.end()) continue;
-    const RulePlan& rule = engine.ruleset->rules[wanted_.rule];
-    const std::uint64_t hash = hash64(due.key);
-    KeyState* key = engine.table_of(due.keyspace, hash).find(hash, due.key);
-    KeyState gone;
+    if (hit) continue;
     // Matches at deadlines before it may have used up what it began with: the floor as of now.
-    const nfa::Place floor = trace.floor;
-    diagnose(engine, engine.ruleset->patterns[*rule.pattern], key == nullptr ? gone : *key, due.key, trace,
-             static_cast<std::size_t>(at - trace.seen.begin()), floor, page);
+    KeyTrace& trace = *traces_.find(due.key)->second;
+    due.floor = trace.floor;
+    const RulePlan& rule = engine.ruleset->rules[wanted_.rule];
+    diagnose(engine, engine.ruleset->patterns[*rule.pattern], due, trace, page);
   }
 }
 

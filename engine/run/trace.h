@@ -155,7 +155,6 @@ struct Account {
 };
 
 struct BatchEvent;
-struct KeyState;
 struct PlacedHit;
 class MatchHost;
 
@@ -184,8 +183,8 @@ class Tracer {
   // Told by the engine. Contexts, hits and hosts are borrowed for the call.
   void dropped(Engine::State& engine, const event::Event& e);
   void released(Engine::State& engine, BatchEvent& e);
-  void stepped(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes, BatchEvent& e,
-               const nfa::PredicateBits& bits, std::size_t match_count);
+  /// The patterns have seen the batch: what of it asked about made no match.
+  void diagnose(Engine::State& engine);
   void matched(Engine::State& engine, const PatternPlan& pattern, const nfa::Match& match, std::string_view key_bytes,
                Context& context, state::Moment moment, const PlacedHit& placed, bool silenced);
   void hit(Engine::State& engine, const PlacedHit& placed, Context& context, state::Moment moment, bool silenced);
@@ -197,17 +196,27 @@ class Tracer {
 
  private:
   struct KeyTrace;
-  struct Waiting;
+  /// An event asked about, under one key.
+  struct Open {
+    std::uint64_t release = 0;
+    std::string key;       // bytes
+    std::size_t page = 0;  // in Account::keys
+    nfa::Place floor;
+    Timestamp deadline;
+  };
 
   [[nodiscard]] bool asked_about(const Engine::State& engine, const event::Event& e) const;
   Account* account_of(std::uint64_t release);
-  void diagnose(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes,
-                KeyTrace& trace, std::size_t candidate, nfa::Place floor, TracedKey& out);
+  void see(Engine::State& engine, BatchEvent& e, const PatternPlan& pattern, Account* account);
+  void see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& pattern, std::string_view bytes,
+                 const nfa::PredicateBits& bits, Account* account);
+  void diagnose(Engine::State& engine, const PatternPlan& pattern, const Open& open, KeyTrace& trace, TracedKey& out);
 
   Wanted wanted_;
   std::map<std::string, std::unique_ptr<KeyTrace>, std::less<>> traces_;  // by bytes of the key
   std::map<std::uint64_t, std::size_t> account_by_release_;
-  std::vector<Waiting> waiting_;
+  std::vector<Open> open_;     // of the batch
+  std::vector<Open> waiting_;  // for their deadline
 };
 
 }  // namespace tocsin::engine
