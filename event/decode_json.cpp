@@ -517,6 +517,7 @@ Result<JsonDecoder> JsonDecoder::make(const Schema& schema, const SourceFormat& 
     const EventType& event = schema.events[t];
     TypePlan& plan = made->types.emplace_back();
     if (event.of_hits) continue;  // no input is of this type
+    made->type_names.add(event.name, static_cast<int>(t));
     plan.name = event.name;
     plan.value_count = event.fields.size();
     plan.time = event.time;
