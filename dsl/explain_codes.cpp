@@ -157,8 +157,15 @@ constexpr Entry entries[] = {
      "take "
      "for ever on some text.",
      "rule r on login { when id matches id }", "rule r on login { when id matches \"^test-[0-9]+$\" }"},
-    {Code::unknown_mask, "There is no mask of this name, or it hides another kind of value than the field has.", "",
-     ""},
+    {Code::unknown_mask,
+     "There is no mask of this name, or it hides another kind of value than the field has. `last4`, `initial` and "
+     "`domain` "
+     "are for texts, `net24` for addresses; `all` hides everything. The key and the time of an event cannot be masked.",
+     "event order { key id : string  time at : time  user : user mask last9 }",
+     "event order { key id : string  time at : time  user : user mask last4 }"},
+    {Code::no_clock,
+     "A rule has no clock: it says the same today and in a replay next year. Its only time is that of events.",
+     "rule r on login { when at > now }", "rule r on login { when at > \"2026-01-05T10:00:00Z\" }"},
     // ------------------------------------------------------------ windows and features
     {Code::no_key_field, "Counting `per account` needs an account field in the event that is counted, and it has none.",
      "rule r on login { when count from login per account in last 1h > 1 }",
@@ -258,7 +265,11 @@ constexpr Entry entries[] = {
      "rule r per user { sequence within 1h { login as l then transfer } after match skip to first l }"},
     {Code::circle_of_rules, "Each of these rules waits for the other's hits, so none could ever hit.",
      "rule one on hit.two { score 1 }\nrule two on hit.one { score 1 }", "rule one on login { when tries > 1 }"},
-    {Code::resolve_without_key, "What resolves an alert must say whose: the event lacks a key of the rule.", "", ""},
+    {Code::resolve_without_key,
+     "What resolves an alert must say whose alert: the event needs the keys of `alert once … by`, else those of the "
+     "rule.",
+     "rule r on login { when tries > 3  resolve on transfer }",
+     "rule r on login { when tries > 3  alert once per 1h by user  resolve on transfer }"},
     {Code::bad_date, "Dates are written \"2027-01-31\", moments \"2027-01-31T12:00:00Z\".",
      "rule r on login { when tries > 1  except known until \"soon\" when tries > 5 }",
      "rule r on login { when tries > 1  except known until \"2027-01-31\" when tries > 5 }"},
@@ -308,6 +319,12 @@ constexpr Entry entries[] = {
      "only goes into its alert.",
      "rule r per user { sequence { login then no transfer for 1h } decide block }",
      "rule r per user { sequence { login then no transfer for 1h } decide review }"},
+    {Code::flags_unknown,
+     "`ip_flag` looks into the table `ip_flags`, which says of networks what is known of them. Without it no address "
+     "has a "
+     "flag.",
+     "rule r on login { when ip_flag(ip, \"tor\") }",
+     "table ip_flags keyed by cidr { flags : string }\nrule r on login { when ip_flag(ip, \"tor\") }"},
     {Code::optional_field_silent,
      "A comparison with a missing value is unknown and a rule fires on true only: `device != \"d1\"` says nothing "
      "about "
