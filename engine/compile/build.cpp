@@ -354,7 +354,7 @@ class Build {
   void tell_masks(ExprBuilder& builder) {
     if (!out_->explains) return;
     builder.set_mask_of([this](const Expr& expr) {
-      static const dsl::Rule nobody;
+      static const dsl::Rule nobody{};
       return mask_of(expr, rule_at_hand_ == nullptr ? nobody : *rule_at_hand_);
     });
   }

@@ -226,7 +226,10 @@ class Evaluation {
       }
       case NodeOp::and_: return chain(node, false);
       case NodeOp::or_: return chain(node, true);
-      case NodeOp::compare: return compare(static_cast<Comparison>(node.b), child(node, 0), child(node, 1));
+      case NodeOp::compare: {
+        const Value a = child(node, 0);  // in written order, as they are told
+        return compare(static_cast<Comparison>(node.b), a, child(node, 1));
+      }
       case NodeOp::in_values: return in_values(node);
       case NodeOp::in_group: return in_group(node);
       case NodeOp::in_list: {

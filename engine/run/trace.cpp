@@ -503,7 +503,7 @@ void Tracer::see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& 
     }
   }
   TracedKey* page = nullptr;
-  if (account != nullptr && !tests.empty()) {
+  if (account != nullptr && !tests.empty() && !e.event.late) {  // a late one takes no part, and that is told
     page = &account->keys.emplace_back();
     page->key = key_text(engine, pattern, bytes);
     page->tests = std::move(tests);
@@ -526,7 +526,7 @@ void Tracer::see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& 
   trace.seen.insert(at, std::move(seen));
   if (page == nullptr) return;
   page->forgot = trace.forgot;
-  if (!e.event.late) open_.push_back({e.release, std::string(bytes), account->keys.size() - 1, {}, {}});
+  open_.push_back({e.release, std::string(bytes), account->keys.size() - 1, {}, {}});
 }
 
 void Tracer::diagnose(Engine::State& engine) {

@@ -117,6 +117,22 @@ TEST_CASE("golden explanations") {
   }
 }
 
+TEST_CASE("the answers that docs/language.md shows are those of the golden cases") {
+  const std::string root = TOCSIN_SOURCE_DIR;
+  const std::string page = tests::read_file(root + "/docs/language.md");
+  for (const char* shown : {"event t9 rule new_device_transfer", "event t13 rule costly data begins first"}) {
+    CAPTURE(shown);
+    bool there = false;
+    for (const char* file : {"sequence_near_misses.case", "rule_on_one_event.case"}) {
+      for (const Section& section : read_sections(root + "/tests/golden/explain/" + file)) {
+        if (section.head == shown)
+          there = page.find(section.body.substr(0, section.body.find("\n\ndecision"))) != std::string::npos;
+      }
+    }
+    CHECK(there);
+  }
+}
+
 /// All conditions of a tree, and whether unknown ones say why somewhere.
 void look_through(const engine::TracedNode& node, const std::string& about) {
   CAPTURE(about);
