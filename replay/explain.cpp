@@ -212,28 +212,36 @@ Result<Explained> explain(const ExplainOptions& options, const engine::Rules& ru
   }
   explained.words = words_of(rules.loaded, rule_name);
   TOCSIN_CHECK(explained.words.has_value(), rule_name);
-  engine::Tracer::Wanted wanted;
-  wanted.rule = static_cast<std::uint32_t>(rule - ruleset.rules.begin());
-  wanted.event_id = asked.id;
-  wanted.event_type = asked.type;
-  wanted.misses = false;
-  if (rule->pattern) {
-    engine::Tracer keys(wanted);
-    const Status looked =
-        pass.run(&keys, [&](engine::Engine&, const engine::Outbox&) { return keys.accounts.empty(); });
-    if (!looked) return looked.error();
-    wanted.keys = keys.keys;
-    wanted.misses = true;
+  // A rule on a stream of several roles is judged once for each; each has its own account.
+  std::uint64_t duplicates = 0;
+  std::string letters;
+  for (auto role = rule; role != ruleset.rules.end() && role->info.name == rule_name; ++role) {
+    engine::Tracer::Wanted wanted;
+    wanted.rule = static_cast<std::uint32_t>(role - ruleset.rules.begin());
+    wanted.event_id = asked.id;
+    wanted.event_type = asked.type;
+    wanted.misses = false;
+    if (role->pattern) {
+      engine::Tracer keys(wanted);
+      const Status looked =
+          pass.run(&keys, [&](engine::Engine&, const engine::Outbox&) { return keys.accounts.empty(); });
+      if (!looked) return looked.error();
+      wanted.keys = keys.keys;
+      wanted.misses = true;
+    }
+    engine::Tracer tracer(wanted);
+    letters.clear();
+    const Status told = pass.run(&tracer, [&](engine::Engine&, const engine::Outbox& out) {
+      if (auto letter = refused(out, asked.id)) letters += *letter + "\n";
+      const bool all_taken = own_lines.empty() || pass.own_taken == own_lines.size();
+      return tracer.accounts.empty() || tracer.waits() || !all_taken;
+    });
+    if (!told) return told.error();
+    for (engine::Account& account : tracer.accounts) explained.accounts.push_back(std::move(account));
+    duplicates = tracer.duplicates;
   }
-  engine::Tracer tracer(wanted);
-  const Status told = pass.run(&tracer, [&](engine::Engine&, const engine::Outbox& out) {
-    if (auto letter = refused(out, asked.id)) explained.said += *letter + "\n";
-    const bool all_taken = own_lines.empty() || pass.own_taken == own_lines.size();
-    return tracer.accounts.empty() || tracer.waits() || !all_taken;
-  });
-  if (!told) return told.error();
-  explained.accounts = std::move(tracer.accounts);
-  if (tracer.duplicates > 0) {
+  explained.said += letters;
+  if (duplicates > 0) {
     explained.said += "an event with the same key as " + asked.id +
                       " came again and was dropped as a duplicate; this is about the first\n";
   }

@@ -171,9 +171,13 @@ TEST_CASE("accounts agree with what comes out, on all golden cases of behaviour"
     }
     const engine::Rules rules = engine::rules_of_texts({{"rules.risk", rule_text}}, engine::BuildFor::explaining);
     if (!rules.ok()) continue;  // it needs files beside it
+    std::size_t accounted = 0;
     for (std::uint32_t r = 0; r < rules.ruleset->rules.size(); ++r) {
       const std::string& rule = rules.ruleset->rules[r].info.name;
       CAPTURE(rule);
+      // Rules of one name are one rule under several roles: their hits are told together.
+      if (r == 0 || rules.ruleset->rules[r - 1].info.name != rule) accounted = 0;
+      const bool last_role = r + 1 == rules.ruleset->rules.size() || rules.ruleset->rules[r + 1].info.name != rule;
       const std::optional<RuleWords> words = words_of(rules.loaded, rule);
       REQUIRE(words.has_value());
       engine::Tracer::Wanted wanted;
@@ -202,7 +206,6 @@ TEST_CASE("accounts agree with what comes out, on all golden cases of behaviour"
         if (record.stream != engine::OutStream::hits) continue;
         if ((*parse_json(record.bytes))["rule"].text == rule) ++hits;
       }
-      std::size_t accounted = 0;
       for (const engine::Account& account : tracer.accounts) {
         const std::string about = account.event.type + " " + account.event.id;
         CAPTURE(about);
@@ -245,6 +248,7 @@ TEST_CASE("accounts agree with what comes out, on all golden cases of behaviour"
           }
         }
       }
+      if (!last_role) continue;
       fired += accounted;
       CHECK(accounted == hits);
     }
