@@ -226,13 +226,15 @@ TEST_CASE("what cannot be built is refused, and the message names the place") {
         "of the whole pattern");
   CHECK(built("a -> b.prev(0)") == "stage `b2`: the window from the event before must be above zero");
   CHECK(built("a -> b{2}.gap(0)") == "stage `b2`: the gap must be above zero");
-  const std::string beside = " stands beside another negation that lasts differently long: give them the same time, or "
-                             "write two patterns";
+  const std::string beside =
+      " stands beside another negation that lasts differently long: give them the same time, or "
+      "write two patterns";
   CHECK(built("a !-> c.for(5) !-> d.for(6) -> b") == "stage `c2`" + beside);
   CHECK(built("a !-> c.for(5) !-> d", 10) == "stage `c2`" + beside);
   CHECK(built("a !-> c !, d.prev(3)", 10) == "stage `c2`" + beside);
-  CHECK(built("a -> (b? -> c?){2}") == "the group that begins with `b2` repeats, and all of it may be left out: make the "
-                                       "whole group optional instead");
+  CHECK(built("a -> (b? -> c?){2}") ==
+        "the group that begins with `b2` repeats, and all of it may be left out: make the "
+        "whole group optional instead");
   Pattern zero = stages("a -> b");
   zero.within = Duration{0};
   CHECK(built(zero) == "the window of the pattern must be above zero");

@@ -150,7 +150,7 @@ Value recount(const event::Type& type, const std::vector<Fact>& facts, const Win
     case Function::cv:
       if (!mixed && n != 0 && sum != 0) {
         // Their unit is taken out first, so that 128 bits are enough here.
-        const Int128 unit = kind == TypeKind::integer ? Int128{Decimal::one}
+        const Int128 unit = kind == TypeKind::integer   ? Int128{Decimal::one}
                             : kind == TypeKind::decimal ? Int128{Decimal::one / 1000}  // thousandths are drawn
                                                         : Int128{1};
         const Int128 ratio =
