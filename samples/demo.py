@@ -45,6 +45,8 @@ class Tail:
         self.position += len(text)
         for line in text.splitlines():
             alert = json.loads(line)
+            if alert["state"] != "open" or "reopened" in alert:
+                continue  # held, suppressed, resolved: nobody is told anything new
             self.count += 1
             self.by_rule[alert["rule"]] += 1
             if self.count <= SHOWN_MAX:

@@ -78,12 +78,15 @@ class Score:
 
 
 def read_alerts(path):
+    """The alerts that were told to somebody: held, suppressed and resolved ones are records of an alert, too, and no new ones."""
     alerts = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             alert = json.loads(line)
+            if alert.get("state") != "open" or "reopened" in alert:
+                continue
             if "rule" not in alert or "events" not in alert:
                 raise ValueError(f"{path}:{number}: an alert needs `rule` and `events`")
             alerts.append(alert)

@@ -64,6 +64,10 @@ def main():
         rules, tests, failed = map(int, counts.groups())
         check(rules >= 25 and tests >= 125 and failed == 0, f"tocsin test rules/: {last}")
 
+    run = subprocess.run([tocsin, "test", RULES, "--mutate"], capture_output=True, text=True, check=False)
+    share = re.search(r"\((\d+\.\d) %\)", run.stdout)
+    check(share is not None and float(share.group(1)) >= 95, f"tocsin test rules/ --mutate: {run.stdout[-300:]}{run.stderr}")
+
     print(f"{results['passed']} passed, {results['failed']} failed")
     return 1 if results["failed"] else 0
 
