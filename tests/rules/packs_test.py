@@ -64,6 +64,8 @@ def main():
         rules, tests, failed = map(int, counts.groups())
         check(rules >= 25 and tests >= 125 and failed == 0, f"tocsin test rules/: {last}")
 
+    run = subprocess.run([tocsin, "fmt", "--check", RULES], capture_output=True, text=True, check=False)
+    check(run.returncode == 0, f"tocsin fmt --check rules/: {run.stdout}{run.stderr}")
     run = subprocess.run([tocsin, "test", RULES, "--mutate"], capture_output=True, text=True, check=False)
     share = re.search(r"\((\d+\.\d) %\)", run.stdout)
     check(share is not None and float(share.group(1)) >= 95, f"tocsin test rules/ --mutate: {run.stdout[-300:]}{run.stderr}")
