@@ -64,6 +64,13 @@ def main():
         rules, tests, failed = map(int, counts.groups())
         check(rules >= 25 and tests >= 125 and failed == 0, f"tocsin test rules/: {last}")
 
+    # Clauses of the language that only `test` blocks can show.
+    golden = os.path.join(ROOT, "tests", "golden", "rule_tests")
+    for name in sorted(os.listdir(golden)):
+        if name.endswith(".risk"):
+            run = subprocess.run([tocsin, "test", os.path.join(golden, name)], capture_output=True, text=True, check=False)
+            check(run.returncode == 0, f"tocsin test {name}: {run.stdout}{run.stderr}")
+
     run = subprocess.run([tocsin, "fmt", "--check", RULES], capture_output=True, text=True, check=False)
     check(run.returncode == 0, f"tocsin fmt --check rules/: {run.stdout}{run.stderr}")
     run = subprocess.run([tocsin, "test", RULES, "--mutate"], capture_output=True, text=True, check=False)
