@@ -162,7 +162,7 @@ std::optional<Decimal> converted(Decimal amount, event::Currency from, event::Cu
   const auto rate = [&](event::Currency currency) -> std::optional<Decimal> {
     char letters[3];
     for (unsigned i = 0; i < 3; ++i)
-      letters[i] = static_cast<char>('A' - 1 + static_cast<int>((currency.code >> (10U - 5U * i)) & 31U));
+      letters[i] = static_cast<char>('A' - 1 + (unsigned{currency.code} >> (10U - 5U * i) & 31U));
     const Value key = Value::of_text({letters, 3});
     const Value found = rates.find({&key, 1}, 0, moment);
     return found.kind == Kind::number ? std::optional(found.number()) : std::nullopt;
