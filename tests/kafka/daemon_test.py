@@ -328,10 +328,13 @@ class World:
 
 
 def by_id(records, what):
-    """id -> content; what was sent twice must be the same bytes."""
+    """id -> content; what was sent twice must be the same bytes. An alert has a record for each change of its state, so there
+    the state and when it began belong to the name."""
     known = {}
     for record in records:
-        name = json.loads(record)["id"]
+        said = json.loads(record)
+        moments = ("held_until", "opened", "reopened", "resolved", "suppressed")
+        name = (said["id"], said.get("state"), *(str(said.get(moment)) for moment in moments))
         if name in known and known[name] != record:
             raise Failed(f"{what}: two contents for one id:\n{known[name]}\n{record}")
         known[name] = record

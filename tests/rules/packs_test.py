@@ -73,9 +73,11 @@ def main():
 
     run = subprocess.run([tocsin, "fmt", "--check", RULES], capture_output=True, text=True, check=False)
     check(run.returncode == 0, f"tocsin fmt --check rules/: {run.stdout}{run.stderr}")
-    run = subprocess.run([tocsin, "test", RULES, "--mutate"], capture_output=True, text=True, check=False)
-    share = re.search(r"\((\d+\.\d) %\)", run.stdout)
-    check(share is not None and float(share.group(1)) >= 95, f"tocsin test rules/ --mutate: {run.stdout[-300:]}{run.stderr}")
+    # Some hundred runs of the tests: sanitizers have nothing new to see in them.
+    if os.environ.get("TOCSIN_PRESET") != "asan":
+        run = subprocess.run([tocsin, "test", RULES, "--mutate"], capture_output=True, text=True, check=False)
+        share = re.search(r"\((\d+\.\d) %\)", run.stdout)
+        check(share is not None and float(share.group(1)) >= 95, f"tocsin test rules/ --mutate: {run.stdout[-300:]}{run.stderr}")
 
     print(f"{results['passed']} passed, {results['failed']} failed")
     return 1 if results["failed"] else 0
