@@ -5,9 +5,9 @@
 //   --- file NAME   what stands in a file that the rules name (may be left out)
 //   --- options     lateness 10s · data begins first | complete | TIME   (may be left out)
 //   --- events      lines of JSON; "advance TIME" moves time on; "row TABLE column=cell … from=TIME" adds a row, "list NAME entry" an entry
-//   --- hits        TIME rule key {alias:id …} action score: because
+//   --- hits        TIME rule key {alias:id …} action score shadow truncated: because
 //   --- alerts      TIME rule key severity, and how many hits were folded into it; what became of it later: rule key state …
-//   --- decisions   type:id action line score: reason
+//   --- decisions   type:id action line score also LINES, limited ACTION (what the line said), error: reason
 //   --- counts      late, duplicates, dead letters by reason, undecided absences; only what is not zero
 #include <doctest/doctest.h>
 
@@ -66,6 +66,7 @@ std::string hits_text(const Output& output) {
     text += "}";
     if (hit.has("action")) text += " " + hit["action"].text;
     if (hit.has("score")) text += " " + hit["score"].text;
+    if (hit["shadow"].is_true()) text += " shadow";
     if (hit["truncated"].is_true()) text += " truncated";
     if (hit.has("because")) text += ": " + hit["because"].text;
     text += "\n";
@@ -99,8 +100,13 @@ std::string decisions_text(const Output& output) {
   std::string text;
   for (const Json& decision : output.decisions) {
     text += decision["event"]["type"].text + ":" + decision["event"]["id"].text + " " + decision["action"].text +
-            " line " + decision["line"].text + " score " + decision["score"].text + ": " + decision["reason"].text +
-            "\n";
+            " line " + decision["line"].text + " score " + decision["score"].text;
+    for (std::size_t i = 0; i < decision["also"].items.size(); ++i) {
+      text += (i == 0 ? " also " : ",") + decision["also"].items[i].text;
+    }
+    if (decision.has("limited")) text += " limited " + decision["limited"].text;
+    if (decision["error"].is_true()) text += " error";
+    text += ": " + decision["reason"].text + "\n";
   }
   return text;
 }
