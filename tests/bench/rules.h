@@ -23,6 +23,10 @@ std::string feature_rule();
 /// Makes every payment one that gets a decision.
 std::string deciding_rule();
 
+/// A pack as people write it, with its own events, policies, streams and lists: `count` rules of eight kinds (counts, ratios, sequences,
+/// absences, texts, labels) of some 680 bytes each, with other names and thresholds in every eight. Requires: a multiple of eight.
+std::string rule_pack(std::uint32_t count, std::uint64_t seed = 11);
+
 /// Requires: a text that the checker takes; stops the program with its messages otherwise. The event declarations stand in front.
 std::shared_ptr<const engine::Ruleset> compile(const std::string& text);
 
