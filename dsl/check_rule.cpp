@@ -186,10 +186,7 @@ void Checker::settle_features(Expr& condition, const EventTest& test) {
     return wanted(e) ||
            std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return self(arg, wanted, self); });
   };
-  const auto looks_elsewhere = [](const Expr& e) {
-    return e.op == Op::place_field || e.op == Op::group_first || e.op == Op::group_last || e.op == Op::group_values ||
-           e.op == Op::group_count || e.op == Op::some || e.op == Op::group_aggregate;
-  };
+  const auto looks_elsewhere = [](const Expr& e) { return of_a_step(e.op); };
   const auto of_window = [](const Expr& e) { return (e.op == Op::aggregate && !e.flag) || e.op == Op::in_window; };
   if (condition.op == Op::and_) {
     for (Expr& arg : condition.args) settle_features(arg, test);

@@ -155,15 +155,6 @@ class Search {
       default: return op;
     }
   }
-  static Op mirrored(Op op) {
-    switch (op) {
-      case Op::less: return Op::greater;
-      case Op::less_equal: return Op::greater_equal;
-      case Op::greater: return Op::less;
-      case Op::greater_equal: return Op::less_equal;
-      default: return op;
-    }
-  }
   static unsigned orders_of(Op op) {
     switch (op) {
       case Op::equal: return same;

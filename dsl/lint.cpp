@@ -38,19 +38,6 @@ bool mentions(const Expr& e, const std::vector<Let>* lets, const auto& is_such) 
   return mentions(e, lets, is_such, seen);
 }
 
-bool of_earlier_step(const Expr& e) {
-  switch (e.op) {
-    case Op::place_field:
-    case Op::group_first:
-    case Op::group_last:
-    case Op::group_values:
-    case Op::group_count:
-    case Op::group_aggregate:
-    case Op::some: return true;
-    default: return false;
-  }
-}
-
 // ---------------------------------------------------------------- names
 /// Every name that something refers to, by what it may mean. Where a name stands is not looked at closely: a declaration is called
 /// unused only when its name stands nowhere else.
@@ -267,7 +254,7 @@ class Lint {
   void costly(const EventTest& part, const Rule& rule) {
     if (!part.where) return;
     each_conjunct(*part.where, [&](const Expr& e) {
-      if (!mentions(e, nullptr, of_earlier_step)) return;
+      if (!mentions(e, nullptr, [](const Expr& x) { return of_a_step(x.op); })) return;
       const bool compares = e.op == Op::equal || e.op == Op::not_equal || e.op == Op::less || e.op == Op::less_equal ||
                             e.op == Op::greater || e.op == Op::greater_equal || e.op == Op::in_group;
       const auto plain = [](const Expr& side) {

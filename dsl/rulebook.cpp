@@ -414,6 +414,29 @@ class Printer {
 
 }  // namespace
 
+Op mirrored(Op op) {
+  switch (op) {
+    case Op::less: return Op::greater;
+    case Op::less_equal: return Op::greater_equal;
+    case Op::greater: return Op::less;
+    case Op::greater_equal: return Op::less_equal;
+    default: return op;
+  }
+}
+
+bool of_a_step(Op op) {
+  switch (op) {
+    case Op::place_field:
+    case Op::group_first:
+    case Op::group_last:
+    case Op::group_values:
+    case Op::group_count:
+    case Op::group_aggregate:
+    case Op::some: return true;
+    default: return false;
+  }
+}
+
 std::string meaning(const Expr& expr, const Rulebook& book) { return Printer(book).expr(expr); }
 std::string meaning(const Source& source, const Rulebook& book) { return Printer(book).source(source); }
 std::string meaning(const Aggregate& aggregate, const Rulebook& book) { return Printer(book).aggregate(aggregate); }

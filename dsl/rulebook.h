@@ -436,6 +436,12 @@ struct Rulebook {
   std::shared_ptr<std::deque<std::string>> texts = std::make_shared<std::deque<std::string>>();
 };
 
+/// The comparison that says the same with its sides exchanged; any other word is itself.
+Op mirrored(Op op);
+
+/// Whether it looks at what a sequence has taken: an event, a group, or something over one.
+bool of_a_step(Op op);
+
 /// Stable print of the whole book, for `explain --stage rulebook` and golden tests.
 std::string dump(const Rulebook& book);
 /// Stable print of what a part means, names of aliases, titles and texts left out: equal prints mean equal results. The engine

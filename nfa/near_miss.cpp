@@ -21,16 +21,6 @@ class Asked final : public Host {
   Host& host_;
 };
 
-std::uint64_t own_bits(const Program& program, const PredicateBits& bits) {
-  std::uint64_t own = 0;
-  for (const Program::Word& word : program.words) {
-    for (std::uint64_t left = bits.word_at(word.index) & word.mask; left != 0; left &= left - 1) {
-      own |= std::uint64_t{1} << word.bit[static_cast<std::size_t>(std::countr_zero(left))];
-    }
-  }
-  return own;
-}
-
 Bound bound_of(const Occurrence& o) { return {o.event, o.order, o.time}; }
 Place place_of(const Occurrence& o) { return {o.time, o.order}; }
 

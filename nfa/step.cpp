@@ -11,16 +11,6 @@
 namespace tocsin::nfa {
 namespace {
 
-std::uint64_t own_bits(const Program& program, const PredicateBits& bits) {
-  std::uint64_t own = 0;
-  for (const Program::Word& word : program.words) {
-    for (std::uint64_t left = bits.word_at(word.index) & word.mask; left != 0; left &= left - 1) {
-      own |= std::uint64_t{1} << word.bit[static_cast<std::size_t>(std::countr_zero(left))];
-    }
-  }
-  return own;
-}
-
 /// The time that bounds what may still be used: now, or the last event of the oldest match that waits for its deadline.
 Timestamp base_time(const Body& body, Timestamp now) {
   return body.pending.empty() ? now : std::min(now, body.pending.front().last.time);
@@ -244,34 +234,38 @@ void search_advance(const Program& program, Body& body, Timestamp time, Host& ho
   prune(program, body, time);
 }
 
-}  // namespace
-
-Bound Match::first() const {
-  Bound first;
+/// Of all events of a match the one that stands before all others, as `before` has it.
+Bound outermost(const Places& places, const auto& before) {
+  Bound found;
   bool any = false;
   for (const auto& parts : places.steps) {
     for (const auto& part : parts) {
       for (const Bound& b : part) {
-        if (!any || b.place() < first.place()) first = b;
+        if (!any || before(b.place(), found.place())) found = b;
         any = true;
       }
     }
   }
-  return first;
+  return found;
 }
 
-Bound Match::last() const {
-  Bound last;
-  bool any = false;
-  for (const auto& parts : places.steps) {
-    for (const auto& part : parts) {
-      for (const Bound& b : part) {
-        if (!any || last.place() < b.place()) last = b;
-        any = true;
-      }
+}  // namespace
+
+std::uint64_t own_bits(const Program& program, const PredicateBits& bits) {
+  std::uint64_t own = 0;
+  for (const Program::Word& word : program.words) {
+    for (std::uint64_t left = bits.word_at(word.index) & word.mask; left != 0; left &= left - 1) {
+      own |= std::uint64_t{1} << word.bit[static_cast<std::size_t>(std::countr_zero(left))];
     }
   }
-  return last;
+  return own;
+}
+
+Bound Match::first() const {
+  return outermost(places, [](Place a, Place b) { return a < b; });
+}
+Bound Match::last() const {
+  return outermost(places, [](Place a, Place b) { return b < a; });
 }
 
 namespace {

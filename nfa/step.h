@@ -85,6 +85,9 @@ inline bool concerns(const Program& program, const PredicateBits& bits) {
   return false;
 }
 
+/// The bits of the event as the program numbers them.
+std::uint64_t own_bits(const Program& program, const PredicateBits& bits);
+
 /// Requires: advance() to the event's time (late: to the watermark) came before; places of events not late never fall.
 /// True when the runs hold on to the occurrence, so that the log must keep its event.
 bool step(const Program& program, Runs& runs, const Occurrence& occurrence, Host& host, std::vector<Match>& out);

@@ -33,18 +33,7 @@ void each_operand(const Expr& e, const auto& visit) {
 
 /// Whether a rule on the event by itself could ask it.
 bool of_this_event(const Expr& e) {
-  switch (e.op) {
-    case Op::place_field:
-    case Op::group_first:
-    case Op::group_last:
-    case Op::group_values:
-    case Op::group_count:
-    case Op::group_aggregate:
-    case Op::some:
-    case Op::member_field:
-    case Op::rule_key: return false;
-    default: break;
-  }
+  if (dsl::of_a_step(e.op) || e.op == Op::member_field || e.op == Op::rule_key) return false;
   return std::all_of(e.args.begin(), e.args.end(), of_this_event);
 }
 

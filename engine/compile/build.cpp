@@ -24,30 +24,12 @@ bool mentions_aggregates(const Expr& expr) {
 }
 
 bool mentions_places(const Expr& expr) {
-  switch (expr.op) {
-    case Op::place_field:
-    case Op::group_first:
-    case Op::group_last:
-    case Op::group_values:
-    case Op::group_count:
-    case Op::some:
-    case Op::group_aggregate:
-    case Op::in_group: return true;
-    default: return std::any_of(expr.args.begin(), expr.args.end(), mentions_places);
-  }
+  return dsl::of_a_step(expr.op) || expr.op == Op::in_group ||
+         std::any_of(expr.args.begin(), expr.args.end(), mentions_places);
 }
 
 void places_of(const Expr& expr, std::set<std::uint32_t>& places) {
-  switch (expr.op) {
-    case Op::place_field:
-    case Op::group_first:
-    case Op::group_last:
-    case Op::group_values:
-    case Op::group_count:
-    case Op::some:
-    case Op::group_aggregate: places.insert(expr.index); break;
-    default: break;
-  }
+  if (dsl::of_a_step(expr.op)) places.insert(expr.index);
   for (const Expr& arg : expr.args) places_of(arg, places);
 }
 

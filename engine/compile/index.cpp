@@ -32,16 +32,6 @@ std::optional<event::FieldIndex> field_of(const Expr& expr, event::EventTypeId t
   return std::nullopt;
 }
 
-Op mirrored(Op op) {
-  switch (op) {
-    case Op::less: return Op::greater;
-    case Op::less_equal: return Op::greater_equal;
-    case Op::greater: return Op::less;
-    case Op::greater_equal: return Op::less_equal;
-    default: return op;
-  }
-}
-
 bool is_comparison(Op op) { return op >= Op::equal && op <= Op::greater_equal; }
 
 /// The number a constant is ordered by; nothing for kinds that are not indexed.
@@ -76,7 +66,7 @@ std::optional<FieldCondition> indexable(const Expr& expr, event::EventTypeId typ
     const bool constant_last = expr.args[1].op == Op::constant;
     subject = &expr.args[constant_last ? 0 : 1];
     constants = {&expr.args[constant_last ? 1 : 0]};
-    c.op = constant_last ? expr.op : mirrored(expr.op);
+    c.op = constant_last ? expr.op : dsl::mirrored(expr.op);
   } else if (expr.op == Op::in_range || (expr.op == Op::in_values && expr.networks.empty())) {
     subject = &expr.args[0];
     for (std::size_t i = 1; i < expr.args.size(); ++i) constants.push_back(&expr.args[i]);

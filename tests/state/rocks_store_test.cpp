@@ -20,27 +20,12 @@
 #include "base/hash.h"
 #include "state/memory_store.h"
 #include "state/records.h"
+#include "tests/support/temporary.h"
 
 namespace tocsin::state {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct TemporaryDirectory {
-  std::string path;
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "tocsin_store_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code failed;
-    fs::remove_all(path, failed);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path + "/" + name; }
-};
 
 std::string number_in(const Store& store, const std::string& key) {
   const auto found = store.get(key);
@@ -109,8 +94,8 @@ TEST_CASE("child of the kill test") {
 }
 
 TEST_CASE("after kill -9 state and positions are of one commit, and no acknowledged one is lost") {
-  const TemporaryDirectory directory;
-  const std::string store_path = directory / "store";
+  const tests::TemporaryDirectory directory;
+  const std::string store_path = directory.path("store");
   std::mt19937_64 random(7);
   for (int round = 0; round < 8; ++round) {
     int ends[2];
@@ -172,9 +157,9 @@ TEST_CASE("both stores do the same") {
     // A store costs some milliseconds to open; a few cases tell as much as many.
     if (seed % 8 != 0) return;
     std::mt19937_64 random(seed);
-    const TemporaryDirectory directory;
+    const tests::TemporaryDirectory directory;
     MemoryStore memory;
-    auto rocks = open_rocks_store(directory / "s", small_options()).take();
+    auto rocks = open_rocks_store(directory.path("s"), small_options()).take();
     for (int i = 0; i < 12; ++i) {
       WriteSet changes;
       const std::size_t writes = 1 + random() % 60;
@@ -190,7 +175,7 @@ TEST_CASE("both stores do the same") {
       RC_ASSERT(rocks->commit(changes).ok());
       if (random() % 4 == 0) {
         rocks.reset();
-        rocks = open_rocks_store(directory / "s", small_options()).take();
+        rocks = open_rocks_store(directory.path("s"), small_options()).take();
       }
       RC_ASSERT(all_of(memory, records_of(RecordType::slab)) == all_of(*rocks, records_of(RecordType::slab)));
       RC_ASSERT(all_of(memory, records_of(RecordType::slab, 1)) == all_of(*rocks, records_of(RecordType::slab, 1)));
@@ -201,9 +186,9 @@ TEST_CASE("both stores do the same") {
 }
 
 TEST_CASE("a scan ends where it is told to") {
-  const TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   MemoryStore memory;
-  auto rocks = open_rocks_store(directory / "s").take();
+  auto rocks = open_rocks_store(directory.path("s")).take();
   for (Store* store : {static_cast<Store*>(&memory), rocks.get()}) {
     WriteSet changes;
     for (int i = 0; i < 5; ++i) changes.put(meta_record("n" + std::to_string(i)), "v");
@@ -228,7 +213,7 @@ TEST_CASE("the store in memory fails when told to, and then holds what it held")
 }
 
 TEST_CASE("what is no store of ours is refused and not touched") {
-  const TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const auto refused = [&](const std::string& path, ErrorKind kind, const std::string& part) {
     const auto opened = open_rocks_store(path);
     REQUIRE_FALSE(opened.ok());
@@ -239,43 +224,43 @@ TEST_CASE("what is no store of ours is refused and not touched") {
   const auto write = [](const std::string& path, const std::string& text) { std::ofstream(path) << text; };
 
   // A RocksDB database of somebody else: a store of ours without its STORE, one level down.
-  { CHECK(open_rocks_store(directory / "ours").ok()); }
-  refused(directory / "ours/db", ErrorKind::refused, "RocksDB database that tocsin did not make");
+  { CHECK(open_rocks_store(directory.path("ours")).ok()); }
+  refused(directory.path("ours/db"), ErrorKind::refused, "RocksDB database that tocsin did not make");
 
-  fs::create_directory(directory / "letters");
-  write(directory / "letters/letter.txt", "dear");
-  refused(directory / "letters", ErrorKind::refused, "holds other files (letter.txt)");
+  fs::create_directory(directory.path("letters"));
+  write(directory.path("letters/letter.txt"), "dear");
+  refused(directory.path("letters"), ErrorKind::refused, "holds other files (letter.txt)");
 
-  write(directory / "file", "x");
-  refused(directory / "file", ErrorKind::refused, "is a file");
-  refused(directory / "file/below", ErrorKind::refused, "cannot make the store");
+  write(directory.path("file"), "x");
+  refused(directory.path("file"), ErrorKind::refused, "is a file");
+  refused(directory.path("file/below"), ErrorKind::refused, "cannot make the store");
   refused("/proc/tocsin_store", ErrorKind::refused, "cannot make the store");
 
-  write(directory / "ours/STORE", "tocsin store\nformat 2\ncreated by tocsin 9\n");
-  refused(directory / "ours", ErrorKind::refused, "format 2, and this version knows formats up to 1");
-  write(directory / "ours/STORE", "tocsin store\nformat one\n");
-  refused(directory / "ours", ErrorKind::corrupt, "names no format");
-  write(directory / "ours/STORE", "something else\n");
-  refused(directory / "ours", ErrorKind::refused, "is not a store of tocsin");
-  write(directory / "ours/STORE", "tocsin store\nformat 1\ncreated by test\n");
-  CHECK(open_rocks_store(directory / "ours").ok());
+  write(directory.path("ours/STORE"), "tocsin store\nformat 2\ncreated by tocsin 9\n");
+  refused(directory.path("ours"), ErrorKind::refused, "format 2, and this version knows formats up to 1");
+  write(directory.path("ours/STORE"), "tocsin store\nformat one\n");
+  refused(directory.path("ours"), ErrorKind::corrupt, "names no format");
+  write(directory.path("ours/STORE"), "something else\n");
+  refused(directory.path("ours"), ErrorKind::refused, "is not a store of tocsin");
+  write(directory.path("ours/STORE"), "tocsin store\nformat 1\ncreated by test\n");
+  CHECK(open_rocks_store(directory.path("ours")).ok());
 }
 
 TEST_CASE("a store is open once") {
-  const TemporaryDirectory directory;
-  auto first = open_rocks_store(directory / "s");
+  const tests::TemporaryDirectory directory;
+  auto first = open_rocks_store(directory.path("s"));
   REQUIRE(first.ok());
-  const auto second = open_rocks_store(directory / "s");
+  const auto second = open_rocks_store(directory.path("s"));
   REQUIRE_FALSE(second.ok());
   CHECK(second.error().kind == ErrorKind::refused);
   CHECK(second.error().text.find("open in another process") != std::string::npos);
   first.take().reset();
-  CHECK(open_rocks_store(directory / "s").ok());
+  CHECK(open_rocks_store(directory.path("s")).ok());
 }
 
 TEST_CASE("a damaged store is refused, and one half made is finished") {
-  const TemporaryDirectory directory;
-  const std::string path = directory / "s";
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory.path("s");
   {
     auto store = open_rocks_store(path, small_options()).take();
     for (std::uint64_t i = 0; i < 5; ++i) {
@@ -301,7 +286,7 @@ TEST_CASE("a damaged store is refused, and one half made is finished") {
     REQUIRE_FALSE(scanned.ok());
     CHECK(scanned.error().kind == ErrorKind::corrupt);
   };
-  const std::string kept = directory / "kept";
+  const std::string kept = directory.path("kept");
   fs::copy_file(file, kept);
   {
     std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
@@ -317,11 +302,11 @@ TEST_CASE("a damaged store is refused, and one half made is finished") {
   damaged();
 
   // Killed between STORE.new and STORE.
-  fs::create_directory(directory / "half");
-  std::ofstream(directory / "half/STORE.new") << "tocsin st";
-  { CHECK(open_rocks_store(directory / "half").ok()); }
-  CHECK(fs::exists(directory / "half/STORE"));
-  CHECK(open_rocks_store(directory / "half").ok());
+  fs::create_directory(directory.path("half"));
+  std::ofstream(directory.path("half/STORE.new")) << "tocsin st";
+  { CHECK(open_rocks_store(directory.path("half")).ok()); }
+  CHECK(fs::exists(directory.path("half/STORE")));
+  CHECK(open_rocks_store(directory.path("half")).ok());
 }
 
 }  // namespace tocsin::state
