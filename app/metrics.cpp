@@ -152,8 +152,8 @@ std::string metrics_text(const daemon::TaskStatus& status) {
                 counters.suppressed_by_rule);
   page.counters("tocsin_alerts_resolved_total", "Alerts that an event resolved", "rule", counters.resolved_by_rule);
   page.counters("tocsin_decisions_total", "Decisions", "action", counters.decisions_by_action);
-  page.counters("tocsin_bounds_reached_total", "Bounds of the matcher that were reached, as rule/bound", "bound",
-                counters.bounds_by_rule);
+  page.counters("tocsin_bounds_reached_total", "Bounds that were reached, as rule/bound or engine/bound", "bound",
+                counters.bounds);
   page.counter("tocsin_hits_truncated_total", "Hits that a bound may have changed", counters.truncated);
   page.begin("tocsin_unknown_total", "Conditions that could not be answered because a value was missing",
              MetricType::Counter);

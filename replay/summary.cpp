@@ -131,7 +131,7 @@ std::string to_json(const ReplaySummary& summary) {
   out.counts("excepted", counters.excepted_by_rule);
   out.counts("decisions", counters.decisions_by_action);
   out.number("truncated", counters.truncated);
-  out.counts("bounds", counters.bounds_by_rule);
+  out.counts("bounds", counters.bounds);
   out.open("unknown", '[');
   for (const auto& [name, n] : counters.unknown_by_rule_and_field) {
     out.open("", '{');
@@ -196,8 +196,8 @@ std::string to_text(const ReplaySummary& summary) {
     out += "  decided " + action + ": " + std::to_string(n) + "\n";
   for (const auto& [name, n] : counters.excepted_by_rule)
     out += "  silenced by " + name + ": " + std::to_string(n) + "\n";
-  for (const auto& [bound, n] : counters.bounds_by_rule) {
-    out += "bound reached: " + bound + " " + std::to_string(n) + " (docs/matching.md, bounds)\n";
+  for (const auto& [bound, n] : counters.bounds) {
+    out += "bound reached: " + bound + " " + std::to_string(n) + " (docs/records.md, bounds)\n";
   }
   if (counters.truncated > 0)
     out += plural(counters.truncated, "hit") + " may have been changed by a bound (truncated)\n";

@@ -17,7 +17,7 @@ constexpr std::size_t samples_max = 10;
 constexpr std::array plain = {&Counters::events,     &Counters::judged,    &Counters::late,
                               &Counters::duplicates, &Counters::decisions, &Counters::truncated};
 constexpr std::array named = {&Counters::hits_by_rule,       &Counters::alerts_by_rule,  &Counters::folded_by_rule,
-                              &Counters::excepted_by_rule,   &Counters::bounds_by_rule,  &Counters::decisions_by_action,
+                              &Counters::excepted_by_rule,   &Counters::bounds,          &Counters::decisions_by_action,
                               &Counters::suppressed_by_rule, &Counters::resolved_by_rule};
 
 template <typename Map>

@@ -348,7 +348,7 @@ void Engine::State::run_features(std::uint32_t level) {
         const bool taken = insert.mark ? cells.mark(column.layout, moment)
                                        : cells.insert(column.layout, moment,
                                                       argument.bound == event::Bound::exact ? argument : Value{});
-        if (!taken) ++counters.window_entries_refused;
+        if (!taken) ++counters.bounds["engine/window_entries"];
         key.last_seen = std::max(key.last_seen, e.event.time);
         touch(column.keyspace, key);
       }
@@ -502,9 +502,9 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
 
 void Engine::State::count_bounds(const PatternPlan& pattern, const nfa::Counters& reached) {
   const std::string& rule = ruleset->rules[pattern.rule].info.name;
-  if (reached.searches_cut > 0) counters.bounds_by_rule[rule + "/search"] += reached.searches_cut;
-  if (reached.every_capped > 0) counters.bounds_by_rule[rule + "/every"] += reached.every_capped;
-  if (reached.dropped > 0) counters.bounds_by_rule[rule + "/memory"] += reached.dropped;
+  if (reached.searches_cut > 0) counters.bounds[rule + "/search"] += reached.searches_cut;
+  if (reached.every_capped > 0) counters.bounds[rule + "/every"] += reached.every_capped;
+  if (reached.dropped > 0) counters.bounds[rule + "/memory"] += reached.dropped;
 }
 
 /// Brings what run_key() will look at into the cache, for some dozen events together: from the place of a key to its node, from
@@ -923,8 +923,16 @@ const Counters& Engine::counters() const {
     s.counters.decisions_by_action[std::string(event::to_text(static_cast<event::Action>(i)))] =
         s.decisions_by_action[i];
   }
-  s.counters.pushed = s.order.pushed_count();
-  s.counters.patterns_given_up = s.given_up_before + s.text_matcher.given_up();
+  const auto bound = [&](const char* name, std::uint64_t reached) {
+    if (reached > 0) s.counters.bounds[name] = reached;
+  };
+  std::uint64_t moments_forgotten = 0;
+  for (const alerts::LimitState& limit : s.limits) moments_forgotten += limit.forgotten_count();
+  bound("engine/reorder_buffer", s.order.pushed_count());
+  bound("engine/text_patterns", s.given_up_before + s.text_matcher.given_up());
+  bound("engine/facts", s.facts.refused_count());
+  bound("engine/open_alerts", s.book.span_refused_count());
+  bound("engine/limit_moments", moments_forgotten);
   return s.counters;
 }
 

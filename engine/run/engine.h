@@ -46,10 +46,7 @@ struct Counters {
   std::uint64_t late = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t decisions = 0;
-  std::uint64_t truncated = 0;               // hits that a bound may have changed
-  std::uint64_t window_entries_refused = 0;  // a window of one key was full (state/column.h)
-  std::uint64_t pushed = 0;                  // the reorder buffer was full and the watermark was pushed on
-  std::uint64_t patterns_given_up = 0;       // texts for which a pattern took too many steps: the answer was unknown
+  std::uint64_t truncated = 0;  // hits that a bound may have changed
   std::map<std::string, std::uint64_t> hits_by_rule;
   std::map<std::string, std::uint64_t> alerts_by_rule;
   std::map<std::string, std::uint64_t> folded_by_rule;
@@ -57,9 +54,12 @@ struct Counters {
   std::map<std::string, std::uint64_t> resolved_by_rule;
   std::map<std::string, std::uint64_t> excepted_by_rule;  // "rule/except name"
   std::map<std::string, std::uint64_t> decisions_by_action;
-  /// A bound of nfa/limits.h was reached (P20): "rule/search" (cut: a match may be lost), "rule/every" (more than 100 matches of
-  /// one event), "rule/memory" (the oldest were dropped).
-  std::map<std::string, std::uint64_t> bounds_by_rule;
+  /// How often which bound was reached. Those of nfa/limits.h (P20) as "rule/search" (cut: a match may be lost), "rule/every" (more
+  /// than 100 matches of one event), "rule/memory" (the oldest were dropped). Those of all rules together as
+  /// "engine/window_entries" (a window of one key was full), "engine/reorder_buffer" (full: the watermark was pushed on),
+  /// "engine/text_patterns" (one took too many steps: unknown), "engine/facts" (no further label or list entry was taken),
+  /// "engine/open_alerts" (no further alert could wait or be open), "engine/limit_moments" (a policy's `limit` looked at less than its span).
+  std::map<std::string, std::uint64_t> bounds;
   std::map<std::pair<std::string, std::string>, std::uint64_t> unknown_by_rule_and_field;
   std::vector<std::string> duplicate_samples;  // first few, "type key"
 };

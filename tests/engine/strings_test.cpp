@@ -9,6 +9,7 @@
 #include "dsl/pattern.h"
 #include "engine/compile/strings_build.h"
 #include "tests/engine/rules_of.h"
+#include "tests/support/stream.h"
 
 using namespace tocsin;
 using namespace tocsin::engine;
@@ -261,6 +262,16 @@ TEST_CASE("a pattern that takes too many steps is unknown, and counted") {
   const std::string text = std::string(60, 'a') + "b";
   CHECK(m.alone(0, text) == std::nullopt);
   CHECK(m.matcher.given_up() == 1);
+}
+
+TEST_CASE("bounds that no rule owns are told by name") {
+  tests::Stream stream(tests::rules_of(R"(
+event a { key id : string  time at : time  agent : string }
+rule slow on a { severity info  when agent matches "^(a|aa)+(?=c)b$" }
+)"));
+  CHECK(stream.engine().counters().bounds.empty());
+  stream.send(R"({"type":"a","id":"1","at":"2026-01-05T10:00:00Z","agent":")" + std::string(60, 'a') + "b\"}");
+  CHECK(stream.engine().counters().bounds == std::map<std::string, std::uint64_t>{{"engine/text_patterns", 1}});
 }
 
 TEST_CASE("forms that explode are refused with the part named") {

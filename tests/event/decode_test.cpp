@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
-#include "event/dead_letter.h"
 #include "tests/event/some_events.h"
 
 using namespace tocsin;
@@ -317,19 +316,6 @@ TEST_CASE("a format that cannot be is refused with a reason") {
   Schema with_network = schema;
   with_network.events[0].fields.push_back({"net", {TypeKind::cidr}});
   CHECK(why({}, with_network).find("network") != std::string::npos);
-}
-
-TEST_CASE("dead letters keep the bytes") {
-  Reader reader;
-  const std::string line = R"({"type":"no \"such\""})";
-  std::string out;
-  append_json(out, dead_letter_of(line, reader.decode(line), {2, 7}));
-  CHECK(
-      out ==
-      R"({"reason":"unknown_type","field":"type","offset":8,"partition":2,"sequence":7,"bytes":"{\"type\":\"no \\\"such\\\"\"}"})");
-  out.clear();
-  append_json(out, dead_letter_of("{\xff}", reader.decode("{\xff}"), {0, 1}));
-  CHECK(out == R"({"reason":"bad_utf8","field":null,"offset":1,"partition":0,"sequence":1,"bytes_base64":"e/99"})");
 }
 
 TEST_CASE("properties of decoding") {
