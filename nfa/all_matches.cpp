@@ -78,15 +78,31 @@ void raise(AllBody& body, Place floor) {
   body.sets.raise_horizon(body.sets.from(floor));
 }
 
-/// Sets whose partial matches have all ended are empty, and the memory of the oldest is free.
-void drop_dead(const Automaton& automaton, AllBody& body) {
+void note_wakes(const Automaton& automaton, AllBody& body) {
+  body.wakes = automaton.states[automaton.start].wakes;
+  for (const std::uint32_t s : body.live) body.wakes |= automaton.states[s].wakes;
+}
+
+/// With the last partial match goes the memory of all, and in time what was lost: a match that begins later than a window
+/// after it is whole.
+void let_go(AllBody& body, Timestamp now) {
+  if (!body.live.empty()) return;
+  if (body.sets.bytes() != 0) {
+    body.sets = RunSets(body.sets.finds_oldest());
+    body.compact_at = AllBody::compact_first;
+  }
+  if (body.held.empty() && body.lost.time + Duration{body.window} < now) body.lost = Place{};
+}
+
+/// Sets whose partial matches have all ended are empty.
+void drop_dead(const Automaton& automaton, AllBody& body, Timestamp now) {
   std::erase_if(body.live, [&](std::uint32_t s) {
     if (body.sets.lives(body.of_state[s])) return false;
     body.of_state[s] = RunSets::empty_set;
     return true;
   });
-  body.wakes = automaton.states[automaton.start].wakes;
-  for (const std::uint32_t s : body.live) body.wakes |= automaton.states[s].wakes;
+  note_wakes(automaton, body);
+  let_go(body, now);
 }
 
 void compact(AllBody& body) {
@@ -98,7 +114,7 @@ void compact(AllBody& body) {
 
 /// Frees what nothing reaches, and if that is not enough, drops what began first, half of the events at a time. Under a
 /// window time alone frees nearly all, so that copying waits for the byte limit.
-void limit(const Automaton& automaton, AllBody& body, Host& host) {
+void limit(const Automaton& automaton, AllBody& body, Timestamp now, Host& host) {
   const std::size_t used = body.sets.used_bytes();
   const bool by_time = automaton.window != Automaton::unbounded;
   const std::size_t most = by_time ? host.runs_bytes : std::min(body.compact_at, host.runs_bytes);
@@ -110,9 +126,17 @@ void limit(const Automaton& automaton, AllBody& body, Host& host) {
     host.counters.dropped += to - first;
     body.lost = std::max(body.lost, body.sets.event(to - 1).place());
     body.sets.raise_horizon(to);
-    drop_dead(automaton, body);
+    drop_dead(automaton, body, now);
     compact(body);
   }
+}
+
+/// Whether a partial match lives that began before the place.
+bool begun_before(const AllBody& body, Place place) {
+  const Ordinal to = body.sets.from(place) - 1;
+  return std::any_of(body.live.begin(), body.live.end(), [&](std::uint32_t s) {
+    return !body.sets.each(body.of_state[s], 0, to, [](std::span<const RunSets::Taken>) { return false; });
+  });
 }
 
 /// Flink's skip strategies: complete matches leave in the order of their first events, each once nothing that began
@@ -120,12 +144,7 @@ void limit(const Automaton& automaton, AllBody& body, Host& host) {
 void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp now, bool by_deadline,
              Host& host, std::vector<Match>& out) {
   while (!body.held.empty()) {
-    if (rule.in_order && !body.live.empty()) {
-      std::vector<RunSet> roots;
-      for (const std::uint32_t s : body.live) roots.push_back(body.of_state[s]);
-      const Ordinal oldest = body.sets.oldest_start(roots);
-      if (oldest != body.sets.end_event() && body.sets.event(oldest).place() < body.held.front().first()) return;
-    }
+    if (rule.in_order && begun_before(body, body.held.front().first())) return;
     const Complete complete = std::move(body.held.front());
     body.held.erase(body.held.begin());
     Match match = match_of(automaton, body, complete, now, by_deadline);
@@ -134,7 +153,7 @@ void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Tim
     const Place floor = skip_to(automaton, rule, complete, host);
     raise(body, floor);
     std::erase_if(body.held, [&](const Complete& c) { return c.first() < floor; });
-    drop_dead(automaton, body);
+    drop_dead(automaton, body, now);
   }
 }
 
@@ -150,29 +169,47 @@ Complete complete_of(const AllBody& body, std::span<const RunSets::Taken> taken)
   return one;
 }
 
+/// What one moment completes or ends, as far as the limit of a moment goes.
+struct Found {
+  std::vector<Complete> matches;
+  bool cut = false;
+
+  /// False: there is no room for one more.
+  bool add(Complete&& one, const Host& host) {
+    cut = host.moment_matches != 0 && matches.size() == host.moment_matches;
+    if (!cut) matches.push_back(std::move(one));
+    return !cut;
+  }
+};
+
 /// What began at or before `to` and whose time is over: complete where that is what it waited for, else told if asked.
-void end_of_time(const Automaton& automaton, const AllRule& rule, const AllBody& body, Ordinal to,
-                 std::vector<Complete>& complete, std::vector<Complete>& told) {
+void end_of_time(const Automaton& automaton, const AllRule& rule, const AllBody& body, Ordinal to, const Host& host,
+                 Found& complete, Found& told) {
   for (const std::uint32_t s : body.live) {
     const Automaton::State& state = automaton.states[s];
     if (state.last ? !state.completes_at_window : !rule.tells_timeouts) continue;
-    std::vector<Complete>& into = state.last ? complete : told;
-    body.sets.each(body.of_state[s], 0, 0, to,
-                   [&](std::span<const RunSets::Taken> taken) { into.push_back(complete_of(body, taken)); });
+    Found& into = state.last ? complete : told;
+    body.sets.each(body.of_state[s], 0, to,
+                   [&](std::span<const RunSets::Taken> taken) { return into.add(complete_of(body, taken), host); });
   }
 }
 
 /// Puts out what became complete at one moment, or holds it.
-void put_out(const Automaton& automaton, const AllRule& rule, AllBody& body, std::vector<Complete>& complete,
-             Timestamp now, bool by_deadline, Host& host, std::vector<Match>& out) {
+void put_out(const Automaton& automaton, const AllRule& rule, AllBody& body, Found& found, Timestamp now,
+             bool by_deadline, Host& host, std::vector<Match>& out) {
+  std::vector<Complete>& complete = found.matches;
   in_order(complete);
+  if (found.cut) ++host.counters.every_capped;
   if (rule.after == AfterMatch::continue_) {
     for (const Complete& c : complete) {
       Match match = match_of(automaton, body, c, now, by_deadline);
+      match.truncated = match.truncated || found.cut;
       if (host.accept(match)) out.push_back(std::move(match));
     }
     return;
   }
+  // What was not looked for might have used up what begins till now.
+  if (found.cut) body.lost = std::max(body.lost, Place{now, 0});
   body.held.insert(body.held.end(), std::make_move_iterator(complete.begin()), std::make_move_iterator(complete.end()));
   in_order(body.held);
   release(automaton, rule, body, now, by_deadline, host, out);
@@ -220,7 +257,8 @@ class Stepping {
     } else if (!body_.held.empty()) {
       release(automaton_, rule_, body_, bound_.time, false, host_, out_);
     }
-    limit(automaton_, body_, host_);
+    limit(automaton_, body_, bound_.time, host_);
+    let_go(body_, bound_.time);
     return event_ != 0;
   }
 
@@ -277,24 +315,24 @@ class Stepping {
     }
     body_.live.insert(body_.live.end(), scratch.filled.begin(), scratch.filled.end());
     std::sort(body_.live.begin(), body_.live.end());
-    body_.wakes = automaton_.states[automaton_.start].wakes;
-    for (const std::uint32_t s : body_.live) body_.wakes |= automaton_.states[s].wakes;
+    note_wakes(automaton_, body_);
   }
 
   void complete() {
-    std::vector<Complete> complete;
+    Found found;
     for (const Completing& c : scratch.completing) {
       const auto put = [&](std::span<const RunSets::Taken> taken) {
-        complete.push_back(complete_of(body_, taken));
-        if (c.stage != Automaton::none) complete.back().taken.emplace_back(bound_, c.stage);
+        Complete one = complete_of(body_, taken);
+        if (c.stage != Automaton::none) one.taken.emplace_back(bound_, c.stage);
+        return found.add(std::move(one), host_);
       };
       if (c.set == RunSets::empty_set) {
         put({});
       } else {
-        body_.sets.each(c.set, c.cut, 0, UINT32_MAX, put);
+        body_.sets.each(c.set, c.cut, RunSets::any_start, put);
       }
     }
-    put_out(automaton_, rule_, body_, complete, bound_.time, false, host_, out_);
+    put_out(automaton_, rule_, body_, found, bound_.time, false, host_, out_);
   }
 
   const Automaton& automaton_;
@@ -309,12 +347,15 @@ class Stepping {
 
 }  // namespace
 
-AllBody::AllBody(const Automaton& automaton)
+AllBody::AllBody(const Automaton& automaton, const AllRule& rule)
     : RunsBody(Engine::all),
       of_state(automaton.states.size()),
       wakes(automaton.states[automaton.start].wakes),
-      window(automaton.window) {
-  for (const Automaton::State& s : automaton.states) ends_complete = ends_complete || s.completes_at_window;
+      window(automaton.window),
+      speaks(rule.tells_timeouts) {
+  for (const Automaton::State& s : automaton.states) speaks = speaks || s.completes_at_window;
+  // Time ends the oldest; so does what is held wait for them.
+  sets = RunSets(speaks || (rule.in_order && rule.after != AfterMatch::continue_));
 }
 
 std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
@@ -338,21 +379,26 @@ std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
 
 bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
               Host& host, std::vector<Match>& out) {
-  body.speaks = body.ends_complete || rule.tells_timeouts;
   truth |= Automaton::always;
-  if (o.late || (truth & body.wakes) == 0) return false;
+  if (o.late) return false;
+  all_advance(automaton, rule, body, o.time, host, out);
+  if ((truth & body.wakes) == 0) return false;
   return Stepping(automaton, rule, body, o, truth, host, out).run();
 }
 
 void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp time, Host& host,
                  std::vector<Match>& out) {
-  if (automaton.window == Automaton::unbounded || body.sets.event_count() == 0) return;
-  // Nearly always the oldest is young enough.
+  if (automaton.window == Automaton::unbounded) return;
   const Timestamp too_old = time - Duration{automaton.window};
+  if (body.sets.event_count() == 0) {
+    let_go(body, time);
+    return;
+  }
+  // Nearly always the oldest is young enough.
   if (body.sets.event(body.sets.first_event()).time > too_old) return;
   if (body.held.empty() && !body.speaks) {
     body.sets.raise_horizon(body.sets.after(too_old));
-    drop_dead(automaton, body);
+    drop_dead(automaton, body, time);
     return;
   }
   // Moment by moment: what ends is told or complete, and what is held leaves when the last that stood before it ends.
@@ -360,14 +406,16 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
     const Timestamp oldest = body.sets.event(body.sets.first_event()).time;
     const Timestamp now = oldest + Duration{automaton.window};
     const Ordinal to = body.sets.after(oldest);
-    std::vector<Complete> complete, told;
-    if (body.speaks) end_of_time(automaton, rule, body, to - 1, complete, told);
+    Found complete, told;
+    if (body.speaks) end_of_time(automaton, rule, body, to - 1, host, complete, told);
     body.sets.raise_horizon(to);
-    drop_dead(automaton, body);
-    in_order(told);
-    for (const Complete& c : told) {
+    drop_dead(automaton, body, now);
+    in_order(told.matches);
+    if (told.cut) ++host.counters.every_capped;
+    for (const Complete& c : told.matches) {
       out.push_back(match_of(automaton, body, c, now, true));
       out.back().timed_out = true;
+      out.back().truncated = out.back().truncated || told.cut;
     }
     put_out(automaton, rule, body, complete, now, true, host, out);
   }
@@ -389,7 +437,8 @@ std::vector<Timestamp> AllBody::deadlines() const {
 std::size_t AllBody::bytes() const {
   std::size_t all =
       sizeof(AllBody) + sets.bytes() + of_state.capacity() * sizeof(RunSet) + live.capacity() * sizeof(std::uint32_t);
-  for (const Complete& c : held) all += sizeof c + c.taken.capacity() * sizeof c.taken.front();
+  all += held.capacity() * sizeof(Complete);
+  for (const Complete& c : held) all += c.taken.capacity() * sizeof c.taken.front();
   return all;
 }
 
@@ -401,8 +450,8 @@ std::optional<std::uint64_t> AllBody::oldest_needed() const {
 }
 
 std::optional<Timestamp> AllBody::expires_at(const Program&) const {
-  if (!held.empty() || (window == Automaton::unbounded && !live.empty())) return std::nullopt;
-  Timestamp at = Timestamp::min();
+  if (!held.empty() || (window == Automaton::unbounded && !empty())) return std::nullopt;
+  Timestamp at = lost == Place{} ? Timestamp::min() : lost.time + Duration{window} + Duration{1};
   for (const std::uint32_t s : live) {
     at = std::max(at, sets.event(sets.newest(of_state[s])).time + Duration{window} + Duration{1});
   }
@@ -428,7 +477,6 @@ Place get_place(ByteReader& in) {
 void AllBody::encode(const Program&, ByteWriter& out) const {
   put_place(out, floor);
   put_place(out, lost);
-  out.put_u8(speaks ? 1 : 0);
   sets.encode(out);
   out.put_varint(live.size());
   for (const std::uint32_t s : live) {
@@ -446,13 +494,10 @@ void AllBody::encode(const Program&, ByteWriter& out) const {
   }
 }
 
-std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, ByteReader& in) {
-  auto body = std::make_unique<AllBody>(automaton);
+std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& rule, ByteReader& in) {
+  auto body = std::make_unique<AllBody>(automaton, rule);
   body->floor = get_place(in);
   body->lost = get_place(in);
-  const std::uint8_t speaks = in.get_u8();
-  if (speaks > 1) return nullptr;
-  body->speaks = speaks == 1;
   const auto stages = static_cast<std::uint32_t>(automaton.stages.size());
   if (in.failed() || !body->sets.decode(in, stages)) return nullptr;
   // Counts are believed only as far as the bytes that are left could hold them.
@@ -461,7 +506,8 @@ std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, ByteReader& in)
   for (std::uint64_t i = 0; i < live_count; ++i) {
     const std::uint64_t state = in.get_varint();
     const std::uint64_t set = in.get_varint();
-    if (in.failed() || state >= automaton.states.size() || set == 0 || set > body->sets.cell_count()) return nullptr;
+    if (in.failed() || state >= automaton.states.size() || set > body->sets.cell_count()) return nullptr;
+    if (!body->sets.lives(static_cast<RunSet>(set))) return nullptr;
     if (!body->live.empty() && state <= body->live.back()) return nullptr;
     body->live.push_back(static_cast<std::uint32_t>(state));
     body->of_state[state] = static_cast<RunSet>(set);

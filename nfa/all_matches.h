@@ -28,9 +28,21 @@ struct Complete {
   [[nodiscard]] Place last() const { return taken.back().first.place(); }
 };
 
+/// What follows a match; of Pattern.
+struct AllRule {
+  AfterMatch after = AfterMatch::continue_;
+  bool in_order = true;
+  bool after_must_be_there = false;
+  bool tells_timeouts = false;
+};
+
+inline AllRule all_rule(const Program& program) {
+  return {program.after, program.in_order, program.after_must_be_there, program.tells_timeouts};
+}
+
 struct AllBody final : RunsBody {
-  explicit AllBody(const Automaton& automaton);
-  [[nodiscard]] bool empty() const override { return live.empty() && held.empty(); }
+  AllBody(const Automaton& automaton, const AllRule& rule);
+  [[nodiscard]] bool empty() const override { return live.empty() && held.empty() && lost == Place{}; }
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
@@ -46,21 +58,12 @@ struct AllBody final : RunsBody {
   std::uint64_t wakes = 0;          // unary conditions that they and the start wait for
   std::vector<Complete> held;       // by first event: each waits until nothing that began earlier lives
   Place floor;                      // a match begins at or after it
-  Place lost;                       // the newest start dropped by the byte limit
+  Place lost;                       // the newest start dropped by a limit, while what begins may tell
   std::int64_t window = 0;          // of the automaton
-  bool ends_complete = false;       // the end of the window completes what waits for it
   bool speaks = false;              // the end of the window puts something out even if nothing is held
   /// Bytes of the sets at which what nothing reaches is freed: twice what was left the last time.
   static constexpr std::size_t compact_first = 4096;
   std::size_t compact_at = compact_first;
-};
-
-/// What follows a match; of Pattern.
-struct AllRule {
-  AfterMatch after = AfterMatch::continue_;
-  bool in_order = true;
-  bool after_must_be_there = false;
-  bool tells_timeouts = false;
 };
 
 /// Empty when the engine gives exactly the matches of the automaton, else why not, in the words of a pattern.
@@ -74,6 +77,6 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
                  std::vector<Match>& out);
 
 /// Nothing when the bytes are not those of a body of this automaton.
-std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, ByteReader& in);
+std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& rule, ByteReader& in);
 
 }  // namespace tocsin::nfa

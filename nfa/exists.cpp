@@ -16,6 +16,7 @@ bool alive(const Program& program, const ExistsBody& body, const Bound& start, T
 /// The chains that start first are those of the last steps.
 void drop_dead(const Program& program, ExistsBody& body, Timestamp now) {
   while (body.reached != 0 && !alive(program, body, *body.chains.of(body.reached - 1), now)) --body.reached;
+  if (body.reached == 0 && body.waiting.empty() && body.lost_until < now) body.lost_until = Timestamp::min();
 }
 
 void forget_first_waiting(ExistsBody& body) {
@@ -219,11 +220,12 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
 void exists_advance(const Program& program, ExistsBody& body, Timestamp time, Host& host, std::vector<Match>& out) {
   while (body.waiting_head != body.waiting.size()) {
     const Bound* chain = body.waiting.data() + body.waiting_head;
-    if (!(chain[body.step_count - 1].time + body.wait < time)) return;
+    if (!(chain[body.step_count - 1].time + body.wait < time)) break;
     if (chain[0].place() >= body.floor) emit(program, body, chain, host, out);
     forget_first_waiting(body);
     settle(body);
   }
+  drop_dead(program, body, time);
 }
 
 std::size_t ExistsBody::bytes() const {
@@ -236,16 +238,15 @@ std::optional<Timestamp> ExistsBody::next_deadline() const {
 }
 
 std::optional<std::uint64_t> ExistsBody::oldest_needed() const {
-  if (empty()) return std::nullopt;
-  std::uint64_t oldest = UINT64_MAX;
+  std::optional<std::uint64_t> oldest;
   if (reached != 0) oldest = chains.of(reached - 1)->event;
-  if (waiting_head != waiting.size()) oldest = std::min(oldest, waiting[waiting_head].event);
+  if (waiting_head != waiting.size()) oldest = std::min(oldest.value_or(UINT64_MAX), waiting[waiting_head].event);
   return oldest;
 }
 
 std::optional<Timestamp> ExistsBody::expires_at(const Program& program) const {
-  Timestamp at = Timestamp::min();
-  if (waiting_head != waiting.size()) at = waiting.back().time + wait + Duration{1};
+  Timestamp at = lost_until == Timestamp::min() ? lost_until : lost_until + Duration{1};
+  if (waiting_head != waiting.size()) at = std::max(at, waiting.back().time + wait + Duration{1});
   if (reached != 0) {
     if (program.horizon == Program::unbounded) return std::nullopt;
     at = std::max(at, chains.of(0)->time + Duration{program.horizon} + Duration{1});

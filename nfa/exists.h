@@ -43,7 +43,9 @@ class Chains {
 
 struct ExistsBody final : RunsBody {
   explicit ExistsBody(std::uint32_t steps) : RunsBody(Engine::exists), step_count(steps) {}
-  [[nodiscard]] bool empty() const override { return reached == 0 && waiting_head == waiting.size(); }
+  [[nodiscard]] bool empty() const override {
+    return reached == 0 && waiting_head == waiting.size() && lost_until == Timestamp::min();
+  }
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;

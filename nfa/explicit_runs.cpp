@@ -261,11 +261,60 @@ UsedUp used_up(const Program& program, const Match& match, Host& host) {
   return {};
 }
 
+/// Time does not only end it.
+bool speaks(const Automaton::State& s) { return s.last || s.wait != Automaton::unbounded; }
+
+/// What a run waits for joins what all wait for.
+void note(const Automaton& a, Body& body, std::uint32_t run) {
+  const Run& r = body.runs[run];
+  const Automaton::State& s = a.states[r.state];
+  body.wakes |= s.wakes;
+  body.speaking += speaks(s) ? 1U : 0U;
+  body.due = std::min(body.due, r.due);
+  if (!body.timed || r.due == Timestamp::max()) return;
+  body.timers.push_back({r.due, run});
+  std::push_heap(body.timers.begin(), body.timers.end());
+}
+
+void add_run(const Automaton& a, Body& body, const Run& r) {
+  body.runs.push_back(r);
+  note(a, body, static_cast<std::uint32_t>(body.runs.size() - 1));
+}
+
+void end_run(const Automaton& a, Body& body, std::size_t run) {
+  Run& r = body.runs[run];
+  body.speaking -= speaks(a.states[r.state]) ? 1U : 0U;
+  r.state = none;
+  ++body.ended;
+  while (body.first != body.runs.size() && body.runs[body.first].state == none) ++body.first;
+}
+
+/// No runs, and so no timers.
+void clear_runs(Body& body) {
+  body.runs.clear();
+  body.timers.clear();
+  body.timed = false;
+  body.first = body.ended = body.speaking = 0;
+  body.wakes = 0;
+  body.due = Timestamp::max();
+}
+
+/// Of what one moment completes or ends no more than the limit, those that are put out first; the others are told of.
+void cut(const Program& program, Body& body, std::vector<Held>& matches, Timestamp at, Host& host) {
+  if (host.moment_matches == 0 || matches.size() <= host.moment_matches) return;
+  matches.resize(host.moment_matches);
+  ++host.counters.every_capped;
+  // The others might have used up what has begun till now.
+  const Timestamp until = program.after == AfterMatch::continue_ ? at : window_end(program.automaton, {at, 0});
+  body.lost_until = std::max(body.lost_until, until + Duration{1});
+}
+
 /// Puts out what is complete, in order, as far as nothing that began earlier is alive.
 void release(const Program& program, Body& body, std::vector<Held>& complete, Timestamp at, bool by_deadline,
              Host& host, std::vector<Match>& out) {
   if (complete.empty() && body.held.empty()) return;
   order(body, complete);
+  cut(program, body, complete, at, host);
   if (program.after == AfterMatch::continue_) {
     for (const Held& m : complete) {
       Match match = match_of(program, body, m.cell, at, by_deadline);
@@ -278,13 +327,15 @@ void release(const Program& program, Body& body, std::vector<Held>& complete, Ti
   complete.clear();
   order(body, body.held);
   while (!body.held.empty()) {
-    if (program.in_order && !body.runs.empty() && body.runs.front().start < body.held.front().start) break;
+    if (program.in_order && body.live_count() != 0 && body.runs[body.first].start < body.held.front().start) break;
     Match match = match_of(program, body, body.held.front().cell, at, by_deadline);
     body.held.erase(body.held.begin());
     if (!host.accept(match)) continue;
     if (const UsedUp gone = used_up(program, match, host); gone.any) {
       const auto is_gone = [&](const auto& r) { return gone.inclusive ? r.start <= gone.end : r.start < gone.end; };
-      std::erase_if(body.runs, is_gone);
+      while (body.first != body.runs.size() && is_gone(body.runs[body.first])) {
+        end_run(program.automaton, body, body.first);
+      }
       std::erase_if(body.held, is_gone);
     }
     out.push_back(std::move(match));
@@ -297,7 +348,9 @@ void sweep(const Program& program, Body& body) {
   const auto mark = [&](std::uint32_t cell) {
     for (; cell != none && to[cell] == none; cell = body.cells[cell].before) to[cell] = 0;
   };
-  for (const Run& r : body.runs) mark(r.cell);
+  for (const Run& r : body.runs) {
+    if (r.state != none) mark(r.cell);
+  }
   for (const Held& h : body.held) mark(h.cell);
   const std::size_t width = program.values.size();
   std::uint32_t count = 0;
@@ -316,49 +369,62 @@ void sweep(const Program& program, Body& body) {
     body.cells.shrink_to_fit();
     body.values.shrink_to_fit();
   }
-  for (Run& r : body.runs) r.cell = to[r.cell];
+  for (Run& r : body.runs) {
+    if (r.state != none) r.cell = to[r.cell];
+  }
   for (Held& h : body.held) h.cell = to[h.cell];
   body.sweep_at = std::max(cells_kept_small, 2 * body.cells.size());
 }
 
-/// What one run waits for joins what all wait for.
-void note(const Program& program, Body& body, const Run& r) {
-  const Automaton::State& s = program.automaton.states[r.state];
-  body.wakes |= s.wakes;
-  body.due = std::min(body.due, r.due);
-  body.speaks = body.speaks || s.last || s.wait != Automaton::unbounded;
-}
-
-/// What the runs as they are now wait for, together.
+/// Forgets ended runs when they are half of all, and cells when most are reached by nobody.
 void settle(const Program& program, Body& body) {
-  body.wakes = 0;
-  body.due = Timestamp::max();
-  body.speaks = program.tells_timeouts || !body.held.empty();
-  for (const Run& r : body.runs) note(program, body, r);
-  if (body.cells.size() >= body.sweep_at || (body.runs.empty() && body.held.empty())) sweep(program, body);
-  if (body.runs.empty() && body.runs.capacity() > cells_kept_small) body.runs.shrink_to_fit();
+  if (body.live_count() == 0 && body.held.empty()) {
+    clear_runs(body);
+    body.runs = {};
+    body.timers = {};
+    body.cells = {};
+    body.values = {};
+    body.sweep_at = cells_kept_small;
+    return;
+  }
+  if (2 * body.ended > body.runs.size()) {
+    std::vector<Run> live;
+    live.reserve(body.live_count());
+    std::copy_if(body.runs.begin(), body.runs.end(), std::back_inserter(live),
+                 [](const Run& r) { return r.state != none; });
+    clear_runs(body);
+    for (const Run& r : live) add_run(program.automaton, body, r);
+  }
+  if (body.runs.capacity() > cells_kept_small && body.runs.capacity() > 4 * body.runs.size()) {
+    body.runs.shrink_to_fit();
+    body.timers.shrink_to_fit();
+  }
+  if (body.cells.size() >= body.sweep_at) sweep(program, body);
 }
 
-std::size_t bytes_of(const Program& program, std::size_t runs, std::size_t cells) {
-  return runs * sizeof(Run) + cells * (sizeof(Cell) + program.values.size() * sizeof(std::int64_t));
+std::size_t used_bytes(const Program& program, const Body& body) {
+  return body.live_count() * sizeof(Run) + body.timers.size() * sizeof(Body::Timer) +
+         body.cells.size() * (sizeof(Cell) + program.values.size() * sizeof(std::int64_t));
 }
 
 /// Drops the oldest runs beyond the limits; whether any.
 bool limit(const Program& program, Body& body, Host& host) {
+  const std::size_t count = body.live_count();
   std::size_t drop = 0;
-  if (program.runs_max != 0 && body.runs.size() > program.runs_max) drop = body.runs.size() - program.runs_max;
-  if (bytes_of(program, body.runs.size(), body.cells.size()) > host.runs_bytes) {
+  if (program.runs_max != 0 && count > program.runs_max) drop = count - program.runs_max;
+  if (used_bytes(program, body) > host.runs_bytes) {
     sweep(program, body);
     // Half of the runs at once: each sweep is paid for by those it removes.
-    if (bytes_of(program, body.runs.size(), body.cells.size()) > host.runs_bytes) {
-      drop = std::max(drop, (body.runs.size() + 1) / 2);
-    }
+    if (used_bytes(program, body) > host.runs_bytes) drop = std::max(drop, (count + 1) / 2);
   }
   if (drop == 0) return false;
-  for (std::size_t i = 0; i < drop; ++i) body.lost_until = std::max(body.lost_until, body.runs[i].due);
-  body.runs.erase(body.runs.begin(), body.runs.begin() + static_cast<std::ptrdiff_t>(drop));
   host.counters.dropped += drop;
-  if (bytes_of(program, body.runs.size(), body.cells.size()) > host.runs_bytes) sweep(program, body);
+  for (; drop != 0; --drop) {
+    body.lost_until = std::max(body.lost_until, body.runs[body.first].due);
+    end_run(program.automaton, body, body.first);
+  }
+  settle(program, body);
+  if (used_bytes(program, body) > host.runs_bytes) sweep(program, body);
   return true;
 }
 
@@ -391,52 +457,69 @@ void merge(const Body& body, std::vector<Run>& runs) {
   runs.resize(kept);
 }
 
-/// Runs whose time has come, at one moment or (when nothing is kept in order) at several.
+/// Runs whose time has come, moment by moment.
 class Clock {
  public:
   Clock(const Program& program, Body& body, Host& host, std::vector<Match>& out)
       : program_(program), automaton_(program.automaton), body_(body), host_(host), out_(out) {}
 
   void move_to(Timestamp time) {
-    while (body_.due <= time && body_.due != Timestamp::max()) {
+    if (!body_.timed) set_timers();
+    for (; next_due() <= time && body_.due != Timestamp::max();) {
       const Timestamp now = body_.due;
-      std::vector<Run> ended;
-      std::vector<Run> moved;
+      std::vector<std::uint32_t> due;
+      for (; next_due() == now; pop()) due.push_back(body_.timers.front().run);
+      std::sort(due.begin(), due.end());
       std::vector<Held> complete;
-      std::erase_if(body_.runs, [&](const Run& r) {
-        if (r.due != now) return false;
-        ended.push_back(r);
-        return true;
-      });
-      for (const Run& r : ended) end(r, now, complete, moved);
-      put_back(moved);
+      for (const std::uint32_t run : due) end(run, now, complete);
       if (program_.tells_timeouts) tell(now);
       release(program_, body_, complete, now, true, host_, out_);
-      body_.due = Timestamp::max();
-      for (const Run& r : body_.runs) body_.due = std::min(body_.due, r.due);
     }
     settle(program_, body_);
   }
 
  private:
-  void end(const Run& r, Timestamp now, std::vector<Held>& complete, std::vector<Run>& moved) {
+  void set_timers() {
+    for (std::uint32_t i = 0; i < body_.runs.size(); ++i) {
+      const Run& r = body_.runs[i];
+      if (r.state != none && r.due != Timestamp::max()) body_.timers.push_back({r.due, i});
+    }
+    std::make_heap(body_.timers.begin(), body_.timers.end());
+    body_.timed = true;
+  }
+
+  void pop() {
+    std::pop_heap(body_.timers.begin(), body_.timers.end());
+    body_.timers.pop_back();
+  }
+
+  /// That of the first timer that is not void.
+  Timestamp next_due() {
+    const auto is_void = [&](const Body::Timer& t) {
+      return body_.runs[t.run].state == none || body_.runs[t.run].due != t.due;
+    };
+    while (!body_.timers.empty() && is_void(body_.timers.front())) pop();
+    body_.due = body_.timers.empty() ? Timestamp::max() : body_.timers.front().due;
+    return body_.due;
+  }
+
+  void end(std::uint32_t run, Timestamp now, std::vector<Held>& complete) {
+    const Run r = body_.runs[run];
     const Automaton::State& s = automaton_.states[r.state];
     const bool shut = shut_at(automaton_, body_, r.state, r.cell, r.start) <= now;
     const bool waited = s.wait != Automaton::unbounded && Timestamp{body_.cells[r.cell].time} + span_of(s.wait) <= now;
-    if (s.last) {
-      if (waited || s.completes_at_window) complete.push_back({r.cell, r.start});
-    } else if (waited && !shut) {
-      moved.push_back({s.after_wait, r.cell, r.start, due_of(automaton_, body_, s.after_wait, r.cell, r.start)});
-    } else {
-      timed_out_.push_back(r);
+    if (!s.last && waited && !shut) {
+      body_.speaking -= speaks(s) ? 1U : 0U;
+      body_.runs[run].state = s.after_wait;
+      body_.runs[run].due = due_of(automaton_, body_, s.after_wait, r.cell, r.start);
+      note(automaton_, body_, run);
+      return;
     }
-  }
-
-  void put_back(const std::vector<Run>& moved) {
-    for (const Run& r : moved) {
-      const auto at = std::upper_bound(body_.runs.begin(), body_.runs.end(), r,
-                                       [](const Run& a, const Run& b) { return a.start < b.start; });
-      body_.runs.insert(at, r);
+    end_run(automaton_, body_, run);
+    if (!s.last) {
+      timed_out_.push_back(r);
+    } else if (waited || s.completes_at_window) {
+      complete.push_back({r.cell, r.start});
     }
   }
 
@@ -444,13 +527,16 @@ class Clock {
   void tell(Timestamp now) {
     std::vector<Held> told;
     for (const Run& r : timed_out_) {
-      const bool lives = std::any_of(body_.runs.begin(), body_.runs.end(), [&](const Run& other) {
-        return !automaton_.states[other.state].last && other.start == r.start && same(body_, other.cell, r.cell);
+      const auto [from, to] = std::equal_range(body_.runs.begin(), body_.runs.end(), r,
+                                               [](const Run& a, const Run& b) { return a.start < b.start; });
+      const bool lives = std::any_of(from, to, [&](const Run& other) {
+        return other.state != none && !automaton_.states[other.state].last && same(body_, other.cell, r.cell);
       });
       if (!lives) told.push_back({r.cell, r.start});
     }
     timed_out_.clear();
     order(body_, told);
+    cut(program_, body_, told, now, host_);
     for (const Held& h : told) {
       Match partial = match_of(program_, body_, h.cell, now, true);
       partial.timed_out = true;
@@ -476,11 +562,11 @@ bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uin
   const bool begins = (truth & a.states[a.start].wakes) != 0;
   if (runs.body == nullptr) {
     if (!begins) return false;
-    runs.body = std::make_unique<ExplicitRuns>();
+    runs.body = std::make_unique<ExplicitRuns>(program.tells_timeouts);
   }
   auto& body = static_cast<ExplicitRuns&>(*runs.body);
   if (!body.runs.empty()) TOCSIN_CHECK((body.runs.back().start < Place{o.time, o.order}), o.time.us, o.order);
-  if (body.due <= o.time) runs_advance(program, body, o.time, host, out);
+  runs_advance(program, body, o.time, host, out);
   const bool moves = (truth & body.wakes) != 0;
   if (!begins && !moves) return false;
 
@@ -494,6 +580,7 @@ bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uin
   Asking asking(program, body, o, host);
   if (moves) {
     for (const Run& r : body.runs) {
+      if (r.state == none) continue;
       const Automaton::State& s = a.states[r.state];
       if ((truth & s.wakes) == 0) {
         next.push_back(r);
@@ -510,34 +597,29 @@ bool runs_step(const Program& program, Runs& runs, const Occurrence& o, std::uin
   }
   if (a.ambiguous) merge(body, next);
   // An event that only begins leaves the others unread: a million first steps cost no more each than the first.
-  if (moves) body.runs.clear();
-  body.runs.insert(body.runs.end(), next.begin(), next.end());
+  if (moves) clear_runs(body);
+  for (const Run& r : next) add_run(a, body, r);
   const bool took = body.cells.size() != cells_before;
-  const std::size_t run_count = body.runs.size();
   release(program, body, complete, o.time, false, host, out);
   // A held match may have waited for one that was dropped.
   while (limit(program, body, host)) release(program, body, complete, o.time, false, host, out);
-  if (moves || body.runs.size() != run_count || !body.held.empty() || body.cells.size() >= body.sweep_at) {
-    settle(program, body);
-  } else {
-    for (const Run& r : next) note(program, body, r);
-  }
+  settle(program, body);
   return took && !body.cells.empty();
 }
 
 void runs_advance(const Program& program, ExplicitRuns& body, Timestamp time, Host& host, std::vector<Match>& out) {
-  if (body.due > time || body.due == Timestamp::max()) return;
-  Clock(program, body, host, out).move_to(time);
+  if (body.due <= time && body.due != Timestamp::max()) Clock(program, body, host, out).move_to(time);
+  if (body.lost_until <= time) body.lost_until = Timestamp::min();
 }
 
 std::size_t ExplicitRuns::bytes() const {
   return sizeof(ExplicitRuns) + cells.capacity() * sizeof(Cell) + values.capacity() * sizeof(std::int64_t) +
-         runs.capacity() * sizeof(Run) + held.capacity() * sizeof(Held);
+         runs.capacity() * sizeof(Run) + timers.capacity() * sizeof(Timer) + held.capacity() * sizeof(Held);
 }
 
 std::optional<Timestamp> ExplicitRuns::next_deadline() const {
   // Whoever calls fires what is past; here the moment itself is enough.
-  if (!speaks || due == Timestamp::max()) return std::nullopt;
+  if ((!tells && speaking == 0 && held.empty()) || due == Timestamp::max()) return std::nullopt;
   return due - Duration{1};
 }
 
@@ -547,15 +629,15 @@ std::optional<std::uint64_t> ExplicitRuns::oldest_needed() const {
     while (cells[cell].before != none) cell = cells[cell].before;
     oldest = std::min(oldest.value_or(cells[cell].event), cells[cell].event);
   };
-  if (!runs.empty()) root(runs.front().cell);
+  if (live_count() != 0) root(runs[first].cell);
   if (!held.empty()) root(held.front().cell);
   return oldest;
 }
 
-std::optional<Timestamp> ExplicitRuns::expires_at(const Program& program) const {
-  (void)program;
-  Timestamp at = Timestamp::min();
+std::optional<Timestamp> ExplicitRuns::expires_at(const Program&) const {
+  Timestamp at = lost_until;
   for (const Run& r : runs) {
+    if (r.state == none) continue;
     if (r.due == Timestamp::max()) return std::nullopt;
     at = std::max(at, r.due);
   }
@@ -564,9 +646,9 @@ std::optional<Timestamp> ExplicitRuns::expires_at(const Program& program) const 
 
 std::vector<Timestamp> ExplicitRuns::deadlines() const {
   std::vector<Timestamp> all;
-  if (!speaks) return all;
+  if (!next_deadline()) return all;
   for (const Run& r : runs) {
-    if (r.due != Timestamp::max()) all.push_back(r.due - Duration{1});
+    if (r.state != none && r.due != Timestamp::max()) all.push_back(r.due - Duration{1});
   }
   std::sort(all.begin(), all.end());
   return all;
@@ -578,7 +660,9 @@ void ExplicitRuns::encode(const Program& program, ByteWriter& to) const {
   const auto mark = [&](std::uint32_t cell) {
     for (; cell != none && number[cell] == none; cell = cells[cell].before) number[cell] = 0;
   };
-  for (const Run& r : runs) mark(r.cell);
+  for (const Run& r : runs) {
+    if (r.state != none) mark(r.cell);
+  }
   for (const Held& h : held) mark(h.cell);
   std::uint32_t count = 0;
   for (std::uint32_t& n : number) {
@@ -601,8 +685,9 @@ void ExplicitRuns::encode(const Program& program, ByteWriter& to) const {
     for (std::size_t v = 0; v < width; ++v) to.put_i64(values[i * width + v]);
     last = c;
   }
-  to.put_varint(runs.size());
+  to.put_varint(live_count());
   for (const Run& r : runs) {
+    if (r.state == none) continue;
     to.put_varint(r.state);
     to.put_varint(number[r.cell]);
   }
@@ -612,7 +697,7 @@ void ExplicitRuns::encode(const Program& program, ByteWriter& to) const {
 
 std::unique_ptr<RunsBody> decode_runs(const Program& program, ByteReader& in) {
   const Automaton& a = program.automaton;
-  auto body = std::make_unique<ExplicitRuns>();
+  auto body = std::make_unique<ExplicitRuns>(program.tells_timeouts);
   body->lost_until.us = in.get_i64();
   const std::size_t width = program.values.size();
   const std::uint64_t cell_count = in.get_varint();
@@ -660,7 +745,7 @@ std::unique_ptr<RunsBody> decode_runs(const Program& program, ByteReader& in) {
     r.start = starts[cell];
     r.due = due_of(a, *body, r.state, r.cell, r.start);
     if (!body->runs.empty() && r.start < body->runs.back().start) return nullptr;
-    body->runs.push_back(r);
+    add_run(a, *body, r);
   }
   const std::uint64_t held_count = in.get_varint();
   if (in.failed() || held_count > in.remaining()) return nullptr;

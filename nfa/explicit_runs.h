@@ -7,7 +7,11 @@
 // Dewey numbers) are needed to find the way back. Cells nobody reaches any more are swept now and then.
 //
 // Runs stand in the order of their first events, which is the order in which they were begun. An event that no live
-// state waits for costs one test of a mask; any other is shown to each run. Time ends runs at their `due`.
+// state waits for costs one test of a mask; any other is shown to each run.
+//
+// Time ends runs at their `due`. Nothing due costs one comparison. The first that is due makes a heap of timers, and from
+// then on what is due costs its own way through the heap: a run that ended otherwise leaves its timer behind, which no
+// longer says what the run says, and an event that is shown to all runs makes all timers void at once.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +36,7 @@ struct ExplicitRuns final : RunsBody {
     std::uint32_t stage = 0;
   };
   struct Run {
-    std::uint32_t state = 0;
+    std::uint32_t state = 0;  // none: ended
     std::uint32_t cell = 0;
     Place start;
     Timestamp due = Timestamp::max();  // the end of its time, or of its wait
@@ -43,8 +47,17 @@ struct ExplicitRuns final : RunsBody {
     Place start;
   };
 
-  ExplicitRuns() : RunsBody(Engine::runs) {}
-  [[nodiscard]] bool empty() const override { return runs.empty() && held.empty(); }
+  struct Timer {
+    Timestamp due;
+    std::uint32_t run = 0;
+    bool operator<(const Timer& other) const { return other.due < due; }  // a heap has its greatest on top
+  };
+
+  explicit ExplicitRuns(bool tells_timeouts) : RunsBody(Engine::runs), tells(tells_timeouts) {}
+  [[nodiscard]] bool empty() const override {
+    return live_count() == 0 && held.empty() && lost_until == Timestamp::min();
+  }
+  [[nodiscard]] std::size_t live_count() const { return runs.size() - ended; }
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
@@ -56,11 +69,16 @@ struct ExplicitRuns final : RunsBody {
 
   std::vector<Cell> cells;
   std::vector<std::int64_t> values;         // of cells[i] at i * program.values.size()
-  std::vector<Run> runs;                    // by start
+  std::vector<Run> runs;                    // by start; ended ones among them, at most half
+  std::size_t first = 0;                    // the first that lives
+  std::size_t ended = 0;                    // so many of them have
   std::vector<Held> held;                   // in the order in which they will be put out
-  std::uint64_t wakes = 0;                  // of the states of all runs
-  Timestamp due = Timestamp::max();         // the first of all runs
-  bool speaks = false;                      // time passing may put something out, not only end runs
+  std::vector<Timer> timers;                // a heap, once `timed`; those of ended runs are void
+  bool timed = false;                       // each run that time ends has a timer
+  std::uint64_t wakes = 0;                  // of the states of all runs, perhaps of some that ended
+  Timestamp due = Timestamp::max();         // not later than the first of all runs
+  std::size_t speaking = 0;                 // runs that time does not only end
+  bool tells;                               // timeouts
   std::size_t sweep_at = 64;                // so many cells ask for a sweep
   Timestamp lost_until = Timestamp::min();  // a run dropped by a limit might have mattered till then
 };

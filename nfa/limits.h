@@ -17,6 +17,10 @@ inline constexpr std::size_t predicates_max = 63;
 inline constexpr std::size_t values_max = 64;
 /// S7: one completing event must not make an alert storm.
 inline constexpr std::uint32_t every_max = 100;
+/// The same for patterns of stages, of which every derivation is a match: an event behind forty others of a loop completes
+/// as many matches as there are ways to leave some out. Of all that one event or moment completes or ends no more are put
+/// out. The caller may say another number in Host; 0: as many as there are, as in Flink.
+inline constexpr std::size_t moment_matches_max = 1000;
 /// S9: what one program keeps for one key. The caller may say another number in Host.
 inline constexpr std::size_t runs_bytes_max = std::size_t{1} << 20U;
 /// Occurrences looked at in one search, about one millisecond: a condition that nothing satisfies must not stop the

@@ -9,6 +9,7 @@ void RunSets::raise_horizon(Ordinal to) {
   std::uint32_t first = cells_.begin();
   while (first != cells_.end() && cells_[first].newest < horizon_) ++first;
   cells_.drop_before(first);
+  ways_.drop_before(first);
   // What lives took no event before it began.
   events_.drop_before(horizon_);
 }
@@ -26,22 +27,21 @@ Ordinal RunSets::from(Place place) const {
   return low;
 }
 
-Ordinal RunSets::oldest_start(std::span<const RunSet> sets) const {
-  const std::uint32_t first = cells_.begin();
-  std::vector<bool> reached(cells_.size());
-  const auto reach = [&](RunSet set) {
-    if (lives(set)) reached[set - first] = true;
-  };
-  for (const RunSet set : sets) reach(set);
-  Ordinal oldest = events_.end();
-  for (std::uint32_t i = cells_.end(); i-- != first;) {
-    if (!reached[i - first]) continue;
-    const Cell& c = cells_[i];
-    if (c.event != 0 && c.left == empty_set && c.event >= horizon_) oldest = std::min(oldest, c.event);
-    reach(c.left);
-    reach(c.next);
-  }
-  return oldest;
+RunSets::Way RunSets::way_of(const Cell& cell) const {
+  const Ordinal own = own_oldest(cell);
+  Way way{own, own, cell.next, 1};
+  if (!lives(cell.next)) return way;
+  const Way& next = ways_[cell.next];
+  way.oldest = std::min(own, next.oldest);
+  way.length = next.length + 1;
+  if (!is_there(next.jump)) return way;
+  // Two jumps of one length become one of both: skew binary numbers.
+  const Way& far = ways_[next.jump];
+  const std::uint32_t beyond = far.jump == empty_set ? 0 : is_there(far.jump) ? ways_[far.jump].length : far.length;
+  if (next.length - far.length != far.length - beyond) return way;
+  way.until_jump = std::min({own, next.until_jump, far.until_jump});
+  way.jump = far.jump;
+  return way;
 }
 
 void RunSets::compact(std::span<RunSet*> live) {
@@ -60,7 +60,7 @@ void RunSets::compact(std::span<RunSet*> live) {
     reach(c.left);
     reach(c.next);
   }
-  RunSets packed;
+  RunSets packed(finds_oldest_);
   std::vector<Ordinal> event_at(events_.size() + 1);
   for (std::uint32_t i = 0; i < taken.size(); ++i) {
     event_at[i] = packed.events_.end();
@@ -91,7 +91,7 @@ void RunSets::compact(std::span<RunSet*> live) {
     } else {
       c.cut = event_now(c.cut);
     }
-    cell_at[i - first] = packed.cells_.push(c);
+    cell_at[i - first] = packed.push(c);
   }
   packed.horizon_ = event_now(horizon_);
   for (RunSet* set : live) *set = set_now(*set);
@@ -124,6 +124,14 @@ void RunSets::encode(ByteWriter& out) const {
   }
 }
 
+bool RunSets::is_whole(const Cell& c) const {
+  if (c.newest < horizon_) return true;  // nobody may hang on it
+  if (c.left == empty_set && c.event == 0) return false;
+  if (c.left != empty_set && !lives(c.left)) return false;
+  if (c.next != empty_set && (!lives(c.next) || cells_[c.next].newest > c.newest)) return false;
+  return c.newest == (c.left == empty_set ? c.event : cells_[c.left].newest);
+}
+
 bool RunSets::decode(ByteReader& in, std::uint32_t stages) {
   const std::uint64_t event_count = in.get_varint();
   if (in.failed() || event_count > in.remaining() / 3) return false;
@@ -152,7 +160,8 @@ bool RunSets::decode(ByteReader& in, std::uint32_t stages) {
     }
     const Cell c{static_cast<Ordinal>(newest), static_cast<RunSet>(left), static_cast<RunSet>(next),
                  static_cast<Ordinal>(event),  static_cast<Ordinal>(cut), static_cast<std::uint32_t>(stage)};
-    cells_.push(c);
+    if (!is_whole(c)) return false;
+    push(c);
   }
   return true;
 }

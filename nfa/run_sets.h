@@ -14,6 +14,10 @@
 // Enumeration walks from the last event to the first and does work in proportion to what it puts out, as long as sets are
 // joined newest start first; every join is made so, and where partial matches move backwards in a pattern (groups that
 // repeat) a walk may look at dead ones in between.
+//
+// What time ends is the oldest, at the far end of each list. Who asks for it keeps beside each cell the oldest start in it
+// and a jump along `next` (Myers, An Applicative Random-Access Stack, IPL 17, 1983), so that a walk passes over what began
+// later in a number of steps that is the logarithm of it.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +49,11 @@ class RunSets {
   };
   static_assert(sizeof(Cell) == 24);
 
+  RunSets() = default;
+  /// `finds_oldest`: walks that ask for the oldest pass over the others; 16 bytes more for each cell.
+  explicit RunSets(bool finds_oldest) : finds_oldest_(finds_oldest) {}
+  [[nodiscard]] bool finds_oldest() const { return finds_oldest_; }
+
   /// One event of a partial match.
   struct Taken {
     Ordinal event = 0;
@@ -73,28 +82,25 @@ class RunSets {
     const bool ordered = cells_[a].newest >= cells_[b].newest;
     const Cell& newer = cells_[ordered ? a : b];
     const Ordinal last = std::max(last_event(cells_[a]), last_event(cells_[b]));
-    return cells_.push({newer.newest, ordered ? a : b, ordered ? b : a, 0, last, 0});
+    return push({newer.newest, ordered ? a : b, ordered ? b : a, 0, last, 0});
   }
 
   /// Whether anything in the set began at or after the horizon (cuts aside).
-  [[nodiscard]] bool lives(RunSet set) const {
-    return set != empty_set && set - cells_.begin() < cells_.size() && cells_[set].newest >= horizon_;
-  }
+  [[nodiscard]] bool lives(RunSet set) const { return is_there(set) && cells_[set].newest >= horizon_; }
   [[nodiscard]] Ordinal newest(RunSet set) const { return cells_[set].newest; }
   /// Of a set that lives: whether anything in it took its last event at or after `cut` (and did not begin too early,
   /// perhaps).
   [[nodiscard]] bool took_since(RunSet set, Ordinal cut) const { return last_event(cells_[set]) >= cut; }
-  /// The oldest start that lives in any of the sets; the end if none does. Looks at every cell; without cuts.
-  [[nodiscard]] Ordinal oldest_start(std::span<const RunSet> sets) const;
 
   /// What began before it is no more.
   [[nodiscard]] Ordinal horizon() const { return horizon_; }
   void raise_horizon(Ordinal to);
 
   /// Calls visit(span of Taken, from last to first) for each partial match of the set that took its last event at or
-  /// after `cut` and began in [from, to].
+  /// after `cut` and began at or before `to`, until it answers false. False: it did.
   template <typename Visit>
-  void each(RunSet set, Ordinal cut, Ordinal from, Ordinal to, Visit&& visit) const;
+  bool each(RunSet set, Ordinal cut, Ordinal to, Visit&& visit) const;
+  static constexpr Ordinal any_start = std::numeric_limits<Ordinal>::max();
 
   /// Puts together what `live` sets reach, with new numbers; they are changed. Nothing else stays valid but the order of
   /// events.
@@ -102,8 +108,13 @@ class RunSets {
 
   [[nodiscard]] std::size_t cell_count() const { return cells_.size(); }
   [[nodiscard]] std::size_t event_count() const { return events_.size(); }
-  [[nodiscard]] std::size_t used_bytes() const { return cells_.size() * sizeof(Cell) + events_.size() * sizeof(Bound); }
-  [[nodiscard]] std::size_t bytes() const { return cells_.bytes() + events_.bytes(); }
+  [[nodiscard]] std::size_t used_bytes() const {
+    return cells_.size() * sizeof(Cell) + ways_.size() * sizeof(Way) + events_.size() * sizeof(Bound);
+  }
+  [[nodiscard]] std::size_t bytes() const {
+    return cells_.bytes() + ways_.bytes() + events_.bytes() + walk_.capacity() * sizeof(Step) +
+           taken_.capacity() * sizeof(Taken);
+  }
   /// Numbers run out: compact() before.
   [[nodiscard]] bool nearly_out_of_numbers() const { return std::max(cells_.end(), events_.end()) >= 0xf000'0000U; }
 
@@ -114,6 +125,13 @@ class RunSets {
   [[nodiscard]] RunSet number_of(RunSet set) const { return lives(set) ? set - cells_.begin() + 1 : 0; }
 
  private:
+  /// From a cell along `next` to older starts.
+  struct Way {
+    Ordinal oldest = 0;      // start of all in the set; it may be dead
+    Ordinal until_jump = 0;  // the oldest in this cell and those behind it, up to where the jump lands
+    RunSet jump = 0;
+    std::uint32_t length = 0;  // of the list from here
+  };
   struct Step {
     RunSet set;
     std::uint32_t depth;
@@ -121,17 +139,29 @@ class RunSets {
   };
 
   [[nodiscard]] static Ordinal last_event(const Cell& c) { return c.event != 0 ? c.event : c.cut; }
+  [[nodiscard]] bool is_there(RunSet set) const { return set != empty_set && set - cells_.begin() < cells_.size(); }
+  /// The oldest start in a cell, without what hangs on `next`.
+  [[nodiscard]] Ordinal own_oldest(const Cell& c) const { return c.left == empty_set ? c.event : ways_[c.left].oldest; }
+  [[nodiscard]] Way way_of(const Cell& cell) const;
+  /// Of a cell from bytes: what hangs on it lives if it does, and its newest start is theirs.
+  [[nodiscard]] bool is_whole(const Cell& cell) const;
 
+  RunSet push(const Cell& cell) {
+    if (finds_oldest_) ways_.push(way_of(cell));
+    return cells_.push(cell);
+  }
   RunSet add(Cell cell, RunSet more) {
-    if (!lives(more)) return cells_.push(cell);
+    if (!lives(more)) return push(cell);
     if (cell.newest >= cells_[more].newest) {
       cell.next = more;
-      return cells_.push(cell);
+      return push(cell);
     }
-    return join(more, cells_.push(cell));
+    return join(more, push(cell));
   }
 
+  bool finds_oldest_ = false;
   Ring<Cell> cells_;
+  Ring<Way> ways_;  // of each cell, if asked for
   Ring<Bound> events_;
   Ordinal horizon_ = 1;
   mutable std::vector<Step> walk_;    // of each(), kept so that a walk costs no memory
@@ -139,17 +169,22 @@ class RunSets {
 };
 
 template <typename Visit>
-void RunSets::each(RunSet set, Ordinal cut, Ordinal from, Ordinal to, Visit&& visit) const {
+bool RunSets::each(RunSet set, Ordinal cut, Ordinal to, Visit&& visit) const {
   walk_.clear();
   walk_.push_back({set, 0, cut});
-  const Ordinal oldest = std::max(from, horizon_);
+  const bool oldest_only = finds_oldest_ && to != any_start;
   while (!walk_.empty()) {
     Step at = walk_.back();
     walk_.pop_back();
     // Down the left side; what hangs on the right is left for later.
-    while (at.set != empty_set && at.set - cells_.begin() < cells_.size()) {
+    while (is_there(at.set)) {
       const Cell& c = cells_[at.set];
-      if (c.newest < oldest || last_event(c) < at.cut) break;
+      if (c.newest < horizon_ || last_event(c) < at.cut) break;
+      if (oldest_only && own_oldest(c) > to) {
+        const Way& way = ways_[at.set];
+        at.set = way.until_jump > to ? way.jump : c.next;
+        continue;
+      }
       if (c.next != empty_set) walk_.push_back({c.next, at.depth, at.cut});
       if (c.event == 0) {
         at.set = c.left;
@@ -158,12 +193,13 @@ void RunSets::each(RunSet set, Ordinal cut, Ordinal from, Ordinal to, Visit&& vi
       if (at.depth == taken_.size()) taken_.emplace_back();
       taken_[at.depth] = {c.event, c.stage};
       if (c.left == empty_set) {
-        if (c.event <= to) visit(std::span<const Taken>(taken_.data(), at.depth + 1));
+        if (c.event <= to && !visit(std::span<const Taken>(taken_.data(), at.depth + 1))) return false;
         break;
       }
       at = {c.left, at.depth + 1, c.cut};
     }
   }
+  return true;
 }
 
 }  // namespace tocsin::nfa

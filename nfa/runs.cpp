@@ -50,10 +50,11 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
     switch (program.engine) {
       case Engine::search: runs.body = decode_search(program, in); break;
       case Engine::exists: runs.body = decode_exists(program, in); break;
-      case Engine::all: runs.body = decode_all(program.automaton, in); break;
+      case Engine::all: runs.body = decode_all(program.automaton, all_rule(program), in); break;
       case Engine::runs: runs.body = decode_runs(program, in); break;
     }
     if (runs.body == nullptr) return std::nullopt;
+    if (runs.body->empty()) runs.body = nullptr;
   }
   if (in.failed() || !in.at_end()) return std::nullopt;
   return runs;
@@ -149,8 +150,9 @@ std::optional<std::uint64_t> Body::oldest_needed() const {
 std::optional<Timestamp> Body::expires_at(const Program& program) const {
   Timestamp at = Timestamp::min();
   if (!pending.empty()) at = pending.back().deadline + Duration{1};
+  if (program.horizon == Program::unbounded && (head != kept.size() || lost != Place{})) return std::nullopt;
+  if (lost != Place{}) at = std::max(at, lost.time + Duration{program.horizon} + Duration{1});
   if (head != kept.size()) {
-    if (program.horizon == Program::unbounded) return std::nullopt;
     const Timestamp newest{kept.back().time};
     at = std::max(at, newest + Duration{std::max(program.horizon, program.first_no_wait)} + Duration{1});
   }

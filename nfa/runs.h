@@ -42,7 +42,8 @@ struct RunsBody {
   RunsBody& operator=(const RunsBody&) = delete;
   virtual ~RunsBody() = default;
 
-  /// Nothing that a later event could use.
+  /// Nothing that a later event could use, and no mark that a later match must bear: then step() and advance() let the
+  /// body go.
   [[nodiscard]] virtual bool empty() const = 0;
   /// Bytes of this object and what it holds.
   [[nodiscard]] virtual std::size_t bytes() const = 0;
@@ -63,7 +64,7 @@ struct RunsBody {
 /// What `search` keeps.
 struct Body final : RunsBody {
   Body() : RunsBody(Engine::search) {}
-  [[nodiscard]] bool empty() const override { return head == kept.size() && pending.empty(); }
+  [[nodiscard]] bool empty() const override { return head == kept.size() && pending.empty() && lost == Place{}; }
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
@@ -79,7 +80,7 @@ struct Body final : RunsBody {
   std::vector<Pending> pending;      // by (deadline, last), which is the order of arrival
   std::vector<Place> reach;          // per step: the newest first event of a chain up to it; Place{} for none
   Place floor;                       // a match begins at or after it (M)
-  Place lost;                        // the newest one dropped by the byte limit
+  Place lost;                        // the newest one dropped by the byte limit, while a match may miss it
   Place newest_start;                // the newest kept one that may begin a match
 };
 

@@ -41,7 +41,7 @@ void drop_front(const Program& program, Body& body) {
 
 /// Drops in front what no match can use any more. What must stay is a possible first event, and an X of a first `no`
 /// that may stand before one; all else counts only behind a first event.
-void prune(const Program& program, Body& body, Timestamp now) {
+void drop_unused(const Program& program, Body& body, Timestamp now) {
   if (body.head == body.kept.size()) return;
   const bool live = alive(program, body, body.newest_start, now);
   const Timestamp base = base_time(body, now);
@@ -57,6 +57,15 @@ void prune(const Program& program, Body& body, Timestamp now) {
     if ((k.bits & program.first_no_mask) != 0 && time >= quiet_from) return;
     drop_front(program, body);
   }
+}
+
+void prune(const Program& program, Body& body, Timestamp now) {
+  drop_unused(program, body, now);
+  if (body.head != body.kept.size() || body.lost == Place{}) return;
+  // Nothing that is still to come can have missed what a limit dropped.
+  const bool over =
+      program.horizon != Program::unbounded && body.lost.time <= base_time(body, now) - Duration{program.horizon};
+  if (over || body.lost < body.floor) body.lost = Place{};
 }
 
 void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t bits) {
@@ -218,7 +227,6 @@ bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::u
 }
 
 void search_advance(const Program& program, Body& body, Timestamp time, Host& host, std::vector<Match>& out) {
-  if (body.pending.empty()) return;  // what is old is dropped by the next event
   while (!body.pending.empty() && body.pending.front().deadline < time) {
     const Pending due = body.pending.front();
     const auto begin = body.kept.begin() + static_cast<std::ptrdiff_t>(body.head);
@@ -270,18 +278,22 @@ Bound Match::last() const {
 
 namespace {
 
-AllRule all_rule(const Program& program) {
-  return {program.after, program.in_order, program.after_must_be_there, program.tells_timeouts};
-}
-
 bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
                       std::vector<Match>& out) {
   const Automaton& a = program.automaton;
   if (runs.body == nullptr) {
     if (((bits | Automaton::always) & a.states[a.start].wakes) == 0) return false;
-    runs.body = std::make_unique<AllBody>(a);
+    runs.body = std::make_unique<AllBody>(a, all_rule(program));
   }
   return all_step(a, all_rule(program), static_cast<AllBody&>(*runs.body), o, bits, host, out);
+}
+
+/// A body that holds nothing goes; whether one is left. (Each is asked as what it is: no look into a table of functions.)
+template <typename BodyOf>
+bool lives(Runs& runs) {
+  if (runs.body == nullptr) return false;
+  if (static_cast<const BodyOf&>(*runs.body).empty()) runs.body = nullptr;
+  return runs.body != nullptr;
 }
 
 }  // namespace
@@ -290,11 +302,12 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
   const std::uint64_t bits = own_bits(program, *o.bits);
   // Only a pattern of stages minds an event that is none of its own: `next` ends at it.
   if (bits == 0 && program.automaton.states.empty()) return false;
+  bool kept = false;
   switch (program.engine) {
-    case Engine::search: return search_step(program, runs, o, bits, host, out);
-    case Engine::exists: return exists_step(program, runs, o, bits, host, out);
-    case Engine::all: return all_matches_step(program, runs, o, bits, host, out);
-    case Engine::runs: return runs_step(program, runs, o, bits, host, out);
+    case Engine::search: kept = search_step(program, runs, o, bits, host, out); return lives<Body>(runs) && kept;
+    case Engine::exists: kept = exists_step(program, runs, o, bits, host, out); return lives<ExistsBody>(runs) && kept;
+    case Engine::all: kept = all_matches_step(program, runs, o, bits, host, out); return lives<AllBody>(runs) && kept;
+    case Engine::runs: kept = runs_step(program, runs, o, bits, host, out); return lives<ExplicitRuns>(runs) && kept;
   }
   return false;
 }
@@ -302,11 +315,22 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
 void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std::vector<Match>& out) {
   if (runs.body == nullptr) return;
   switch (program.engine) {
-    case Engine::search: return search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
-    case Engine::exists: return exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
+    case Engine::search:
+      search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
+      lives<Body>(runs);
+      return;
+    case Engine::exists:
+      exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
+      lives<ExistsBody>(runs);
+      return;
     case Engine::all:
-      return all_advance(program.automaton, all_rule(program), static_cast<AllBody&>(*runs.body), time, host, out);
-    case Engine::runs: return runs_advance(program, static_cast<ExplicitRuns&>(*runs.body), time, host, out);
+      all_advance(program.automaton, all_rule(program), static_cast<AllBody&>(*runs.body), time, host, out);
+      lives<AllBody>(runs);
+      return;
+    case Engine::runs:
+      runs_advance(program, static_cast<ExplicitRuns&>(*runs.body), time, host, out);
+      lives<ExplicitRuns>(runs);
+      return;
   }
 }
 

@@ -55,7 +55,7 @@ struct Binding {
 
 struct Counters {
   std::uint64_t dropped = 0;       // occurrences, chains or runs dropped by a limit
-  std::uint64_t every_capped = 0;  // completing events with more matches than every_max
+  std::uint64_t every_capped = 0;  // events and moments with more matches than every_max, of stages moment_matches_max
   std::uint64_t searches_cut = 0;  // searches that looked at search_visits_max occurrences
   std::uint64_t skips_missed = 0;  // matches without the event to skip to, where the pattern says it must be there
 };
@@ -74,6 +74,7 @@ class Host {
       scratch;  // the match accept() is asked about, for engines that make one at a time: a refused one costs no memory
   std::size_t runs_bytes = runs_bytes_max;
   std::int64_t search_visits = search_visits_max;
+  std::size_t moment_matches = moment_matches_max;  // 0: all
 };
 
 /// Whether the program looks at anything that is true of the event. (A pattern of stages may have to be told even of an

@@ -435,6 +435,7 @@ class Run final : public Host {
  public:
   Run(const Translation& translation, const Program& program) : translation_(translation), program_(program) {
     runs_bytes = std::size_t{1} << 32U;  // Flink has no limit
+    moment_matches = 0;
     search_visits = std::numeric_limits<std::int64_t>::max();
   }
 

@@ -109,6 +109,7 @@ inline std::string to_text(const std::vector<Match>& matches) {
 /// Answers as the test says; everything is true unless said otherwise.
 class TestHost final : public Host {
  public:
+  TestHost() { moment_matches = 0; }
   bool guard(GuardId id, const Binding& binding) override { return !on_guard || on_guard(id, binding); }
   bool accept(const Match& match) override { return !on_accept || on_accept(match); }
   std::function<bool(GuardId, const Binding&)> on_guard;

@@ -18,17 +18,20 @@ namespace {
 using Naive = std::vector<std::pair<std::uint64_t, std::uint32_t>>;
 
 struct Twins {
+  explicit Twins(bool finds_oldest) : sets(finds_oldest) {}
+
   RunSets sets;
   std::vector<RunSet> fast;
   std::vector<std::vector<Naive>> slow;
   std::uint64_t begins_from = 0;  // events before are too old to begin with
 
-  [[nodiscard]] std::vector<Naive> read(RunSet set) const {
+  [[nodiscard]] std::vector<Naive> read(RunSet set, Ordinal to = RunSets::any_start) const {
     std::vector<Naive> all;
-    sets.each(set, 0, 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
+    sets.each(set, 0, to, [&](std::span<const RunSets::Taken> taken) {
       Naive run;
       for (std::size_t i = taken.size(); i-- > 0;) run.emplace_back(sets.event(taken[i].event).event, taken[i].stage);
       all.push_back(run);
+      return true;
     });
     std::sort(all.begin(), all.end());
     return all;
@@ -73,7 +76,7 @@ TEST_CASE("sets of partial matches are those of lists") {
       state = hash_mix(state, 0x2545f4914f6cdd1dULL);
       return (state >> 33U) % n;
     };
-    Twins t;
+    Twins t(below(2) == 0);
     constexpr std::size_t lists = 4;
     t.fast.resize(lists);
     t.slow.resize(lists);
@@ -141,7 +144,7 @@ TEST_CASE("sets of partial matches are those of lists") {
           std::string bytes;
           ByteWriter out(bytes);
           t.sets.encode(out);
-          RunSets back;
+          RunSets back(t.sets.finds_oldest());
           ByteReader in(bytes);
           RC_ASSERT(back.decode(in, 3));
           RC_ASSERT(in.at_end());
@@ -153,6 +156,11 @@ TEST_CASE("sets of partial matches are those of lists") {
         std::vector<Naive> expected = t.slow[l];
         std::sort(expected.begin(), expected.end());
         RC_ASSERT(t.read(t.fast[l]) == expected);
+        const Ordinal latest = t.sets.horizon() + static_cast<Ordinal>(below(8));
+        std::erase_if(expected, [&](const Naive& r) {
+          return latest < t.sets.end_event() && t.sets.event(latest).event < r.front().first;
+        });
+        RC_ASSERT(t.read(t.fast[l], latest) == expected);
       }
     }
   }));
@@ -166,13 +174,17 @@ TEST_CASE("a walk puts out only what it was asked for") {
     a = sets.begin(o, 0, a);
   }
   std::size_t count = 0;
-  sets.each(a, 0, 10, 12, [&](std::span<const RunSets::Taken> taken) {
+  Ordinal latest = 0;
+  const auto visit = [&](std::span<const RunSets::Taken> taken) {
     CHECK(taken.size() == 1);
-    CHECK(taken[0].event >= 10);
-    CHECK(taken[0].event <= 12);
-    ++count;
-  });
-  CHECK(count == 3);
+    latest = std::max(latest, taken[0].event);
+    return ++count < 20;
+  };
+  CHECK(sets.each(a, 0, 12, visit));
+  CHECK(count == 12);
+  CHECK(latest == 12);
+  CHECK(!sets.each(a, 0, RunSets::any_start, visit));
+  CHECK(count == 20);
   sets.raise_horizon(90);
   CHECK(sets.cell_count() == 11);
   CHECK(sets.event_count() == 11);
@@ -195,12 +207,14 @@ TEST_CASE("any bytes may be handed to sets") {
       random = hash_mix(random, 1);
       broken[random % broken.size()] = static_cast<char>(random >> 32U);
     }
-    RunSets back;
+    RunSets back(i % 2 == 0);
     ByteReader in(broken);
     if (!back.decode(in, 2)) continue;
     std::size_t count = 0;
-    back.each(static_cast<RunSet>(back.cell_count()), 0, 0, UINT32_MAX, [&](std::span<const RunSets::Taken> taken) {
+    const Ordinal to = i % 3 == 0 ? static_cast<Ordinal>(i % 12) : RunSets::any_start;
+    back.each(static_cast<RunSet>(back.cell_count()), 0, to, [&](std::span<const RunSets::Taken> taken) {
       for (const auto& t : taken) count += back.event(t.event).event & 1U;
+      return true;
     });
     RunSet root = static_cast<RunSet>(back.cell_count());
     RunSet* roots[] = {&root};
