@@ -134,14 +134,16 @@ nfa::Stage stage(std::uint32_t i, nfa::Contiguity link) {
   return s;
 }
 
-/// For the engine of all matches.
-nfa::Program build(std::vector<nfa::Stage> stages, std::int64_t window) {
+nfa::Program build(std::vector<nfa::Stage> stages, std::int64_t window, nfa::Engine engine = nfa::Engine::all,
+                   bool tells_timeouts = false) {
   nfa::Pattern pattern;
   pattern.semantics = nfa::Semantics::derivations;
   pattern.after = nfa::AfterMatch::continue_;
   pattern.stages = std::move(stages);
+  pattern.runs_max = 0;
+  pattern.tells_timeouts = tells_timeouts;
   if (window != 0) pattern.within = Duration{window};
-  auto program = nfa::compile(pattern, {}, {false, nfa::Engine::all});
+  auto program = nfa::compile(pattern, {}, {false, engine});
   TOCSIN_CHECK(static_cast<bool>(program));
   return program.take();
 }
@@ -189,9 +191,10 @@ void enumerate(benchmark::State& state) {
   std::uint64_t bound = 0;
   measure_rounds(state, static_cast<std::size_t>(count / 100 * 100 * 3), [&](std::size_t) {
     std::uint64_t sum = 0;
-    sets.each(all, 0, 0, UINT32_MAX, [&](std::span<const nfa::RunSets::Taken> taken) {
+    sets.each(all, 0, nfa::RunSets::any_start, [&](std::span<const nfa::RunSets::Taken> taken) {
       for (const auto& t : taken) sum += sets.event(t.event).order;
       bound += taken.size();
+      return true;
     });
     benchmark::DoNotOptimize(sum);
   });
@@ -209,6 +212,7 @@ void loop_then_one(benchmark::State& state) {
   measure_rounds(state, 1, [&](std::size_t) {
     nfa::Runs runs;
     Counting host(true);
+    host.moment_matches = 0;
     std::vector<nfa::Match> matches;
     for (std::uint64_t n = 1; n <= count + 1; ++n) {
       nfa::step(program, runs, {n, n, {static_cast<std::int64_t>(n)}, false, &bits[n <= count ? 0 : 1], {}}, host,
@@ -246,6 +250,65 @@ void irrelevant_exists(benchmark::State& state) {
 }
 void irrelevant_search(benchmark::State& state) {
   run_irrelevant(state, sequence(2, 1'000'000'000, nfa::Engine::search));
+}
+
+/// S0 -> S1 within range(0) events, S1 never comes: each event begins a partial match and ends the oldest, which is told.
+void run_window_ends(benchmark::State& state, nfa::Engine engine) {
+  const std::int64_t window = state.range(0);
+  const nfa::Program program =
+      build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window, engine, true);
+  const auto bits = bits_of(3);
+  nfa::Runs runs;
+  Counting host(true);
+  host.runs_bytes = std::size_t{1} << 34U;
+  std::vector<nfa::Match> matches;
+  std::uint64_t number = 0;
+  std::size_t told = 0;
+  const auto take = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      ++number;
+      const Timestamp now{static_cast<std::int64_t>(number)};
+      nfa::advance(program, runs, now, host, matches);
+      nfa::step(program, runs, {number, number, now, false, &bits[0], {}}, host, matches);
+      told += matches.size();
+      matches.clear();
+    }
+  };
+  take(static_cast<std::size_t>(window));
+  told = 0;
+  measure_rounds(state, round_events, take);
+  TOCSIN_CHECK(told + 1 >= round_events * static_cast<std::size_t>(state.iterations()), told);
+}
+void window_ends_all(benchmark::State& state) { run_window_ends(state, nfa::Engine::all); }
+void window_ends_runs(benchmark::State& state) { run_window_ends(state, nfa::Engine::runs); }
+
+/// Bytes under one key: when nothing has begun, with one begun match, for each of ten thousand, and when their window has passed.
+void run_remembered(benchmark::State& state, const nfa::Program& program, std::int64_t window) {
+  const auto bits = bits_of(3);
+  constexpr std::uint64_t starts = 10'000;
+  for (auto _ : state) {
+    nfa::Runs runs;
+    Counting host(true);
+    host.runs_bytes = std::size_t{1} << 34U;
+    std::vector<nfa::Match> matches;
+    for (std::uint64_t n = 1; n <= starts; ++n) {
+      nfa::step(program, runs, {n, n, {static_cast<std::int64_t>(n)}, false, &bits[0], {}}, host, matches);
+      if (n == 1) state.counters["one"] = static_cast<double>(runs.bytes());
+    }
+    state.counters["each"] = static_cast<double>(runs.bytes()) / static_cast<double>(starts);
+    nfa::advance(program, runs, {window + static_cast<std::int64_t>(starts) + 1}, host, matches);
+    state.counters["after"] = static_cast<double>(runs.bytes());
+    state.counters["none"] = sizeof(nfa::Runs);
+  }
+}
+void remembered_sequence(benchmark::State& state) {
+  run_remembered(state, sequence(2, 1'000'000, static_cast<nfa::Engine>(state.range(0))), 1'000'000);
+}
+void remembered_stages(benchmark::State& state) {
+  run_remembered(state,
+                 build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, 1'000'000,
+                       static_cast<nfa::Engine>(state.range(0))),
+                 1'000'000);
 }
 
 std::size_t resident_bytes() {
@@ -319,4 +382,14 @@ BENCHMARK(loop_then_one)->Arg(10)->Arg(50)->Arg(100)->Arg(200)->UseManualTime()-
 BENCHMARK(irrelevant_all)->Arg(0)->Arg(2'000)->UseManualTime()->Iterations(20);
 BENCHMARK(irrelevant_exists)->Arg(0)->Arg(2'000)->UseManualTime()->Iterations(20);
 BENCHMARK(irrelevant_search)->Arg(0)->Arg(2'000)->UseManualTime()->Iterations(20);
+BENCHMARK(window_ends_all)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->UseManualTime()->Iterations(10);
+BENCHMARK(window_ends_runs)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->UseManualTime()->Iterations(10);
+BENCHMARK(remembered_sequence)
+    ->Arg(static_cast<int>(nfa::Engine::search))
+    ->Arg(static_cast<int>(nfa::Engine::exists))
+    ->Iterations(1);
+BENCHMARK(remembered_stages)
+    ->Arg(static_cast<int>(nfa::Engine::all))
+    ->Arg(static_cast<int>(nfa::Engine::runs))
+    ->Iterations(1);
 BENCHMARK(six_hours)->Arg(21'600'000)->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
