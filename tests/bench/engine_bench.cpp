@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t round_events = 16'384;
 constexpr std::uint32_t many_users = 1'000'000;
 constexpr std::uint32_t some_users = 100'000;
+constexpr std::uint32_t few_users = 10'000;
 
 enum class From : std::uint8_t { lines, events };
 
@@ -102,6 +103,11 @@ void stateless(benchmark::State& state) {
 // ---------------------------------------------------------------- keys
 
 void sequence_of_3(benchmark::State& state) { run(state, sequence_rule(), many_users, From::events); }
+/// Five sequences that have begun something under every key, among as many rules as the argument says.
+void sequences_live_5(benchmark::State& state) {
+  const auto rules = static_cast<std::uint32_t>(state.range(0));
+  run(state, many_sequence_rules(5, rules - 5), few_users, From::events);
+}
 void features_5(benchmark::State& state) { run(state, feature_rule(), many_users, From::events); }
 
 // ---------------------------------------------------------------- the whole way
@@ -197,6 +203,7 @@ BENCHMARK(predicates_in_one_pass)
 BENCHMARK(predicates_rule_by_rule)->Arg(10)->Arg(100)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
 BENCHMARK(stateless)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
 BENCHMARK(sequence_of_3)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(sequences_live_5)->Arg(5)->Arg(50)->Arg(1000)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(features_5)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain_decided)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);

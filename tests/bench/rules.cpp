@@ -316,6 +316,22 @@ std::string sequence_rule(const std::string& name) {
 )";
 }
 
+std::string many_sequence_rules(std::uint32_t live, std::uint32_t idle) {
+  constexpr std::array<const char*, 10> channel = {"web",  "app", "pos",   "atm",   "phone",
+                                                   "mail", "api", "kiosk", "agent", "branch"};
+  Random random(11);
+  std::string text;
+  for (std::uint32_t i = 0; i < live + idle; ++i) {
+    const std::string nobody = "merchant == " + padded("nobody-", i, 5);
+    const std::string common = "amount >= " + std::to_string(random.below(3000)) + " USD";
+    const std::string first = i < live ? std::string("channel == ") + channel[i % channel.size()] : nobody;
+    text += "rule many" + std::to_string(10'000 + i) +
+            " per user {\n  sequence within 1h {\n    payment as a where a." + first +
+            "\n    then payment as b where b." + common + (i < live ? " and b." + nobody : "") + "\n  }\n}\n";
+  }
+  return text;
+}
+
 std::string feature_rule() {
   return R"(rule velocity on payment {
   let payments  = count from payment per user in last 10m

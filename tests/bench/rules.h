@@ -17,6 +17,10 @@ std::string stateless_rules(std::uint32_t count, std::uint64_t seed = 7);
 /// Three steps of one user within an hour; each is one event in ten.
 std::string sequence_rule(const std::string& name = "steps");
 
+/// `live` sequences that one event in ten each begins and nothing completes, and `idle` ones that nothing begins, though about half
+/// of all events would be the second step of each.
+std::string many_sequence_rules(std::uint32_t live, std::uint32_t idle);
+
 /// Five windows per user, read at each payment and asked by a rule that is never true.
 std::string feature_rule();
 
