@@ -395,6 +395,7 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
   for (LiveRuns& live : key.runs) {
     const auto deadline = nfa::next_deadline(live.runs);
     if (!deadline || *deadline >= before) continue;
+    touch(keyspace, key);
     const PatternPlan& pattern = ruleset->patterns[space.programs[live.slot]];
     MatchHost host(*this, pattern, key, bytes);
     matches.clear();
@@ -402,7 +403,6 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
     count_bounds(pattern, host.counters);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   }
-  touch(keyspace, key);
 }
 
 void Engine::State::schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash) {
@@ -410,9 +410,23 @@ void Engine::State::schedule(std::uint32_t keyspace, KeyState& key, std::string_
   for (const auto& [slot, runs] : key.runs) {
     if (const auto deadline = nfa::next_deadline(runs)) next = std::min(next, deadline->us);
   }
-  if (next == key.timer) return;
+  // A timer that comes too early costs a look when it fires, one more for each deadline that was called off would cost its memory
+  // until then: so a key has a new one only for an earlier deadline.
+  if (next >= key.timer) return;
   key.timer = next;
-  if (next != KeyState::no_timer) timers.push({next, keyspace, hash, std::string(bytes)});
+  timers.push({next, keyspace, hash, std::string(bytes)});
+}
+
+void Engine::State::take_timer(Timestamp before) {
+  const Timer timer = timers.top();
+  timers.pop();
+  KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
+  if (key == nullptr || key->timer != timer.deadline_us) return;  // the key has an earlier one
+  looked_up(timer.keyspace, key);
+  fire_deadlines(timer.keyspace, *key, timer.key, before);
+  key->timer = KeyState::no_timer;
+  tidy_key(*key);
+  schedule(timer.keyspace, *key, timer.key, timer.hash);
 }
 
 void Engine::State::tidy_key(KeyState& key) {
@@ -588,16 +602,7 @@ void Engine::State::run_patterns() {
 
 void Engine::State::fire_due_timers() {
   const Timestamp watermark = order.watermark();
-  while (!timers.empty() && timers.top().deadline_us < watermark.us) {
-    const Timer timer = timers.top();
-    timers.pop();
-    KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
-    if (key == nullptr || key->timer != timer.deadline_us) continue;  // an older entry: the key has another by now
-    looked_up(timer.keyspace, key);
-    fire_deadlines(timer.keyspace, *key, timer.key, watermark);
-    tidy_key(*key);
-    schedule(timer.keyspace, *key, timer.key, timer.hash);
-  }
+  while (!timers.empty() && timers.top().deadline_us < watermark.us) take_timer(watermark);
 }
 
 bool Engine::State::has_deadline_before(Timestamp before) {
@@ -614,16 +619,7 @@ void Engine::State::fire_deadlines_in_order(Timestamp before, Outbox& out) {
   while (has_deadline_before(before)) {
     // All of one moment are judged as of that moment, so that none sees what another one does; emit() puts them in order.
     const Timestamp deadline{timers.top().deadline_us};
-    while (!timers.empty() && timers.top().deadline_us == deadline.us) {
-      const Timer timer = timers.top();
-      timers.pop();
-      KeyState* key = table_of(timer.keyspace, timer.hash).find(timer.hash, timer.key);
-      if (key == nullptr || key->timer != timer.deadline_us) continue;
-      looked_up(timer.keyspace, key);
-      fire_deadlines(timer.keyspace, *key, timer.key, deadline + Duration{1});
-      tidy_key(*key);
-      schedule(timer.keyspace, *key, timer.key, timer.hash);
-    }
+    while (!timers.empty() && timers.top().deadline_us == deadline.us) take_timer(deadline + Duration{1});
     emit(out);
   }
 }

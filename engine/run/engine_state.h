@@ -47,7 +47,7 @@ struct KeyState {
   std::vector<LiveRuns> runs;          // of the programs that have begun something, by slot
   state::EventLog log;
   Timestamp last_seen = Timestamp::min();
-  std::int64_t timer = no_timer;  // the earliest deadline of the runs, µs
+  std::int64_t timer = no_timer;  // the earliest deadline of the runs or before it, µs: there is an entry in the timers
   std::uint32_t changed_in = 0;   // between which captures (State::interval), not written since; 0: nothing to write
   bool stored = false;            // the store has a record of it
 };
@@ -217,6 +217,8 @@ struct Engine::State final : UnknownSink {
     return false;
   }
   void fire_deadlines(std::uint32_t keyspace, KeyState& key, std::string_view bytes, Timestamp before);
+  /// Fires what is due of the key whose timer comes next, and sets its next one.
+  void take_timer(Timestamp before);
   void fire_due_timers();
   void run_on_rules();
   void emit(Outbox& out);
