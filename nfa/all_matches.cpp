@@ -458,22 +458,6 @@ std::optional<Timestamp> AllBody::expires_at(const Program&) const {
   return at;
 }
 
-namespace {
-
-void put_place(ByteWriter& out, Place p) {
-  out.put_i64(p.time.us);
-  out.put_varint(p.order);
-}
-
-Place get_place(ByteReader& in) {
-  Place p;
-  p.time.us = in.get_i64();
-  p.order = in.get_varint();
-  return p;
-}
-
-}  // namespace
-
 void AllBody::encode(const Program&, ByteWriter& out) const {
   put_place(out, floor);
   put_place(out, lost);

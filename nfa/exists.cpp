@@ -262,8 +262,7 @@ std::vector<Timestamp> ExistsBody::deadlines() const {
 }
 
 void ExistsBody::encode(const Program&, ByteWriter& out) const {
-  out.put_i64(floor.time.us);
-  out.put_varint(floor.order);
+  put_place(out, floor);
   out.put_i64(lost_until.us);
   out.put_varint(reached);
   for (std::size_t i = 0; i < reached; ++i) {
@@ -276,8 +275,7 @@ void ExistsBody::encode(const Program&, ByteWriter& out) const {
 std::unique_ptr<RunsBody> decode_exists(const Program& program, ByteReader& in) {
   auto body = std::make_unique<ExistsBody>(static_cast<std::uint32_t>(program.steps.size()));
   body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
-  body->floor.time.us = in.get_i64();
-  body->floor.order = in.get_varint();
+  body->floor = get_place(in);
   body->lost_until.us = in.get_i64();
   const std::uint64_t reached = in.get_varint();
   if (in.failed() || reached >= program.steps.size()) return nullptr;

@@ -109,17 +109,7 @@ class Asking {
     const std::int64_t mine = mine_at < occurrence_.values.size() ? occurrence_.values[mine_at] : missing_value;
     const auto v = std::find(program_.values.begin(), program_.values.end(), c.theirs) - program_.values.begin();
     const std::int64_t theirs = body_.values[cell * program_.values.size() + static_cast<std::size_t>(v)];
-    if (mine == missing_value || theirs == missing_value) return false;
-    switch (c.op) {
-      case nfa::Condition::Op::equal: return mine == theirs;
-      case nfa::Condition::Op::not_equal: return mine != theirs;
-      case nfa::Condition::Op::less: return mine < theirs;
-      case nfa::Condition::Op::less_equal: return mine <= theirs;
-      case nfa::Condition::Op::greater: return mine > theirs;
-      case nfa::Condition::Op::greater_equal: return mine >= theirs;
-      case nfa::Condition::Op::opaque: break;
-    }
-    return false;
+    return comparison_holds(c.op, mine, theirs);
   }
 
   const Program& program_;

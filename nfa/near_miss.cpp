@@ -280,17 +280,7 @@ class Diagnosis {
     if (other == nullptr) return false;
     const std::int64_t mine = value(o, c.mine);
     const std::int64_t theirs = value(*other, c.theirs);
-    if (mine == missing_value || theirs == missing_value) return false;
-    switch (c.op) {
-      case Condition::Op::equal: return mine == theirs;
-      case Condition::Op::not_equal: return mine != theirs;
-      case Condition::Op::less: return mine < theirs;
-      case Condition::Op::less_equal: return mine <= theirs;
-      case Condition::Op::greater: return mine > theirs;
-      case Condition::Op::greater_equal: return mine >= theirs;
-      case Condition::Op::opaque: break;
-    }
-    return false;
+    return comparison_holds(c.op, mine, theirs);
   }
   [[nodiscard]] const Occurrence* occurrence_of(const Bound& b) const {
     const auto at = std::find_if(seen_.begin(), seen_.end(), [&](const Occurrence& o) { return bound_of(o) == b; });

@@ -169,6 +169,20 @@ Condition ask(GuardId guard, std::vector<std::uint32_t> steps) {
   return c;
 }
 
+bool comparison_holds(Condition::Op op, std::int64_t mine, std::int64_t theirs) {
+  if (mine == missing_value || theirs == missing_value) return false;
+  switch (op) {
+    case Condition::Op::equal: return mine == theirs;
+    case Condition::Op::not_equal: return mine != theirs;
+    case Condition::Op::less: return mine < theirs;
+    case Condition::Op::less_equal: return mine <= theirs;
+    case Condition::Op::greater: return mine > theirs;
+    case Condition::Op::greater_equal: return mine >= theirs;
+    case Condition::Op::opaque: break;
+  }
+  return false;
+}
+
 std::string to_text(const Pattern& pattern) {
   if (pattern.semantics == Semantics::derivations) {
     std::string text = "pattern " + to_text(pattern.stages, nullptr);

@@ -62,6 +62,8 @@ struct Condition {
 
 Condition compare(ValueId mine, Condition::Op op, std::uint32_t step, ValueId theirs, std::uint32_t part = 0);
 Condition ask(GuardId guard, std::vector<std::uint32_t> steps);
+/// Of a condition that is not opaque, once both values are known.
+bool comparison_holds(Condition::Op op, std::int64_t mine, std::int64_t theirs);
 
 struct Element {
   PredicateId predicate{};  // the event is of the stream and what its `where` says about itself alone is true

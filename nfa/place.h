@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 
+#include "base/coding.h"
 #include "base/time.h"
 
 namespace tocsin::nfa {
@@ -14,6 +15,18 @@ struct Place {
   std::uint64_t order = 0;
   constexpr auto operator<=>(const Place&) const = default;
 };
+
+inline void put_place(ByteWriter& out, Place p) {
+  out.put_i64(p.time.us);
+  out.put_varint(p.order);
+}
+
+inline Place get_place(ByteReader& in) {
+  Place p;
+  p.time.us = in.get_i64();
+  p.order = in.get_varint();
+  return p;
+}
 
 /// An event in its place.
 struct Bound {

@@ -11,18 +11,6 @@ namespace {
 
 constexpr std::uint8_t format_version = 2;
 
-void put_place(ByteWriter& out, Place p) {
-  out.put_i64(p.time.us);
-  out.put_varint(p.order);
-}
-
-Place get_place(ByteReader& in) {
-  Place p;
-  p.time.us = in.get_i64();
-  p.order = in.get_varint();
-  return p;
-}
-
 std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in);
 
 }  // namespace

@@ -576,17 +576,7 @@ bool Search::holds(const Program::Condition& c, Index candidate) {
   if (other == none) return false;
   const std::int64_t mine = value(candidate, c.mine);
   const std::int64_t theirs = value(other, c.theirs);
-  if (mine == missing_value || theirs == missing_value) return false;
-  switch (c.op) {
-    case Condition::Op::equal: return mine == theirs;
-    case Condition::Op::not_equal: return mine != theirs;
-    case Condition::Op::less: return mine < theirs;
-    case Condition::Op::less_equal: return mine <= theirs;
-    case Condition::Op::greater: return mine > theirs;
-    case Condition::Op::greater_equal: return mine >= theirs;
-    case Condition::Op::opaque: break;
-  }
-  return false;
+  return comparison_holds(c.op, mine, theirs);
 }
 
 void use_up(const Program& program, const Match& match, Place& floor) {
