@@ -34,6 +34,11 @@ class PredicateBits {
     if (word >= words_.size()) words_.resize(word + 1);
     words_[word] |= std::uint64_t{1} << (static_cast<std::size_t>(id) % 64);
   }
+  /// Those of a whole word that `mask` has.
+  void set(std::size_t word, std::uint64_t mask) {
+    if (word >= words_.size()) words_.resize(word + 1);
+    words_[word] |= mask;
+  }
   [[nodiscard]] bool test(PredicateId id) const {
     return (word_at(static_cast<std::size_t>(id) / 64) >> (static_cast<std::size_t>(id) % 64) & 1U) != 0;
   }

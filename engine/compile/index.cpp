@@ -1,6 +1,7 @@
 #include "engine/compile/index.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/compile/plan.h"
 
@@ -172,6 +173,33 @@ bool satisfied(const FieldCondition& c, const FieldIndexRows& rows, std::size_t 
 
 }  // namespace
 
+namespace {
+
+/// Fewer than this are set one by one: a copy is looked at for every event, an entry only if it survives.
+constexpr int copied_together = 8;
+
+std::vector<PredicateTable::Copy> copies_of(const std::vector<PredicateTable::Entry>& entries) {
+  std::vector<PredicateTable::Copy> copies;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].rest != no_code) continue;
+    const auto id = static_cast<std::size_t>(entries[i].id);
+    const PredicateTable::Copy here{static_cast<std::uint32_t>(i / 64), static_cast<std::uint32_t>(id / 64),
+                                    std::uint64_t{1} << (i % 64), static_cast<int>(id % 64) - static_cast<int>(i % 64)};
+    const auto same = std::find_if(copies.rbegin(), copies.rend(), [&](const PredicateTable::Copy& c) {
+      return c.from != here.from || (c.to == here.to && c.rotate == here.rotate);
+    });
+    if (same != copies.rend() && same->from == here.from) {
+      same->mask |= here.mask;
+    } else {
+      copies.push_back(here);
+    }
+  }
+  std::erase_if(copies, [](const PredicateTable::Copy& c) { return std::popcount(c.mask) < copied_together; });
+  return copies;
+}
+
+}  // namespace
+
 PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates, event::EventTypeId type,
                                 const event::Schema& schema, ExprBuilder& builder) {
   PredicateTable table;
@@ -195,6 +223,8 @@ PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates,
     entry.whole = builder.build(predicates[p].condition);
     table.entries.push_back(entry);
   }
+
+  table.copies = copies_of(table.entries);
 
   const auto rows_for = [&](const FieldCondition& c) -> FieldIndexRows& {
     for (FieldIndexRows& rows : table.fields) {

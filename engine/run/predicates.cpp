@@ -54,6 +54,12 @@ void answer(const PredicateTable& table, const Codes& codes, Context& context, n
     for (std::size_t w = 0; w < words; ++w) survivors[w] &= allowed[w];
   }
 
+  for (const PredicateTable::Copy& copy : table.copies) {
+    const std::uint64_t sure = survivors[copy.from] & copy.mask & ~unsure[copy.from];
+    if (sure == 0) continue;
+    survivors[copy.from] &= ~sure;
+    bits.set(copy.to, std::rotl(sure, copy.rotate));
+  }
   for (std::size_t w = 0; w < words; ++w) {
     for (std::uint64_t left = survivors[w]; left != 0; left &= left - 1) {
       const auto bit = static_cast<std::size_t>(std::countr_zero(left));

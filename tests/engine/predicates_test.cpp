@@ -50,7 +50,11 @@ TEST_CASE("rows of bits answer as the conditions do") {
     std::string text =
         "entity user\nevent e { key id : string  time at : time  who : user optional  n : decimal optional\n"
         "  m : money optional  kind : enum(red, green, blue) optional  s : string optional  flag : bool optional\n"
-        "  d : duration optional }\n";
+        "  d : duration optional }\n"
+        "event f { key id : string  time at : time  n : int }\n";
+    // Their predicates come first, so that those of `e` do not begin with a word.
+    for (int others = *rc::gen::inRange(0, 80); others > 0; --others)
+      text += "rule o" + std::to_string(others) + " on f { when n > " + std::to_string(others) + " }\n";
     const int rules = *rc::gen::inRange(1, 80);
     for (int r = 0; r < rules; ++r) {
       text += "rule r" + std::to_string(r) + " on e { when (" + condition() + ")";
