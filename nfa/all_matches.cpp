@@ -94,6 +94,12 @@ void let_go(AllBody& body, Timestamp now) {
   if (body.held.empty() && body.lost.time + Duration{body.window} < now) body.lost = Place{};
 }
 
+void note_due(AllBody& body) {
+  const bool any = body.sets.event_count() != 0;
+  const Timestamp from = any ? body.sets.event(body.sets.first_event()).time : body.lost.time + Duration{1};
+  body.due = any || body.lost != Place{} ? from + Duration{body.window} : Timestamp::max();
+}
+
 /// Sets whose partial matches have all ended are empty.
 void drop_dead(const Automaton& automaton, AllBody& body, Timestamp now) {
   std::erase_if(body.live, [&](std::uint32_t s) {
@@ -259,6 +265,7 @@ class Stepping {
     }
     limit(automaton_, body_, bound_.time, host_);
     let_go(body_, bound_.time);
+    note_due(body_);
     return event_ != 0;
   }
 
@@ -380,26 +387,18 @@ std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
 bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
               Host& host, std::vector<Match>& out) {
   truth |= Automaton::always;
-  if (o.late) return false;
+  if (o.late || (truth & body.wakes) == 0) return false;
   all_advance(automaton, rule, body, o.time, host, out);
-  if ((truth & body.wakes) == 0) return false;
   return Stepping(automaton, rule, body, o, truth, host, out).run();
 }
 
 void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp time, Host& host,
                  std::vector<Match>& out) {
-  if (automaton.window == Automaton::unbounded) return;
+  if (time < body.due) return;  // nearly always
   const Timestamp too_old = time - Duration{automaton.window};
-  if (body.sets.event_count() == 0) {
-    let_go(body, time);
-    return;
-  }
-  // Nearly always the oldest is young enough.
-  if (body.sets.event(body.sets.first_event()).time > too_old) return;
   if (body.held.empty() && !body.speaks) {
     body.sets.raise_horizon(body.sets.after(too_old));
     drop_dead(automaton, body, time);
-    return;
   }
   // Moment by moment: what ends is told or complete, and what is held leaves when the last that stood before it ends.
   while (body.sets.event_count() != 0 && body.sets.event(body.sets.first_event()).time <= too_old) {
@@ -419,6 +418,8 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
     }
     put_out(automaton, rule, body, complete, now, true, host, out);
   }
+  let_go(body, time);
+  note_due(body);
 }
 
 std::optional<Timestamp> AllBody::next_deadline() const {
@@ -516,6 +517,7 @@ std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& 
     }
     if (i != 0 && c.first() < body->held[i - 1].first()) return nullptr;
   }
+  note_due(*body);
   return body;
 }
 

@@ -53,14 +53,15 @@ struct AllBody final : RunsBody {
   void encode(const Program& program, ByteWriter& out) const override;
 
   RunSets sets;
-  std::vector<RunSet> of_state;     // by state of the automaton
-  std::vector<std::uint32_t> live;  // states with a set
-  std::uint64_t wakes = 0;          // unary conditions that they and the start wait for
-  std::vector<Complete> held;       // by first event: each waits until nothing that began earlier lives
-  Place floor;                      // a match begins at or after it
-  Place lost;                       // the newest start dropped by a limit, while what begins may tell
-  std::int64_t window = 0;          // of the automaton
-  bool speaks = false;              // the end of the window puts something out even if nothing is held
+  std::vector<RunSet> of_state;      // by state of the automaton
+  std::vector<std::uint32_t> live;   // states with a set
+  std::uint64_t wakes = 0;           // unary conditions that they and the start wait for
+  std::vector<Complete> held;        // by first event: each waits until nothing that began earlier lives
+  Place floor;                       // a match begins at or after it
+  Place lost;                        // the newest start dropped by a limit, while what begins may tell
+  std::int64_t window = 0;           // of the automaton
+  Timestamp due = Timestamp::max();  // when time has something to do
+  bool speaks = false;               // the end of the window puts something out even if nothing is held
   /// Bytes of the sets at which what nothing reaches is freed: twice what was left the last time.
   static constexpr std::size_t compact_first = 4096;
   std::size_t compact_at = compact_first;

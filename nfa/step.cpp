@@ -288,12 +288,31 @@ bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, s
   return all_step(a, all_rule(program), static_cast<AllBody&>(*runs.body), o, bits, host, out);
 }
 
-/// A body that holds nothing goes; whether one is left. (Each is asked as what it is: no look into a table of functions.)
+/// What follows each step and move of time: a body that holds nothing goes. Each engine has a function of its own for both, so
+/// that an event of no interest pays for none of them.
 template <typename BodyOf>
 bool lives(Runs& runs) {
   if (runs.body == nullptr) return false;
   if (static_cast<const BodyOf&>(*runs.body).empty()) runs.body = nullptr;
   return runs.body != nullptr;
+}
+
+template <typename BodyOf, auto step_of>
+[[gnu::noinline]] bool step_and_tidy(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits,
+                                     Host& host, std::vector<Match>& out) {
+  const bool kept = step_of(program, runs, o, bits, host, out);
+  return lives<BodyOf>(runs) && kept;
+}
+
+template <typename BodyOf, auto advance_of>
+[[gnu::noinline]] void advance_and_tidy(const Program& program, Runs& runs, Timestamp time, Host& host,
+                                        std::vector<Match>& out) {
+  advance_of(program, static_cast<BodyOf&>(*runs.body), time, host, out);
+  lives<BodyOf>(runs);
+}
+
+void all_matches_advance(const Program& program, AllBody& body, Timestamp time, Host& host, std::vector<Match>& out) {
+  all_advance(program.automaton, all_rule(program), body, time, host, out);
 }
 
 }  // namespace
@@ -302,12 +321,11 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
   const std::uint64_t bits = own_bits(program, *o.bits);
   // Only a pattern of stages minds an event that is none of its own: `next` ends at it.
   if (bits == 0 && program.automaton.states.empty()) return false;
-  bool kept = false;
   switch (program.engine) {
-    case Engine::search: kept = search_step(program, runs, o, bits, host, out); return lives<Body>(runs) && kept;
-    case Engine::exists: kept = exists_step(program, runs, o, bits, host, out); return lives<ExistsBody>(runs) && kept;
-    case Engine::all: kept = all_matches_step(program, runs, o, bits, host, out); return lives<AllBody>(runs) && kept;
-    case Engine::runs: kept = runs_step(program, runs, o, bits, host, out); return lives<ExplicitRuns>(runs) && kept;
+    case Engine::search: return step_and_tidy<Body, search_step>(program, runs, o, bits, host, out);
+    case Engine::exists: return step_and_tidy<ExistsBody, exists_step>(program, runs, o, bits, host, out);
+    case Engine::all: return step_and_tidy<AllBody, all_matches_step>(program, runs, o, bits, host, out);
+    case Engine::runs: return step_and_tidy<ExplicitRuns, runs_step>(program, runs, o, bits, host, out);
   }
   return false;
 }
@@ -315,22 +333,12 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
 void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std::vector<Match>& out) {
   if (runs.body == nullptr) return;
   switch (program.engine) {
-    case Engine::search:
-      search_advance(program, static_cast<Body&>(*runs.body), time, host, out);
-      lives<Body>(runs);
-      return;
-    case Engine::exists:
-      exists_advance(program, static_cast<ExistsBody&>(*runs.body), time, host, out);
-      lives<ExistsBody>(runs);
-      return;
+    case Engine::search: return advance_and_tidy<Body, search_advance>(program, runs, time, host, out);
+    case Engine::exists: return advance_and_tidy<ExistsBody, exists_advance>(program, runs, time, host, out);
     case Engine::all:
-      all_advance(program.automaton, all_rule(program), static_cast<AllBody&>(*runs.body), time, host, out);
-      lives<AllBody>(runs);
-      return;
-    case Engine::runs:
-      runs_advance(program, static_cast<ExplicitRuns&>(*runs.body), time, host, out);
-      lives<ExplicitRuns>(runs);
-      return;
+      if (time < static_cast<const AllBody&>(*runs.body).due) return;
+      return advance_and_tidy<AllBody, all_matches_advance>(program, runs, time, host, out);
+    case Engine::runs: return advance_and_tidy<ExplicitRuns, runs_advance>(program, runs, time, host, out);
   }
 }
 
