@@ -1,6 +1,8 @@
-#include <algorithm>
 #include <iostream>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/files.h"
@@ -14,25 +16,39 @@ namespace {
 /// A fix may bring to light what another fix is for; people's mistakes settle in two or three.
 constexpr int fix_rounds_max = 8;
 
-/// Makes the changes that messages carry as long as they help, and writes the files. How many changes were made; nothing when a file
-/// could not be written.
-std::optional<std::size_t> make_fixes(const CheckOptions& options, engine::Rules& rules) {
+/// "a.risk:3:8: `=` is now `==`": a person wants to know what was changed.
+std::string told(const dsl::Edit& edit, const dsl::SourceSet& sources) {
+  const dsl::SourceFile& file = sources[edit.span.file];
+  const auto place = file.place_of(edit.span.begin);
+  const auto shown = [](std::string_view text) {
+    constexpr std::size_t shown_max = 60;
+    const bool all = text.size() <= shown_max && text.find('\n') == std::string_view::npos;
+    return all ? "`" + std::string(text) + "`" : std::string("more than a line");
+  };
+  const std::string_view was = file.text().substr(edit.span.begin, edit.span.end - edit.span.begin);
+  std::string out = file.path() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": ";
+  if (was.empty()) return out + shown(edit.text) + " is put in";
+  if (edit.text.empty()) return out + shown(was) + " is left out";
+  return out + shown(was) + " is now " + shown(edit.text);
+}
+
+/// Makes the changes that messages carry as long as there are any, and writes the files. What was changed, a line each; nothing when a
+/// file could not be written.
+std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, engine::Rules& rules) {
   const dsl::SourceSet before = rules.loaded.sources;
-  std::size_t edits = 0;
+  std::vector<std::string> changes;
+  std::set<std::string> seen;
   for (int round = 0; round < fix_rounds_max; ++round) {
     dsl::Fixed fixed = dsl::fixed(rules.loaded.sources, rules.loaded.diagnostics);
-    if (fixed.edits == 0) break;
+    if (fixed.edits.empty()) break;
+    // A change may bring to light more than it mends; a text that was there before says that it goes round in circles.
+    std::string all;
+    for (const dsl::SourceFile& file : fixed.sources) all += file.text();
+    if (!seen.insert(std::move(all)).second) break;
+    for (const dsl::Edit& edit : fixed.edits) changes.push_back(told(edit, rules.loaded.sources));
     dsl::CheckOptions check = engine::check_options();
     check.lint.advice = options.lint;
-    engine::Rules again = engine::rules_of(dsl::load_sources(std::move(fixed.sources), check));
-    // Fewer messages that can be fixed, or it goes round in circles.
-    const auto fixable = [](const engine::Rules& r) {
-      const auto& all = r.loaded.diagnostics.all();
-      return std::count_if(all.begin(), all.end(), [](const dsl::Diagnostic& d) { return !d.fix.empty(); });
-    };
-    if (fixable(again) >= fixable(rules) && again.error_count() >= rules.error_count()) break;
-    edits += fixed.edits;
-    rules = std::move(again);
+    rules = engine::rules_of(dsl::load_sources(std::move(fixed.sources), check));
   }
   for (std::size_t i = 0; i < before.size(); ++i) {
     const dsl::SourceFile& now = rules.loaded.sources[i];
@@ -42,7 +58,7 @@ std::optional<std::size_t> make_fixes(const CheckOptions& options, engine::Rules
       return std::nullopt;
     }
   }
-  return edits;
+  return changes;
 }
 
 }  // namespace
@@ -55,9 +71,12 @@ int check_command(const CheckOptions& options) {
     return exit_could_not_run;
   }
   if (options.fix) {
-    const std::optional<std::size_t> edits = make_fixes(options, loaded.value());
-    if (!edits) return exit_could_not_run;
-    if (*edits > 0) std::cerr << name << ": " << *edits << (*edits == 1 ? " change" : " changes") << " made\n";
+    const std::optional<std::vector<std::string>> changes = make_fixes(options, loaded.value());
+    if (!changes) return exit_could_not_run;
+    for (const std::string& change : *changes) std::cerr << change << "\n";
+    if (!changes->empty()) {
+      std::cerr << name << ": " << changes->size() << (changes->size() == 1 ? " change" : " changes") << " made\n";
+    }
     // Once more from the files, with what stands beside them.
     loaded = engine::load_rules(options.paths, options.lint);
     if (!loaded) {

@@ -20,7 +20,8 @@ int explain_code(std::string wanted) {
   std::transform(wanted.begin(), wanted.end(), wanted.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   for (const dsl::CodeEntry& entry : dsl::code_register()) {
-    if (dsl::letter_of(entry.code) != wanted) continue;
+    const std::string_view code = dsl::letter_of(entry.code);
+    if (code != wanted && code.substr(1) != wanted) continue;
     std::cout << dsl::to_text(dsl::page_of(entry.code));
     return exit_fine;
   }

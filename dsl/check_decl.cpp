@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/foreign_forms.h"
 #include "dsl/walk.h"
 #include "event/mask.h"
 
@@ -240,6 +241,10 @@ std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list)
   std::vector<std::string> candidates(std::begin(type_names), std::end(type_names));
   candidates.insert(candidates.end(), book_.schema.entities.begin(), book_.schema.entities.end());
   Diagnostic& d = error(Code::unknown_type, ref.name.span, "there is no type or entity " + quoted(name));
+  if (const std::string_view ours = grammar::type_called(name); !ours.empty()) {
+    d.under = "write `" + std::string(ours) + "`";
+    return std::nullopt;
+  }
   d.under = did_you_mean(name, candidates);
   d.hints.push_back(
       "types are string, bool, int, decimal, enum(…), time, duration, ip, geo, money, money<USD> and entities;\n"
@@ -335,8 +340,11 @@ void Checker::declare_event(const ast::EventDecl& decl) {
     spans.push_back(field.span);
   }
   if (!key) {
+    const auto text = std::find_if(decl.fields.begin(), decl.fields.end(),
+                                   [](const ast::Field& field) { return field.type.name.text == "string"; });
     error(Code::bad_event_declaration, decl.name.span, "event " + quoted(type.name) + " has no `key` field")
-        .hints.push_back("`key event_id : string` names the field by which a repeated event is known");
+        .hints.push_back("`key " + (text == decl.fields.end() ? std::string("event_id") : text->name.text) +
+                         " : string` names the field by which a repeated event is known");
   }
   if (!time) {
     error(Code::bad_event_declaration, decl.name.span, "event " + quoted(type.name) + " has no `time` field")
@@ -857,6 +865,12 @@ Diagnostic& Checker::unknown_field(EventTypeId event, const std::string& name, S
   const std::string& type = book_.schema.events[event].name;
   const auto names = field_names(event);
   Diagnostic& d = error(Code::unknown_field, span, "event " + quoted(type) + " has no field " + quoted(name));
+  const NameEntry* entry = find_name(name);
+  if (entry != nullptr && (entry->kind == NameKind::feature || entry->kind == NameKind::param)) {
+    d.hints.push_back(quoted(name) + " is a " + (entry->kind == NameKind::feature ? "feature" : "param") +
+                      " and no field: write it alone, `" + name + "`");
+    return d;
+  }
   d.under = did_you_mean(name, names);
   d.notes.push_back("fields of " + type + ": " + joined(names));
   return d;

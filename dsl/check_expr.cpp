@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/currencies.h"
+#include "dsl/foreign_forms.h"
 #include "dsl/functions.h"
 #include "dsl/lint.h"
 #include "dsl/pattern.h"
@@ -245,7 +247,10 @@ std::optional<Expr> Checker::check_condition(const ast::Expr& e, Scope& s, bool 
 std::optional<Expr> Checker::check_constant(const ast::Expr& e, const Type& type, const std::string& what) {
   Scope scope;
   Typed t = check_whole(e, scope, type.kind == TypeKind::enumeration ? std::optional(type.enumeration) : std::nullopt);
-  if (t.poison) return std::nullopt;
+  if (t.poison) {
+    hint_at_quotes(type, e);
+    return std::nullopt;
+  }
   if (t.text_literal && !adopt(t, type, e.span)) return std::nullopt;
   const bool same = t.expr.type == type || (is_number(t.expr.type) && is_number(type)) ||
                     (t.expr.type.kind == TypeKind::money && type.kind == TypeKind::money && type.currency.code == 0);
@@ -253,7 +258,9 @@ std::optional<Expr> Checker::check_constant(const ast::Expr& e, const Type& type
     if (t.expr.type.kind == TypeKind::money && type.kind == TypeKind::money) {
       error(Code::currency_mismatch, e.span, what + " is " + type_words(type) + ", not " + type_words(t.expr.type));
     } else {
-      error(Code::type_mismatch, e.span, what + " is " + type_words(type) + ", not " + described(t, e));
+      Diagnostic& d = error(Code::type_mismatch, e.span, what + " is " + type_words(type) + ", not " + described(t, e));
+      if (type.kind == TypeKind::money && is_number(t.expr.type)) hint_at_currency(d, e, type.currency);
+      if (type.kind == TypeKind::money && t.text_literal) d.hints.push_back("money stands without quotes: `1000 USD`");
     }
     return std::nullopt;
   }
@@ -316,6 +323,7 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
     case ExprKind::and_:
     case ExprKind::or_: {
       const Op op = e.kind == ExprKind::not_ ? Op::not_ : e.kind == ExprKind::and_ ? Op::and_ : Op::or_;
+      if (op == Op::or_ && foreign_alternatives(e, s)) return {};
       Expr out = make(op, type_of(TypeKind::boolean), e.span);
       bool ok = true;
       for (const ast::Expr& child : e.children) {
@@ -324,7 +332,10 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
           error(Code::not_a_condition, child.span,
                 quoted(source_text(child.span)) + " is " + (t.list ? "a list of values" : type_words(t.expr.type)) +
                     ", not a condition")
-              .hints.push_back("`and`, `or` and `not` join conditions, such as comparisons");
+              .hints.push_back(t.list || !is_number(t.expr.type)
+                                   ? "`and`, `or` and `not` join conditions: `" + source_text(child.span) +
+                                         " is not missing`, or a comparison"
+                                   : "`and`, `or` and `not` join conditions: `" + source_text(child.span) + " > 0`");
           t.poison = true;
         }
         ok = ok && !t.poison;
@@ -422,6 +433,13 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
   return {};
 }
 
+void Checker::warn_currency(const std::string& code, Span span) {
+  if (is_currency_code(code)) return;
+  warning(Code::means_otherwise, span, quoted(code) + " is no currency of ISO 4217")
+      .hints.push_back(
+          "amounts in it are never converted without a rate of their own; `# accept W0538` when it is meant");
+}
+
 Typed Checker::check_number(const ast::Expr& e) {
   const auto number = parse_decimal(e.text);
   if (!number) {
@@ -437,6 +455,16 @@ Typed Checker::check_number(const ast::Expr& e) {
   if (!currency) {
     error(Code::bad_literal, e.span, quoted(e.currency) + " is not a currency");
     return {};
+  }
+  warn_currency(e.currency, e.span);
+  // 1.000 is a thousand for half of the world; three digits behind the point mean something in a few currencies only.
+  static constexpr std::string_view of_thousandths[] = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"};
+  const auto point = e.text.find('.');
+  if (point != std::string::npos && point <= 3 && e.text.size() == point + 4 && !contains(of_thousandths, e.currency)) {
+    warning(Code::means_otherwise, e.span,
+            "the point stands before the fraction: this is " + to_text(*number) + " " + e.currency)
+        .hints.push_back("thousands are written `" + e.text.substr(0, point) + "_" + e.text.substr(point + 1) + " " +
+                         e.currency + "`");
   }
   Type type = type_of(TypeKind::money);
   type.currency = *currency;
@@ -607,6 +635,11 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
       if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
     }
   }
+  if (grammar::means_now(name)) {
+    error(Code::no_clock, e.span, "a rule has no clock: its only time is that of events")
+        .hints.push_back("use the time of the event, such as `at`; a rule is judged as of it, today and in a replay");
+    return {};
+  }
   const NameEntry* entry = find_name(name);
   const bool hidden_field = s.subject != nullptr && !s.subject->fields_visible &&
                             std::any_of(s.aliases.begin(), s.aliases.end(), [&](const Alias& alias) {
@@ -620,8 +653,17 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
     d.hints.push_back("after a sequence a field stands behind the name of its step: `step." + name + "`");
     return {};
   }
-  d.under = did_you_mean(name, candidates);
   d.notes = std::move(notes);
+  if (name == "count") {
+    d.hints.push_back("events are counted by `count from … per … in last …`");
+    return {};
+  }
+  if (lists_.contains(name)) {
+    d.under = "write `@" + name + "`";
+    d.fix.push_back({e.span, "@" + name});
+    return {};
+  }
+  d.under = did_you_mean(name, candidates);
   if (entry != nullptr && (entry->kind == NameKind::event || entry->kind == NameKind::stream)) {
     d.hints.push_back("`" + name + "` is an event: name the step with `as`, and write `alias.field`");
   }
@@ -650,6 +692,15 @@ Typed Checker::unknown_alias(const ast::Expr& e, Scope& s) {
   }
   const NameEntry* entry = find_name(name);
   Diagnostic& d = error(Code::unknown_name, e.span, "no event here is called " + quoted(name));
+  if (entry != nullptr && entry->kind == NameKind::table) {
+    d.message = quoted(name) + " is a table: its row is read by its key";
+    d.hints.push_back("look a row up by its key and say which column: `" + name + "(l.account).column`");
+    return {};
+  }
+  if (s.aliases.empty() && s.subject != nullptr && s.subject->fields_visible) {
+    d.hints.push_back("here fields are written alone, without `" + name + ".`");
+    return {};
+  }
   d.under = did_you_mean(name, candidates);
   if (entry != nullptr && (entry->kind == NameKind::event || entry->kind == NameKind::stream)) {
     d.hints.push_back("give it a name with `as`: `" + name + " as " + name.substr(0, 1) + "`");
@@ -715,6 +766,19 @@ Typed Checker::field_of_alias(const Alias& alias, const ast::Name& name, Scope& 
   return t;
 }
 
+/// How a column is read that is wanted of a value which is the key of a table.
+std::string Checker::row_hint(const Type& key, const std::string& written, const std::string& column) const {
+  for (const Table& table : book_.tables) {
+    if (table.keys.size() != 1 || table.keys[0].type != key) continue;
+    if (std::none_of(table.columns.begin(), table.columns.end(),
+                     [&](const TableColumn& c) { return c.name == column; }))
+      continue;
+    return quoted(column) + " is a column of table " + quoted(table.name) + ": write `" + table.name + "(" + written +
+           ")." + column + "`";
+  }
+  return {};
+}
+
 Typed Checker::check_member(const ast::Expr& e, Scope& s) {
   const ast::Expr& of = e.children[0];
   const ast::Name name{e.text, e.text_span};
@@ -735,7 +799,13 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
     return t;
   }
   if (of.kind != ExprKind::name) {
-    error(Code::type_mismatch, e.text_span, "only an event has fields").hints.push_back("write `alias." + e.text + "`");
+    const Typed value = check_expr(of, s);
+    if (value.poison) return {};
+    Diagnostic& d = error(Code::type_mismatch, e.text_span,
+                          quoted(source_text(of.span)) + " is " +
+                              (value.list ? "a list" : type_words(value.expr.type)) + " and has no fields");
+    const std::string hint = row_hint(value.expr.type, source_text(of.span), e.text);
+    if (!hint.empty()) d.hints.push_back(hint);
     return {};
   }
   if (of.text == "hit" && find_alias("hit", s) == nullptr) {
@@ -760,14 +830,36 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
 
 // ---------------------------------------------------------------- comparing
 
+/// A time as it is written here, of one that is written otherwise: "2026-01-05 10:00", "05.01.2026 10:00".
+std::string Checker::time_hint(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c >= '0' && c <= '9') {
+      parts.back() += c;
+    } else if (!parts.back().empty()) {
+      parts.emplace_back();
+    }
+  }
+  if (parts.back().empty()) parts.pop_back();
+  // The day first, as with points between.
+  if (parts.size() >= 3 && parts[2].size() == 4 && text.find('/') == std::string::npos) std::swap(parts[0], parts[2]);
+  static constexpr std::size_t sizes[] = {4, 2, 2, 2, 2, 2};
+  bool fits = parts.size() >= 3 && parts.size() <= std::size(sizes) && parts.size() != 4;
+  for (std::size_t i = 0; fits && i < parts.size(); ++i) fits = parts[i].size() == sizes[i];
+  if (!fits) return "for example \"2026-01-05T10:00:00Z\" or \"2026-01-05\"";
+  const std::string day = parts[0] + "-" + parts[1] + "-" + parts[2];
+  if (parts.size() == 3) return "write \"" + day + "\"";
+  return "write \"" + day + "T" + parts[3] + ":" + parts[4] + ":" + (parts.size() > 5 ? parts[5] : "00") +
+         "Z\", in UTC";
+}
+
 bool Checker::adopt(Typed& literal, const Type& type, Span span) {
   const std::string text(literal.expr.value.text());
   switch (type.kind) {
     case TypeKind::time: {
       const auto time = parse_timestamp(text);
       if (!time) {
-        error(Code::bad_literal, span, "\"" + text + "\" is not a time")
-            .hints.push_back("for example \"2026-01-05T10:00:00Z\" or \"2026-01-05\"");
+        error(Code::bad_literal, span, "\"" + text + "\" is not a time").hints.push_back(time_hint(text));
         return false;
       }
       literal.expr.value = Value::of_time(*time);
@@ -830,7 +922,14 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
       Diagnostic& d =
           error(Code::currency_mismatch, l.span, "cannot " + doing + " " + type_words(a) + " with " + type_words(b));
       d.labels.push_back({r.span, ""});
-      d.hints.push_back("convert one: `" + source_text(l.span) + " as " + to_text(b.currency) + "`");
+      // What is converted already is converted otherwise; an amount that is written down is not.
+      const bool left_written = left.expr.op == Op::constant;
+      if (!left_written || right.expr.op != Op::constant) {
+        const ast::Expr& side = left_written ? r : l;
+        const ast::Expr& amount = side.kind == ExprKind::money_as ? side.children[0] : side;
+        d.hints.push_back("convert one: `" + source_text(amount.span) + " as " +
+                          to_text(left_written ? a.currency : b.currency) + "`");
+      }
       return false;
     }
     const bool left_unknown = a.currency.code == 0;
@@ -876,19 +975,47 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
     return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
   };
   if (a.kind == TypeKind::money && is_number(b)) {
-    d.hints.push_back("write the currency: `" + source_text(r.span) + " " +
-                      (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
+    hint_at_currency(d, r, a.currency);
   } else if (b.kind == TypeKind::money && is_number(a)) {
-    d.hints.push_back("write the currency: `" + source_text(l.span) + " " +
-                      (b.currency.code != 0 ? to_text(b.currency) : "USD") + "`");
+    hint_at_currency(d, l, b.currency);
   } else if ((a.kind == TypeKind::duration && is_number(b)) || (b.kind == TypeKind::duration && is_number(a))) {
-    d.hints.push_back("a duration has a unit: `10m`, `24h`, `7d`");
+    const ast::Expr& number = a.kind == TypeKind::duration ? r : l;
+    const ast::Expr& duration = a.kind == TypeKind::duration ? l : r;
+    if (number.kind == ExprKind::call && (number.text == "days_between" || number.text == "hours_between")) {
+      const auto length = duration.kind == ExprKind::duration ? parse_duration(duration.text) : std::nullopt;
+      const std::int64_t unit = number.text == "days_between" ? Duration::days(1).us : Duration::hours(1).us;
+      d.hints.push_back(quoted(number.text) + " is a number" +
+                        (length && length->us % unit == 0
+                             ? ": write `" + std::to_string(length->us / unit) + "`"
+                             : "; the difference of two times is a duration: `b.at - a.at`"));
+    } else {
+      d.hints.push_back("a duration has a unit: `10m`, `24h`, `7d`");
+    }
+  } else if ((is_number(a) && r.kind == ExprKind::boolean) || (is_number(b) && l.kind == ExprKind::boolean)) {
+    const bool is_true = (r.kind == ExprKind::boolean ? r : l).text == "true";
+    d.hints.push_back("a number is compared with a number: `" +
+                      source_text((r.kind == ExprKind::boolean ? l : r).span) + (is_true ? " > 0`" : " == 0`"));
   } else if (kinds(TypeKind::enumeration, TypeKind::text)) {
     d.hints.push_back("write the value without quotes");
   } else if (kinds(TypeKind::time, TypeKind::duration)) {
     d.hints.push_back("the difference of two times is a duration: `b.at - a.at < 10m`");
   }
   return false;
+}
+
+/// A number stands where money is meant.
+void Checker::hint_at_currency(Diagnostic& d, const ast::Expr& number, event::Currency currency) const {
+  const std::string code = currency.code != 0 ? to_text(currency) : "USD";
+  const NameEntry* entry = number.kind == ExprKind::name ? find_name(number.text) : nullptr;
+  if (number.kind == ExprKind::number) {
+    d.hints.push_back("write the currency: `" + source_text(number.span) + " " + code + "`");
+  } else if (entry != nullptr && entry->kind == NameKind::param) {
+    const ast::ParamDecl& param = *params_[entry->index].decl;
+    d.hints.push_back("declare it with a currency: `param " + number.text + " = " + source_text(param.value.span) +
+                      " " + code + "`");
+  } else if (number.kind == ExprKind::name || number.kind == ExprKind::member) {
+    d.hints.push_back("declare the field as `money<" + code + ">`, or compare it with a number");
+  }
 }
 
 std::pair<Typed, Typed> Checker::check_sides(const ast::Expr& l, const ast::Expr& r, Scope& s) {
@@ -924,11 +1051,67 @@ std::pair<Typed, Typed> Checker::check_sides(const ast::Expr& l, const ast::Expr
   return right_first();
 }
 
+/// A word that nothing is called, where a text is wanted.
+void Checker::hint_at_quotes(const Type& wanted, const ast::Expr& word) {
+  if (silent_ > 0 || word.kind != ExprKind::name || diagnostics_.all().empty()) return;
+  if (wanted.kind != TypeKind::text && wanted.kind != TypeKind::entity) return;
+  Diagnostic& said = diagnostics_.list().back();
+  if (said.code != Code::unknown_name || said.span != word.span || !said.under.empty() || !said.hints.empty()) return;
+  said.notes.clear();
+  said.hints.push_back("a text stands in quotes: `\"" + word.text + "\"`");
+  said.fix.push_back({word.span, "\"" + word.text + "\""});
+}
+
+bool Checker::foreign_missing(const ast::Expr& e, Scope& s) {
+  const ast::Expr& r = e.children[1];
+  if (r.kind != ExprKind::name || !grammar::means_missing(r.text) || (e.text != "==" && e.text != "!=")) return false;
+  {
+    const Silently silently(silent_);
+    const Typed left = check_expr(e.children[0], s);
+    if (left.poison) return false;
+    const bool enumerated = left.expr.type.kind == TypeKind::enumeration;
+    const bool known = !check_expr(r, s, enumerated ? std::optional(left.expr.type.enumeration) : std::nullopt).poison;
+    if (known || deferred_) return false;
+  }
+  const std::string asked = source_text(e.children[0].span) + (e.text == "==" ? " is missing" : " is not missing");
+  Diagnostic& d = error(Code::unknown_name, e.span, "whether a value is there is not asked by " + quoted(e.text));
+  d.under = "write `" + asked + "`";
+  d.fix.push_back({e.span, asked});
+  return true;
+}
+
+bool Checker::foreign_alternatives(const ast::Expr& e, Scope& s) {
+  const ast::Expr& first = e.children[0];
+  if (first.kind != ExprKind::compare || first.text != "==") return false;
+  const auto is_value = [](const ast::Expr& x) {
+    return x.kind == ExprKind::name || x.kind == ExprKind::string || x.kind == ExprKind::number;
+  };
+  if (!is_value(first.children[1]) || !std::all_of(e.children.begin() + 1, e.children.end(), is_value)) return false;
+  {
+    // A name that is a condition of its own is one.
+    const Silently silently(silent_);
+    for (std::size_t i = 1; i < e.children.size(); ++i) {
+      const Typed t = check_expr(e.children[i], s);
+      if (!t.poison && t.expr.type.kind == TypeKind::boolean) return false;
+    }
+    if (deferred_) return false;
+  }
+  std::string asked = source_text(first.children[0].span) + " in [" + source_text(first.children[1].span);
+  for (std::size_t i = 1; i < e.children.size(); ++i) asked += ", " + source_text(e.children[i].span);
+  asked += "]";
+  Diagnostic& d = error(Code::not_a_condition, e.span, "`or` joins conditions, not values");
+  d.under = "write `" + asked + "`";
+  d.fix.push_back({e.span, asked});
+  return true;
+}
+
 Typed Checker::check_compare(const ast::Expr& e, Scope& s) {
+  if (foreign_missing(e, s)) return {};
   const ast::Expr& l = e.children[0];
   const ast::Expr& r = e.children[1];
   auto [left, right] = check_sides(l, r, s);
   const auto op = compare_op(e.text);
+  if (right.poison && !left.poison) hint_at_quotes(left.expr.type, r);
   if (!op || !fit(left, right, l, r, "compare")) return {};
   const bool equality = *op == Op::equal || *op == Op::not_equal;
   if (!equality && !(is_ordered(left.expr.type) && is_ordered(right.expr.type))) {
@@ -1269,7 +1452,7 @@ Typed Checker::combine(const std::string& op, Typed left, Typed right, Span op_s
     Diagnostic& d = error(Code::type_mismatch, op_span,
                           quoted(op) + " does not go between " + type_words(a) + " and " + type_words(b));
     if (is(a, TypeKind::time) && is_number(b)) d.hints.push_back("say the unit: `- 10m`, `+ 24h`");
-    if (plus_minus && is(a, TypeKind::money) && is_number(b)) {
+    if (plus_minus && is(a, TypeKind::money) && is_number(b) && right.expr.op == Op::constant) {
       d.hints.push_back("write the currency: `" + source_text(right.expr.span) + " " +
                         (a.currency.code != 0 ? to_text(a.currency) : "USD") + "`");
     }
@@ -1308,8 +1491,11 @@ Typed Checker::check_string_test(const ast::Expr& e, Scope& s) {
   for (const auto& [side, at] : {std::pair(&l, &e.children[0]), std::pair(&r, &e.children[1])}) {
     const TypeKind kind = side->expr.type.kind;
     if (!side->list && (kind == TypeKind::text || kind == TypeKind::entity)) continue;
-    error(Code::type_mismatch, at->span,
-          quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
+    Diagnostic& d = error(
+        Code::type_mismatch, at->span,
+        quoted(e.text) + " looks into texts, and this is " + (side->list ? "a list" : type_words(side->expr.type)));
+    if (!side->list && kind == TypeKind::enumeration)
+      d.hints.push_back("its values are compared whole: `" + source_text(at->span) + " in [ … ]`");
     return {};
   }
   const Op op = e.text == "contains"      ? Op::contains
@@ -1328,12 +1514,27 @@ Typed Checker::check_string_test(const ast::Expr& e, Scope& s) {
     return {};
   }
   if (op == Op::matches && !check_pattern(r.expr, e)) return {};
+  if (op == Op::like) warn_percent(r.expr.value.text(), e.children[1]);
   std::vector<Expr> args;
   args.push_back(std::move(l.expr));
   args.push_back(std::move(r.expr));
   Expr out = make(op, type_of(TypeKind::boolean), e.span, std::move(args));
   out.flag = e.ignoring_case;
   return typed(std::move(out));
+}
+
+/// `%` is the sign of SQL for any characters; here it stands for itself.
+void Checker::warn_percent(std::string_view pattern, const ast::Expr& written) {
+  if (pattern.find('%') == std::string_view::npos || pattern.find('*') != std::string_view::npos) return;
+  Diagnostic& d = warning(Code::means_otherwise, written.span, "`%` stands for itself in `like`");
+  if (written.kind != ExprKind::string) {
+    d.hints.emplace_back("any characters are `*`, one is `?`");
+    return;
+  }
+  std::string ours = source_text(written.span);
+  std::replace(ours.begin(), ours.end(), '%', '*');
+  d.under = "write `" + ours + "`";
+  d.hints.emplace_back("any characters are `*`, one is `?`");
 }
 
 bool Checker::check_pattern(const Expr& pattern, const ast::Expr& e) {
@@ -1439,6 +1640,7 @@ Typed Checker::check_money_as(const ast::Expr& e, Scope& s) {
     error(Code::bad_literal, e.text_span, quoted(e.text) + " is not a currency");
     return {};
   }
+  warn_currency(e.text, e.text_span);
   if (t.poison) return {};
   if (t.list || t.expr.type.kind != TypeKind::money) {
     Diagnostic& d =
@@ -1610,10 +1812,33 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
         .hints.push_back("say which column: `" + source_text(e.span) + ".column`");
     return {};
   }
+  if (entry != nullptr && (entry->kind == NameKind::feature || entry->kind == NameKind::param)) {
+    Diagnostic& d = error(Code::unknown_function, e.span,
+                          quoted(name) + " is a " + (entry->kind == NameKind::feature ? "feature" : "param") +
+                              " and takes nothing in brackets");
+    d.under = "write `" + name + "`";
+    d.fix.push_back({e.span, name});
+    if (entry->kind == NameKind::feature)
+      d.hints.push_back("its key comes from the event at hand; of another key it is `" + name + " of x`");
+    return {};
+  }
   Diagnostic& d = error(Code::unknown_function, e.text_span, "there is no function " + quoted(name));
+  if (const std::string_view ours = grammar::call_called(name); !ours.empty()) {
+    d.hints.push_back("here it is `" + std::string(ours) + "`");
+    return {};
+  }
   d.under = did_you_mean(name, callable());
   d.notes.push_back("functions: " + joined(callable()));
   return {};
+}
+
+std::string Checker::rates_hint(const std::string& written, const std::string& currency) const {
+  const NameEntry* rates = find_name("fx");
+  const bool known = rates != nullptr && rates->kind == NameKind::table;
+  return "`" + written + " as " + currency + "` " +
+         (known ? "converts with the rate as of the event's time (table `fx`)"
+                : "takes amounts in " + currency +
+                      "; others are missing as long as no table `fx` of exchange rates is declared");
 }
 
 std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Type& argument, Span function_span,
@@ -1630,8 +1855,7 @@ std::optional<Type> Checker::aggregate_type(AggregateFunction function, const Ty
   if (!takes_any && argument.kind == TypeKind::money && argument.currency.code == 0) {
     error(Code::money_currency_unknown, span,
           "cannot take the " + source_text(function_span) + " of money of unknown currency")
-        .hints.push_back("`" + source_text(span) +
-                         " as USD` takes amounts in USD; others count as missing until there are exchange rates");
+        .hints.push_back(rates_hint(source_text(span), "USD"));
     return std::nullopt;
   }
   switch (function) {
@@ -1789,7 +2013,24 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
       check_expr(of, s);
       return {};
     }
+    const Alias* own = nullptr;
+    for (const Alias& alias : s.aliases) {
+      if (alias.kind == AliasKind::own && s.where == Where::step) own = &alias;
+    }
+    const bool of_own = own != nullptr && source_text(of.span).starts_with(own->name + ".");
+    if (of_own) {
+      error(Code::wrong_arguments, e.span, "a step sees one event of its own, not yet their group")
+          .hints.push_back("move the condition into `when`: `when " + source_text(e.span) + " …`");
+      return {};
+    }
     Diagnostic& d = error(Code::wrong_arguments, of.span, quoted(name) + " needs a field of a group here");
+    const std::string written = source_text(of.span);
+    const Alias* single = find_alias(written.substr(0, written.find('.')), s);
+    if (single != nullptr && (name == "first" || name == "last" || name == "max" || name == "min" || name == "avg")) {
+      d.message = quoted(single->name) + " is one event, not a group";
+      d.hints.push_back("write `" + written + "`");
+      return {};
+    }
     d.hints.push_back(name == "some"
                           ? "`some(g.status == approved)`, where `g` is a step with a count"
                           : "`" + name + "(g.field)`, where `g` is a step with a count;\nof a window it is `" + name +

@@ -2,6 +2,7 @@
 
 #include "dsl/check_scope.h"
 #include "dsl/parse.h"
+#include "dsl/walk.h"
 
 namespace tocsin::dsl::detail {
 namespace {
@@ -513,7 +514,8 @@ void Checker::check_because(const ast::Clause& clause, Scope& s, Rule& rule) {
       continue;
     }
     const std::size_t close = text.substr(0, stop).find('}', at);
-    if (close == std::string_view::npos) {
+    const std::size_t another = text.substr(0, stop).find('{', at + 1);
+    if (close == std::string_view::npos || another < close) {
       error(Code::text_placeholder, place(at, at + 1), "this `{` is not closed")
           .hints.push_back("a value stands between `{` and `}`; write `\\{` if the character is meant");
       return;
@@ -805,6 +807,64 @@ void Checker::check_switches() {
   }
 }
 
+/// `decide block when x` on one line looks like a condition of the decision.
+void Checker::warn_when_of_decision(const ast::RuleDecl& decl, const ast::Clause& when) {
+  if (&when == decl.clauses.data()) return;
+  const ast::Clause& before = *(&when - 1);
+  if (before.kind != ClauseKind::decide || before.value) return;
+  const SourceFile& file = sources_[when.word.file];
+  const std::uint32_t line = file.place_of(when.word.begin).line;
+  const bool alone = file.place_of(decl.name.span.begin).line != line;  // a rule in one line is no such line
+  if (!alone || file.place_of(before.word.begin).line != line) return;
+  warning(Code::means_otherwise, when.word, "`when` says when the rule hits, not what it decides then")
+      .hints.push_back("put `when` on a line of its own, or write `decide " + before.text.text + " if " +
+                       source_text(when.value->span) + " else allow`");
+}
+
+/// Clauses stand in any order, so a `let` may use one that stands below it: those used come first.
+std::vector<const ast::Clause*> Checker::lets_in_order(const ast::RuleDecl& decl) {
+  std::map<std::string_view, const ast::Clause*> lets;
+  std::vector<const ast::Clause*> written;
+  for (const ast::Clause& clause : decl.clauses) {
+    if (clause.kind != ClauseKind::let) continue;
+    written.push_back(&clause);
+    lets.try_emplace(clause.name.text, &clause);
+  }
+  class Used : public Visitor {
+   public:
+    void expression(const ast::Expr& expression) override {
+      if (expression.kind == ast::ExprKind::name) names.push_back(expression.text);
+    }
+    std::vector<std::string_view> names;
+  };
+  std::vector<const ast::Clause*> ordered;
+  std::set<const ast::Clause*> done;
+  std::vector<const ast::Clause*> open;
+  const auto place = [&](const auto& self, const ast::Clause* let) -> void {
+    if (done.contains(let)) return;
+    if (const auto from = std::find(open.begin(), open.end(), let); from != open.end()) {
+      std::vector<std::string> chain;
+      for (auto at = from; at != open.end(); ++at) chain.push_back((*at)->name.text);
+      chain.push_back(let->name.text);
+      error(Code::cyclic_definition, let->name.span, quoted(let->name.text) + " is defined by itself")
+          .notes.push_back(joined(chain, " → "));
+      poison_lets_.insert(let->name.text);
+      return;
+    }
+    if (open.size() >= static_cast<std::size_t>(definition_depth_max)) return;  // said where it is used
+    open.push_back(let);
+    Used used;
+    walk(*let->value, used);
+    for (const std::string_view name : used.names) {
+      if (const auto at = lets.find(name); at != lets.end()) self(self, at->second);
+    }
+    open.pop_back();
+    if (done.insert(let).second) ordered.push_back(let);
+  };
+  for (const ast::Clause* let : written) place(place, let);
+  return ordered;
+}
+
 bool Checker::check_rule(const ast::RuleDecl& decl, Span span, std::size_t role) {
   poison_lets_.clear();
   Rule rule;
@@ -917,8 +977,8 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span, std::size_t role)
   }
   if (!readable) return false;
 
-  for (const ast::Clause& clause : decl.clauses) {
-    if (clause.kind != ClauseKind::let) continue;
+  for (const ast::Clause* in_order : lets_in_order(decl)) {
+    const ast::Clause& clause = *in_order;
     const auto same =
         std::find_if(rule.lets.begin(), rule.lets.end(), [&](const Let& let) { return let.name == clause.name.text; });
     if (same != rule.lets.end() || find_alias(clause.name.text, s) != nullptr) {
@@ -938,6 +998,7 @@ bool Checker::check_rule(const ast::RuleDecl& decl, Span span, std::size_t role)
   for (const ast::Clause& clause : decl.clauses) {
     switch (clause.kind) {
       case ClauseKind::when:
+        warn_when_of_decision(decl, clause);
         if (seen[clause.kind] == clause.word) rule.when = check_condition(*clause.value, s, true);
         break;
       case ClauseKind::except: {

@@ -1,10 +1,20 @@
 #include <algorithm>
 
 #include "dsl/check_scope.h"
+#include "dsl/foreign_forms.h"
 
 namespace tocsin::dsl::detail {
 
 std::optional<Value> Checker::object_value(const ast::Expr& e, const event::FieldDef& field) {
+  if (e.kind == ast::ExprKind::name && grammar::means_missing(e.text) && field.type.kind != TypeKind::enumeration) {
+    error(Code::unknown_name, e.span, "a field that is left out is " + quoted("missing")).under = "write `missing`";
+    return std::nullopt;
+  }
+  if (field.type.kind == TypeKind::time && e.kind == ast::ExprKind::arithmetic) {
+    error(Code::type_mismatch, e.span, "a time stands in quotes")
+        .hints.push_back("write \"" + source_text(e.span) + "\"");
+    return std::nullopt;
+  }
   if (field.type.kind != TypeKind::geo) {
     wanted_by_ = field.name;
     auto value = check_constant(e, field.type, quoted(field.name));
@@ -27,6 +37,13 @@ std::optional<Value> Checker::object_value(const ast::Expr& e, const event::Fiel
     degrees[i] = static_cast<std::int64_t>(units);
   }
   return Value::of_geo(degrees[0], degrees[1]);
+}
+
+bool Checker::left_out(const ast::Expr& e, const event::FieldDef& field) const {
+  if (e.kind != ast::ExprKind::name || e.text != "missing") return false;
+  if (field.type.kind != TypeKind::enumeration) return true;
+  const auto& values = book_.schema.enums[field.type.enumeration].values;
+  return std::find(values.begin(), values.end(), e.text) == values.end();
 }
 
 bool Checker::fill_object(const ast::Object& object, EventTypeId event, std::vector<Value>& values, bool& key_given,
@@ -55,14 +72,16 @@ bool Checker::fill_object(const ast::Object& object, EventTypeId event, std::vec
       ok = false;
       continue;
     }
-    const auto value = object_value(pair.value, field_def(event, *index));
+    const auto value = left_out(pair.value, field_def(event, *index))
+                           ? std::optional(Value{})
+                           : object_value(pair.value, field_def(event, *index));
     if (!value) {
       ok = false;
       continue;
     }
     values[*index] = *value;
-    if (*index == book_.schema.events[event].key) key_given = true;
-    if (*index == book_.schema.events[event].time) time_given = true;
+    if (*index == book_.schema.events[event].key) key_given = !value->is_missing();
+    if (*index == book_.schema.events[event].time) time_given = !value->is_missing();
   }
   return ok;
 }
@@ -126,6 +145,16 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
   test.span = span;
   // The clock of the test, as far as it is known: it never goes back (X2).
   std::optional<Timestamp> clock;
+  const bool expects = std::any_of(decl.steps.begin(), decl.steps.end(), [](const ast::TestStep& step) {
+    using Kind = ast::TestStepKind;
+    return step.kind == Kind::expect_rule || step.kind == Kind::expect_no_rule || step.kind == Kind::expect_decision ||
+           step.kind == Kind::expect_alerts;
+  });
+  if (!expects) {
+    warning(Code::test_without_expect, decl.name.span, "this test expects nothing, so it cannot fail")
+        .hints.push_back(
+            "end it with `expect rule …`, `expect no rule …`, `expect decision block` or `expect alerts 1`");
+  }
   const auto pass = [&](Duration d) {
     if (clock) clock = *clock + d;
   };
@@ -138,7 +167,7 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
         const auto time = parse_timestamp(step.text.text);
         if (!time) {
           error(Code::bad_test, step.text.span, "\"" + step.text.text + "\" is not a time")
-              .hints.push_back("for example \"2026-01-05T10:00:00Z\"");
+              .hints.push_back(time_hint(step.text.text));
           continue;
         }
         if (clock && *time < *clock) {

@@ -175,6 +175,17 @@ class Checker {
   std::optional<TableId> find_table(std::string_view name);
   bool fill_row(const ast::Object& object, TableId id, TestStep& out);
   const NameEntry* find_name(std::string_view name) const;
+  std::vector<const ast::Clause*> lets_in_order(const ast::RuleDecl& decl);
+  void warn_when_of_decision(const ast::RuleDecl& decl, const ast::Clause& when);
+  void hint_at_quotes(const Type& wanted, const ast::Expr& word);
+  static std::string time_hint(const std::string& text);
+  bool foreign_missing(const ast::Expr& e, Scope& s);
+  void warn_percent(std::string_view pattern, const ast::Expr& written);
+  void warn_currency(const std::string& code, Span span);
+  bool foreign_alternatives(const ast::Expr& e, Scope& s);
+  std::string row_hint(const Type& key, const std::string& written, const std::string& column) const;
+  std::string rates_hint(const std::string& written, const std::string& currency) const;
+  void hint_at_currency(Diagnostic& d, const ast::Expr& number, event::Currency currency) const;
   std::vector<std::string> names_of(std::initializer_list<NameKind> kinds) const;
 
   const std::vector<Alternative>* stream_of(std::size_t index, Span use);
@@ -315,6 +326,8 @@ class Checker {
                    bool& time_given);
   void check_test(const ast::TestDecl& decl, Span span);
   std::optional<Value> object_value(const ast::Expr& e, const event::FieldDef& field);
+  /// Whether `missing` stands for a field: a sample without what the one it is made of has.
+  bool left_out(const ast::Expr& e, const event::FieldDef& field) const;
 
   const SourceSet& sources_;
   const std::vector<ast::File>& files_;

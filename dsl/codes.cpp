@@ -90,6 +90,8 @@ constexpr CodeEntry entries[] = {
     {Code::state_under_one_key, "a key that names a thing of several states, not an event"},
     {Code::step_never_filled, "a step that no event can take"},
     {Code::accept_without_use, "`# accept` that silences nothing"},
+    {Code::means_otherwise, "written as in another language, where it means something else"},
+    {Code::test_without_expect, "a test that expects nothing"},
     {Code::not_built, "understood, but not built yet"},
 };
 

@@ -97,6 +97,8 @@ enum class Code : std::uint16_t {
   state_under_one_key = 535,  // by lint: an idempotency key that names a thing, not an event
   step_never_filled = 536,
   accept_without_use = 537,
+  means_otherwise = 538,  // it means something else in other languages
+  test_without_expect = 539,
   // 09xx: parsed and understood, not built yet
   not_built = 901,
 };

@@ -277,7 +277,8 @@ constexpr Entry entries[] = {
      "policy p on login { score sum  allow otherwise  block when score > 3 }",
      "policy p on login { score sum  block when score > 3  allow otherwise }"},
     {Code::bad_test, "The test cannot be run as written: time does not go back, computed fields are not given.",
-     "test \"t\" { at \"noon\"  send login {} }", "test \"t\" { at \"2026-01-05T12:00:00Z\"  send login {} }"},
+     "test \"t\" { at \"noon\"  send login {}  expect alerts 0 }",
+     "test \"t\" { at \"2026-01-05T12:00:00Z\"  send login {}  expect alerts 0 }"},
     {Code::cannot_build,
      "The rule means something, but more than the engine can run: a sequence with too many steps, or a condition it "
      "cannot "
@@ -374,6 +375,14 @@ constexpr Entry entries[] = {
      "comment "
      "out, or it will silence the next one that is meant.",
      "rule r on login { when tries > 3 }  # accept W0520", "rule r on login { when device != \"d1\" }  # accept W0520"},
+    {Code::means_otherwise,
+     "What is written here means something else in SQL or in ordinary writing: `%` in `like` stands for itself (any "
+     "characters are `*`), `1.000 USD` is one dollar, `XYZ` is no currency of ISO 4217, and a `when` behind `decide` "
+     "limits the whole rule, not the decision.",
+     "rule r on login { when device like \"%d1\" }", "rule r on login { when device like \"*d1\" }"},
+    {Code::test_without_expect, "A test passes when nothing it expects fails; one that expects nothing always passes.",
+     "test \"t\" { at \"2026-01-01T00:00:00Z\"  send login { user: \"u1\" } }",
+     "test \"t\" { at \"2026-01-01T00:00:00Z\"  send login { user: \"u1\" }  expect alerts 0 }"},
     // ------------------------------------------------------------ not built yet
     {Code::not_built,
      "The language has it, this version has not. docs/language.md lists what is missing; the hint says what serves "

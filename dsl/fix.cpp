@@ -66,7 +66,7 @@ Fixed fixed(const SourceSet& sources, const Diagnostics& diagnostics) {
       at = edit->span.end;
     }
     out += text.substr(at);
-    result.edits += edits.size();
+    for (const Edit* edit : edits) result.edits.push_back(*edit);
     result.sources.emplace_back(sources[i].path(), std::move(out));
   }
   return result;

@@ -14,8 +14,8 @@ namespace tocsin::dsl {
 void add_fixes(Diagnostics& diagnostics, const SourceSet& sources);
 
 struct Fixed {
-  SourceSet sources;      // all files, those without fixes as they were
-  std::size_t edits = 0;  // how many changes were made
+  SourceSet sources;        // all files, those without fixes as they were
+  std::vector<Edit> edits;  // the changes made
 };
 /// The files with the fixes of these messages. Of two fixes that touch one place the first is made.
 Fixed fixed(const SourceSet& sources, const Diagnostics& diagnostics);

@@ -16,8 +16,12 @@
 //           | "expect" ("no" "rule" name | "rule" name ["with" number "events"] | "decision" action | "alerts" number)
 //   rule, policy: grammar_rule.cpp          expression, source: grammar_expression.cpp
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 
 #include "base/utf8.h"
+#include "dsl/currencies.h"
+#include "dsl/foreign_forms.h"
 #include "dsl/grammar_common.h"
 #include "dsl/parse.h"
 
@@ -175,12 +179,13 @@ struct Items {
   std::string_view all;  // "clauses"
   const std::vector<std::string>& words;
   bool (Reader::*begins)(Iterator);
+  std::string_view kind;  // of forms of other languages
 };
 
 class FileParser {
  public:
   FileParser(const SourceFile& source_file, std::uint32_t number, Diagnostics& diagnostics)
-      : reader_(source_file, number), context_(reader_), diagnostics_(diagnostics) {
+      : number_(number), reader_(source_file, number), context_(reader_), diagnostics_(diagnostics) {
     file_.file = number;
     at_ = reader_.begin();
   }
@@ -208,6 +213,17 @@ class FileParser {
   }
 
  private:
+  /// For a piece of which a part is written anew.
+  FileParser(const SourceFile& source_file, std::uint32_t number, Diagnostics& diagnostics, const MovedText& moved,
+             int mended)
+      : number_(number),
+        moved_(&moved),
+        mended_(mended),
+        reader_(source_file, number, &moved),
+        context_(reader_),
+        diagnostics_(diagnostics),
+        at_(reader_.begin()) {}
+
   /// Reads one piece, and a second time with an eye on what would have been right when it does not read or is not
   /// followed by what may follow. Its mistakes are reported; true when the tree may be used.
   template <typename Rule_, typename Value>
@@ -222,25 +238,183 @@ class FileParser {
         take_mistakes();
         return true;
       }
-      if (remember) return not_read(from, read);
+      if (!remember) continue;
+      reached_ = stuck_at(read);
+      if (reached_ < further_) return false;
+      if (whole_before_next(read, may_follow)) {
+        take_mistakes();
+        return true;
+      }
+      switch (mend(rule, value, may_follow, from, reached_, reader_.identifier_at(from))) {
+        case Mended::whole: return true;
+        case Mended::said: return false;
+        case Mended::no: not_read(from);
+      }
     }
     return false;
   }
 
-  /// What is behind `from` did not read to an end that fits.
-  bool not_read(Iterator from, bool read) {
-    take_mistakes();
-    if (reader_.stopped()) {
-      at_ = from;
-      return false;
-    }
+  /// How far the piece was read: of a mistake that ended it, the place of that.
+  Iterator stuck_at(bool read) {
+    if (reader_.stopped() && !reader_.mistakes().empty()) return reader_.place_of(reader_.mistakes().back().span);
     const Iterator next = reader_.skip(at_);
-    if (read && reader_.furthest() <= next && reader_.first_on_line(next) && spelled_like_expected(next).empty()) {
-      return true;  // the piece is whole; whoever reads on says what is wrong with the next
+    return read ? std::max(reader_.furthest(), next) : reader_.furthest();
+  }
+
+  /// The piece is whole, and whoever reads on says what is wrong with the next.
+  bool whole_before_next(bool read, bool (FileParser::*may_follow)()) {
+    if (!read) return false;
+    const Iterator next = reader_.skip(at_);
+    if (reader_.furthest() > next || !reader_.first_on_line(next)) return false;
+    if (may_follow == &FileParser::item_may_follow && !foreign_items(next).empty()) return true;
+    return spelled_like_expected(next).empty();
+  }
+
+  // ------------------------------------------------------------ what other languages write
+  enum class Mended {
+    no,    // it is nothing we know
+    said,  // it is reported; the value is of no use
+    whole  // it is reported, and read as it was meant
+  };
+  /// So many forms of one piece are put right one after the other.
+  static constexpr int mended_per_piece_max = 20;
+  /// Longer pieces nobody writes.
+  static constexpr std::ptrdiff_t mended_bytes_max = 1 << 14;
+
+  /// Looks for the form of another language that kept the piece at `from` from being read further than `stuck`, and reads the
+  /// piece with ours in its place, together with what else is wrong in it.
+  template <typename Rule_, typename Value>
+  Mended mend(const Rule_& rule, Value& value, bool (FileParser::*may_follow)(), Iterator from, Iterator stuck,
+              std::string_view kind) {
+    if (mended_ == mended_per_piece_max || too_large()) return Mended::no;
+    const Iterator to = piece_end(from, may_follow);
+    if (to - from > mended_bytes_max || stuck < from) return Mended::no;
+    const MovedText own = text_of(from, to);
+    const Iterator base = moved_ != nullptr ? reader_.begin() : from;
+    std::vector<ForeignForm> candidates = foreign_forms(reader_, from, to, stuck, kind);
+    add_capitals(candidates, stuck, to);
+    // A slip of the hand is likelier than a form that only might be meant.
+    const bool misspelt = kind.starts_with('(') && !nearest_name(reader_.identifier_at(from), items_->words).empty();
+    for (const ForeignForm& form : candidates) {
+      if (misspelt && form.any_word) continue;
+      const auto begin = static_cast<std::size_t>(form.from - base);
+      const auto end = static_cast<std::size_t>(form.to - base);
+      if (!form.readable) {
+        report_foreign(form, own.as_written(begin, end));
+        return Mended::said;
+      }
+      const MovedText moved = own.with(begin, end, form.ours);
+      const SourceFile file("", moved.text);
+      Diagnostics found;
+      FileParser inner(file, number_, found, moved, mended_ + 1);
+      inner.items_ = items_;
+      inner.at_ += from - base;
+      // What is not read further with it was not meant.
+      inner.further_ = inner.reader_.begin() + begin + form.ours.size();
+      if (stuck >= form.to) inner.further_ += stuck - form.to + 1;
+      Value meant;
+      const bool whole = inner.piece(rule, meant, may_follow);
+      if (!whole && inner.reached_ < inner.further_) continue;
+      report_foreign(form, own.as_written(begin, end));
+      for (const Diagnostic& mistake : found.all()) diagnostics_.error(mistake.code, mistake.span, "") = mistake;
+      reported_ += inner.reported_;
+      if (!whole || !form.sure || inner.at_ == inner.reader_.begin()) return Mended::said;
+      value = std::move(meant);
+      // Behind the last byte that was read, as it was written here.
+      const auto read_to = static_cast<std::size_t>(inner.at_ - inner.reader_.begin());
+      const std::uint32_t written_end = moved.ends[read_to - 1];
+      const auto last = std::upper_bound(own.ends.begin(), own.ends.end(), written_end);
+      at_ = std::max(base + (last - own.ends.begin()), form.to);
+      return Mended::whole;
     }
-    report_furthest(from, std::max(reader_.furthest(), next));
+    return Mended::no;
+  }
+
+  /// The text of a piece with where it stands.
+  [[nodiscard]] MovedText text_of(Iterator from, Iterator to) const {
+    if (moved_ != nullptr) return *moved_;
+    const Span all = reader_.span(from, to);
+    return MovedText::of(reader_.slice(all), all.begin);
+  }
+
+  /// A word in capitals is read as meant, so that all of a piece are said at once.
+  void add_capitals(std::vector<ForeignForm>& candidates, Iterator stuck, Iterator to) {
+    if (stuck >= to) return;
+    const std::string_view found = reader_.identifier_at(stuck);
+    ForeignForm form{stuck, stuck + found.size(), std::string(found), true, true};
+    for (char& c : form.ours) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    form.message = "words are written in small letters";
+    if (form.ours != found && !is_currency_code(found)) candidates.push_back(std::move(form));
+  }
+
+  void report_foreign(const ForeignForm& form, bool as_written) {
+    constexpr std::size_t shown_max = 60;
+    const auto short_one_line = [](std::string_view text) {
+      return text.size() <= shown_max && text.find('\n') == std::string_view::npos;
+    };
+    const std::string_view found(form.from, static_cast<std::size_t>(form.to - form.from));
+    std::string message(form.message);
+    if (message.empty()) {
+      message = short_one_line(found) ? quoted(found) + " is not of this language" : "this is not of this language";
+    }
+    Diagnostic& diagnostic = error(Code::syntax, reader_.span(form.from, form.to), std::move(message));
+    if (!form.ours.empty() && short_one_line(form.ours)) {
+      const std::size_t blank = form.ours.starts_with(' ') ? 1 : 0;  // it parts ours from the word before it
+      std::string write = "write `" + form.ours.substr(blank) + "`";
+      if (form.sure) {
+        diagnostic.under = std::move(write);
+      } else {
+        diagnostic.hints.push_back(std::move(write));
+      }
+    } else if (form.ours.empty() && form.sure) {
+      diagnostic.under = "leave it out";
+    }
+    if (!form.hint.empty()) diagnostic.hints.emplace_back(form.hint);
+    if (form.sure && as_written) diagnostic.fix.push_back({diagnostic.span, form.ours});
+  }
+
+  /// Whether the piece was left for its size, which no other words would change.
+  [[nodiscard]] bool too_large() const {
+    const auto& all = reader_.mistakes();
+    return std::any_of(all.begin(), all.end(), [](const Diagnostic& d) {
+      return d.code == Code::nesting_too_deep || d.code == Code::chain_too_long;
+    });
+  }
+
+  /// Forms of other languages for a whole clause or step of a test.
+  std::vector<ForeignForm> foreign_items(Iterator at) {
+    const Iterator to = piece_end(at, &FileParser::item_may_follow);
+    if (to - at > mended_bytes_max) return {};
+    return foreign_forms(reader_, at, to, at, items_->kind);
+  }
+
+  /// Where the piece ends that may be followed by this, when it does not read: before the next item or declaration.
+  Iterator piece_end(Iterator from, bool (FileParser::*may_follow)()) {
+    const bool head = may_follow == &FileParser::anything_may_follow;
+    const bool item = may_follow == &FileParser::item_may_follow;
+    int depth = 0;
+    Iterator end = from;
+    for (Iterator at = reader_.skip(from); at != reader_.end(); at = reader_.skip(end)) {
+      if (item && *at == '}' && depth == 0) break;
+      if (at != from && reader_.first_on_line(at)) {
+        if (reader_.begins_declaration(at)) break;
+        if (item && depth == 0 && (reader_.*(items_->begins))(at)) break;
+      }
+      end = reader_.token_end(at);
+      if (*at == '{') ++depth;
+      if (*at == '}') --depth;
+      if (head && *at == '{') break;
+    }
+    return end;
+  }
+
+  /// What is behind `from` did not read to an end that fits.
+  void not_read(Iterator from) {
+    take_mistakes();
+    if (!reader_.stopped()) report_furthest(from, std::max(reader_.furthest(), reader_.skip(at_)));
     at_ = from;
-    return false;
   }
 
   void take_mistakes() {
@@ -261,7 +435,7 @@ class FileParser {
   /// A word that was expected at `at` and is written almost so.
   std::string spelled_like_expected(Iterator at, const std::vector<std::string>& more = {}) {
     const std::string_view found = reader_.identifier_at(at);
-    if (found.empty() || at < reader_.furthest()) return {};
+    if (found.empty() || at != reader_.furthest()) return {};
     std::vector<std::string> words = more;
     for (const auto& expected : reader_.expected()) {
       const bool letters = expected.text.front() >= 'a' && expected.text.front() <= 'z';
@@ -317,7 +491,8 @@ class FileParser {
 
     std::vector<std::string> wanted;
     for (const auto& expected : reader_.expected()) {
-      if (expected.wanted == Reader::Wanted::quiet_word) continue;
+      // What was expected before something else was read is of no interest.
+      if (expected.wanted == Reader::Wanted::quiet_word || at > reader_.furthest()) continue;
       wanted.push_back(expected.wanted == Reader::Wanted::thing ? std::string(expected.text) : quoted(expected.text));
     }
     const std::string_view found = slice(token(at));
@@ -352,8 +527,6 @@ class FileParser {
   void add_hint(Diagnostic& diagnostic, Iterator before, Iterator at, std::string_view found) {
     const std::string_view last = before ? slice(token(before)) : std::string_view();
     const bool after_number = !last.empty() && last[0] >= '0' && last[0] <= '9';
-    const bool letters =
-        found.size() == 3 && found.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
     const char behind = at + found.size() < reader_.end() ? at[found.size()] : ' ';
     if (found == ";") {
       diagnostic.hints.emplace_back("clauses and declarations end by themselves: no `;` is needed");
@@ -363,8 +536,6 @@ class FileParser {
       diagnostic.hints.emplace_back("fields of an event are given as `name: value`, definitions as `name = value`");
     } else if (found == "," && after_number && behind >= '0' && behind <= '9') {
       diagnostic.hints.emplace_back("numbers are written 5000 or 5_000");
-    } else if (letters && after_number && diagnostic.under.empty()) {
-      diagnostic.hints.emplace_back("currencies are written in capitals: 100 USD");
     } else if (found == "-" && before && before + last.size() == at && behind != ' ') {
       diagnostic.hints.emplace_back("names are written with `_`, not with `-`");
     } else if (found == "“" || found == "”" || found == "„" || found == "‘" || found == "’") {
@@ -374,7 +545,15 @@ class FileParser {
     } else if (expects("a duration such as 5m") && !found.empty() &&
                found.find_first_not_of("0123456789") == std::string_view::npos) {
       const std::string number(found.substr(0, 20));
-      diagnostic.hints.push_back("write " + number + "s, " + number + "m, " + number + "h or " + number + "d");
+      std::uint64_t seconds = 0;
+      std::from_chars(number.data(), number.data() + number.size(), seconds);
+      const bool minutes = seconds >= 60 && seconds % 60 == 0;
+      const bool hours = seconds >= 3600 && seconds % 3600 == 0;
+      diagnostic.hints.push_back("write `" + number + "s`" +
+                                 (hours     ? ", which is `" + std::to_string(seconds / 3600) + "h`; or "
+                                  : minutes ? ", which is `" + std::to_string(seconds / 60) + "m`; or "
+                                            : ", ") +
+                                 "`" + number + "m`, `" + number + "h` or `" + number + "d`");
     } else if (expects("on") && expects("per") && found == "{") {
       diagnostic.hints.emplace_back(
           "`rule NAME on EVENT {` judges single events, `rule NAME per KEY {` a sequence of them");
@@ -453,13 +632,18 @@ class FileParser {
         return;
       }
       const Iterator from = at_;
+      Value value;
       if (!known) {
-        unknown_item(items, word);
+        const Mended mended = mend(rule, value, &FileParser::item_may_follow, from, from, items.kind);
+        if (mended == Mended::whole) {
+          values.push_back(std::move(value));
+          continue;
+        }
+        if (mended == Mended::no) unknown_item(items, word);
         skip_to_item(from);
         if (at_ == from) at_ = reader_.token_end(at_);
         continue;
       }
-      Value value;
       if (piece(rule, value, &FileParser::item_may_follow)) {
         values.push_back(std::move(value));
       } else {
@@ -520,6 +704,7 @@ class FileParser {
     if (word == "rule") return rule_declaration();
     if (word == "test") return test_declaration();
     const Iterator from = at_;
+    if (foreign_declaration()) return;
     if (word.empty()) {
       const bool closes = *at_ == '}';
       error(
@@ -532,7 +717,8 @@ class FileParser {
         if (next == reader_.end() || reader_.begins_declaration(next)) return;
       }
     } else {
-      static const Items declarations{"a declaration", "declarations", declaration_words, &Reader::begins_declaration};
+      static const Items declarations{"a declaration", "declarations", declaration_words, &Reader::begins_declaration,
+                                      at_declaration};
       const bool clause = std::find(clause_words.begin(), clause_words.end(), word) != clause_words.end();
       if (clause) {
         error(Code::syntax, token(at_), quoted(word) + " stands outside of a rule")
@@ -542,6 +728,33 @@ class FileParser {
       }
     }
     skip_to_declaration(from);
+  }
+
+  /// What begins no declaration of ours; it is said, read as it was meant, and passed over.
+  bool foreign_declaration() {
+    const Iterator from = at_;
+    const Iterator to = piece_end(from, &FileParser::declaration_may_follow);
+    if (to - from > mended_bytes_max || mended_ == mended_per_piece_max) return false;
+    const std::vector<ForeignForm> forms = foreign_forms(reader_, from, to, from, at_declaration);
+    if (forms.empty()) return false;
+    const ForeignForm& form = forms.front();
+    if (form.any_word && !nearest_name(reader_.identifier_at(from), declaration_words).empty()) return false;
+    const MovedText own = text_of(from, to);
+    const Iterator base = moved_ != nullptr ? reader_.begin() : from;
+    const auto begin = static_cast<std::size_t>(form.from - base);
+    const auto end = static_cast<std::size_t>(form.to - base);
+    report_foreign(form, own.as_written(begin, end));
+    if (form.readable && form.sure) {
+      const MovedText moved = own.with(begin, end, form.ours);
+      const SourceFile file("", moved.text);
+      FileParser inner(file, number_, diagnostics_, moved, mended_ + 1);
+      inner.at_ += from - base;
+      ast::File meant = inner.parse();
+      std::move(meant.declarations.begin(), meant.declarations.end(), std::back_inserter(file_.declarations));
+      reported_ += inner.reported_;
+    }
+    skip_to_declaration(from);
+    return true;
   }
 
   /// After the head of a rule or test did not read: when its `{` is there, its clauses are still worth reading.
@@ -563,7 +776,7 @@ class FileParser {
   }
 
   void rule_declaration() {
-    static const Items clauses{"a clause of a rule", "clauses", clause_words, &Reader::begins_clause};
+    static const Items clauses{"a clause of a rule", "clauses", clause_words, &Reader::begins_clause, at_clause};
     const Iterator from = at_;
     ast::RuleDecl rule;
     const bool head = piece(rule_head, rule, &FileParser::anything_may_follow);
@@ -573,7 +786,7 @@ class FileParser {
   }
 
   void test_declaration() {
-    static const Items steps{"a step of a test", "steps", test_words, &Reader::begins_test_step};
+    static const Items steps{"a step of a test", "steps", test_words, &Reader::begins_test_step, at_test_step};
     const Iterator from = at_;
     ast::TestDecl test;
     const bool head = piece(test_head, test.name, &FileParser::anything_may_follow);
@@ -582,11 +795,16 @@ class FileParser {
     if (head) add(Decl::Kind::test, &Decl::test, std::move(test), from);
   }
 
+  std::uint32_t number_;
+  const MovedText* moved_ = nullptr;
+  int mended_ = 0;
   Reader reader_;
   Context context_;
   Diagnostics& diagnostics_;
   ast::File file_;
   Iterator at_ = nullptr;
+  Iterator reached_ = nullptr;  // how far the last piece was read that did not read
+  Iterator further_ = nullptr;  // a piece written anew that is not read to here is not looked at further
   Iterator block_open_ = nullptr;
   const Items* items_ = nullptr;
   std::size_t reported_ = 0;
@@ -654,6 +872,7 @@ std::optional<ast::Expr> parse_expression(std::string_view text, Span at, Diagno
   for (Diagnostic mistake : own.all()) {
     grammar::move_to(mistake.span, at);
     for (Label& label : mistake.labels) grammar::move_to(label.span, at);
+    for (Edit& edit : mistake.fix) grammar::move_to(edit.span, at);
     diagnostics.error(mistake.code, mistake.span, "") = mistake;
   }
   if (expr) grammar::move_to(*expr, at);

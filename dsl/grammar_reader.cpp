@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
+
+#include "dsl/currencies.h"
+#include "dsl/foreign_forms.h"
 
 namespace tocsin::dsl::grammar {
 
@@ -83,9 +87,48 @@ bool goes_on(std::string_view word) {
 
 }  // namespace
 
-Reader::Reader(const SourceFile& file, std::uint32_t number)
-    : file_(file), number_(number), begin_(file.text().data()), end_(begin_ + file.text().size()), furthest_(begin_) {
-  if (file.text().starts_with("\xEF\xBB\xBF")) begin_ += 3;
+MovedText MovedText::of(std::string_view written, std::uint32_t at) {
+  MovedText out;
+  out.text = written;
+  out.begins.resize(written.size());
+  out.ends.resize(written.size());
+  std::iota(out.begins.begin(), out.begins.end(), at);
+  std::iota(out.ends.begin(), out.ends.end(), at + 1);
+  return out;
+}
+
+MovedText MovedText::with(std::size_t begin, std::size_t end, std::string_view ours) const {
+  MovedText out;
+  const auto keep = [&](std::size_t from, std::size_t to) {
+    out.text.append(text, from, to - from);
+    out.begins.insert(out.begins.end(), begins.begin() + static_cast<std::ptrdiff_t>(from),
+                      begins.begin() + static_cast<std::ptrdiff_t>(to));
+    out.ends.insert(out.ends.end(), ends.begin() + static_cast<std::ptrdiff_t>(from),
+                    ends.begin() + static_cast<std::ptrdiff_t>(to));
+  };
+  keep(0, begin);
+  out.text += ours;
+  out.begins.resize(out.text.size(), begins[begin]);
+  out.ends.resize(out.text.size(), ends[end - 1]);
+  keep(end, text.size());
+  return out;
+}
+
+bool MovedText::as_written(std::size_t begin, std::size_t end) const {
+  for (std::size_t at = begin; at < end; ++at) {
+    if (ends[at] != begins[begin] + (at - begin) + 1) return false;
+  }
+  return true;
+}
+
+Reader::Reader(const SourceFile& file, std::uint32_t number, const MovedText* moved)
+    : file_(file),
+      number_(number),
+      moved_(moved),
+      begin_(file.text().data()),
+      end_(begin_ + file.text().size()),
+      furthest_(begin_) {
+  if (moved == nullptr && file.text().starts_with("\xEF\xBB\xBF")) begin_ += 3;
 }
 
 void Reader::start(bool remember) {
@@ -99,7 +142,26 @@ void Reader::start(bool remember) {
 
 Span Reader::span(Iterator from, Iterator to) const {
   const char* base = file_.text().data();
-  return {number_, static_cast<std::uint32_t>(from - base), static_cast<std::uint32_t>(to - base)};
+  const auto begin = static_cast<std::uint32_t>(from - base);
+  const auto end = static_cast<std::uint32_t>(to - base);
+  if (moved_ == nullptr) return {number_, begin, end};
+  if (moved_->begins.empty()) return {number_, 0, 0};
+  const std::uint32_t first = begin < moved_->begins.size() ? moved_->begins[begin] : moved_->ends.back();
+  return {number_, first, end > begin ? moved_->ends[end - 1] : first};
+}
+
+Iterator Reader::place_of(Span span) const {
+  const char* base = file_.text().data();
+  if (moved_ == nullptr) return base + span.begin;
+  return base + (std::lower_bound(moved_->begins.begin(), moved_->begins.end(), span.begin) - moved_->begins.begin());
+}
+
+std::string_view Reader::slice(Span span) const {
+  if (moved_ == nullptr) return file_.text().substr(span.begin, span.end - span.begin);
+  const Iterator from = place_of(span);
+  const Iterator to = file_.text().data() +
+                      (std::upper_bound(moved_->ends.begin(), moved_->ends.end(), span.end) - moved_->ends.begin());
+  return {from, static_cast<std::size_t>(std::max(from, to) - from)};
 }
 
 Iterator Reader::skip(Iterator at) {
@@ -285,6 +347,12 @@ bool Reader::take_name(Iterator& at, ast::Name& out, std::string_view what, bool
           "write `100 " + std::string(text) + "`";
       return false;
     }
+    if (is_currency_code(text)) {
+      Diagnostic& currency = stop(Code::syntax, out.span, quoted(text) + " is a currency");
+      currency.hints.push_back("it stands behind an amount, `100 " + std::string(text) +
+                               "`, behind `as`, and in `money<" + std::string(text) + ">`");
+      return false;
+    }
     mistake(Code::syntax, out.span, "names are written in small letters, digits and `_`").under =
         "write `" + out.text + "`";
   } else {
@@ -365,10 +433,32 @@ void Reader::bad_number(Iterator at) {
       {"msec", "ms"}, {"millis", "ms"}, {"sec", "s"},    {"secs", "s"},    {"second", "s"}, {"seconds", "s"},
       {"min", "m"},   {"mins", "m"},    {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},     {"hrs", "h"},
       {"hour", "h"},  {"hours", "h"},   {"day", "d"},    {"days", "d"},    {"week", "w"},   {"weeks", "w"}};
+  const std::string digits(text.substr(0, unit_at));
   for (const auto& [long_unit, short_unit] : units) {
-    if (unit == long_unit && !fraction) {
-      message.under = "write `" + std::string(text.substr(0, unit_at)) + std::string(short_unit) + "`";
-    }
+    if (unit == long_unit && !fraction) message.under = "write `" + digits + std::string(short_unit) + "`";
+  }
+  const std::string_view letters = text.substr(unit_at);
+  if (is_currency_code(letters)) {
+    const std::string amount = digits + " " + std::string(letters);
+    message.message = "the currency stands apart from its amount";
+    message.under = "write `" + amount + "`";
+    message.fix.push_back({message.span, amount});
+    return;
+  }
+  if (unit == "k" && !fraction) {
+    message.message = "amounts are written out";
+    message.under = "write `" + digits + "_000`";
+    return;
+  }
+  const std::string_view days = unit == "y" || unit == "yr" || unit == "year" || unit == "years" ? "365"
+                                : unit == "mo" || unit == "month" || unit == "months"            ? "30"
+                                                                                                 : "";
+  std::uint64_t count = 0;
+  if (!days.empty() && !fraction &&
+      std::from_chars(digits.data(), digits.data() + digits.size(), count).ec == std::errc() && count < 1000) {
+    message.hints.push_back("a month and a year have no fixed length: durations are given in days, here `" +
+                            std::to_string(count * (days == "30" ? 30U : 365U)) + "d`");
+    return;
   }
   message.hints.emplace_back("durations are written 250ms, 30s, 10m, 12h, 7d, 2w, or together as 1h30m");
 }
@@ -599,7 +689,9 @@ bool Reader::compare_operator(Iterator& at, ast::Text& out) {
   out.span = span(from, to);
   if (text == "=>" || text == "=<") {
     out.text = text == "=>" ? ">=" : "<=";
-    mistake(Code::syntax, out.span, quoted(text) + " is not of this language").under = "write `" + out.text + "`";
+    Diagnostic& turned = mistake(Code::syntax, out.span, quoted(text) + " is not of this language");
+    turned.under = "write `" + out.text + "`";
+    turned.fix.push_back({out.span, out.text});
   } else if (text == "=") {
     out.text = "==";
     mistake(Code::assignment_in_condition, out.span, "`=` defines a name, `==` compares").under = "write `==`";
@@ -680,6 +772,8 @@ bool Reader::field_role(Iterator& at, ast::Text& out) {
 }
 
 bool Reader::optional_mark(Iterator& at, Span& out) {
+  // On a line of its own it would look as if it belonged to the field that follows it.
+  if (first_on_line(skip(at))) return false;
   Iterator to = at;
   if (!word(to, "optional", out, Wanted::quiet_word)) return false;
   const Iterator next = skip(to);
@@ -705,7 +799,7 @@ bool Reader::then_word(Iterator& at, Span& out) {
   if (text.empty() || text == "until" || !first_on_line(from) || begins_clause(from) || begins_declaration(from))
     return false;
   static const std::vector<std::string> others{"then", "until", "where", "within", "via", "as", "for"};
-  if (holds(others, text) || !nearest_name(text, others).empty()) return false;
+  if (holds(others, text) || joins_steps_elsewhere(text) || !nearest_name(text, others).empty()) return false;
   out = span(from, from + text.size());
   Diagnostic& missing = mistake(Code::syntax, out, "`then` is missing between two steps");
   missing.hints.push_back("write `then " + std::string(text) + "`");

@@ -36,9 +36,25 @@ struct Choice {
 };
 extern const Choice severities, modes, picks, actions, combinations, calendar_units, string_operators;
 
+/// A text with parts of it written anew, and where each of its bytes comes from: what is read there is reported where the
+/// author wrote it. A new part comes from all of what stood in its place.
+struct MovedText {
+  std::string text;
+  std::vector<std::uint32_t> begins;  // of each byte
+  std::vector<std::uint32_t> ends;
+
+  /// A text as the author wrote it, from byte `at` of the file.
+  static MovedText of(std::string_view written, std::uint32_t at);
+  /// Bytes [begin, end) of this text replaced.
+  [[nodiscard]] MovedText with(std::size_t begin, std::size_t end, std::string_view ours) const;
+  /// Whether all of [begin, end) stands there as the author wrote it.
+  [[nodiscard]] bool as_written(std::size_t begin, std::size_t end) const;
+};
+
 class Reader {
  public:
-  Reader(const SourceFile& file, std::uint32_t number);
+  /// `moved`: the file is this text, which must live as long.
+  Reader(const SourceFile& file, std::uint32_t number, const MovedText* moved = nullptr);
 
   // What may be expected is shown to the author, or only a candidate for "did you mean" (the operators that may follow
   // any expression would make every message a list).
@@ -54,9 +70,8 @@ class Reader {
   [[nodiscard]] Iterator begin() const { return begin_; }
   [[nodiscard]] Iterator end() const { return end_; }
   [[nodiscard]] Span span(Iterator from, Iterator to) const;
-  [[nodiscard]] std::string_view slice(Span span) const {
-    return file_.text().substr(span.begin, span.end - span.begin);
-  }
+  [[nodiscard]] std::string_view slice(Span span) const;
+  [[nodiscard]] Iterator place_of(Span span) const;
   /// Behind white space and comments.
   Iterator skip(Iterator at);
 
@@ -126,6 +141,7 @@ class Reader {
 
   const SourceFile& file_;
   std::uint32_t number_;
+  const MovedText* moved_;
   Iterator begin_;
   Iterator end_;
   Iterator skipped_from_ = nullptr;  // white space is skipped once for all attempts at a place

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "dsl/check.h"
@@ -123,19 +124,29 @@ SourceSet files_beside(const std::vector<std::string>& paths, const SourceSet& g
   return beside;
 }
 
-void hint_at_files_beside(const SourceSet& beside, Diagnostics& diagnostics) {
+/// Of a name that is declared in a file beside those given, and in none of them, the first message says where.
+void hint_at_files_beside(const SourceSet& beside, const SourceSet& given, Diagnostics& diagnostics) {
+  if (diagnostics.all().empty()) return;
+  std::map<std::string, std::vector<const SourceFile*>> places;
   for (const SourceFile& file : beside) {
-    const std::set<std::string> names = declared_names(file.text());
-    const std::string folder = std::filesystem::path(file.path()).parent_path().string();
-    for (Diagnostic& d : diagnostics.list()) {
-      if (!names_something(d) && d.code != Code::no_key_field) continue;
-      const auto name = std::find_if(names.begin(), names.end(), [&](const std::string& n) {
-        return d.message.find("`" + n + "`") != std::string::npos || d.message.find("@" + n + "`") != std::string::npos;
-      });
-      if (name == names.end()) continue;
-      d.hints.push_back("`" + *name + "` is declared in " + file.path() + ": check the folder, `tocsin check " +
-                        folder + "`");
-    }
+    for (const std::string& name : declared_names(file.text())) places[name].push_back(&file);
+  }
+  for (const SourceFile& file : given) {
+    for (const std::string& name : declared_names(file.text())) places.erase(name);
+  }
+  for (Diagnostic& d : diagnostics.list()) {
+    if (!names_something(d) && d.code != Code::no_key_field) continue;
+    const auto place = std::find_if(places.begin(), places.end(), [&](const auto& p) {
+      return d.message.find("`" + p.first + "`") != std::string::npos ||
+             d.message.find("@" + p.first + "`") != std::string::npos;
+    });
+    if (place == places.end()) continue;
+    const auto& [name, files] = *place;
+    const std::string folder = std::filesystem::path(files[0]->path()).parent_path().string();
+    d.hints.push_back("`" + name + "` is declared in " + files[0]->path() +
+                      (files.size() == 1 ? "" : " and " + std::to_string(files.size() - 1) + " more") +
+                      ": check the folder, `tocsin check " + folder + "`");
+    places.erase(place);
   }
 }
 
@@ -173,7 +184,7 @@ Result<Loaded> load(const std::vector<std::string>& paths, CheckOptions options)
   const SourceSet beside = files_beside(paths, sources);
   options.lint.all_files = beside.empty();
   Loaded loaded = load_sources(std::move(sources), options);
-  hint_at_files_beside(beside, loaded.diagnostics);
+  hint_at_files_beside(beside, loaded.sources, loaded.diagnostics);
   return loaded;
 }
 

@@ -220,7 +220,10 @@ TEST_CASE("V4: let, alias, key, field, feature, param; a name that hides another
   CHECK(codes_of("param p = 1 rule r on a { let p = 1 when p > 0 }") == "E0205");
   CHECK(codes_of("feature p = count from a per user in last 1h rule r on a as p { when p.v > 0 }") == "E0205");
   CHECK(codes_of("rule r per user { sequence within 1h { a as user then b } }") == "E0205");
-  CHECK(codes_of("rule r on a { let x = y  let y = 1  when x > 0 }") == "E0201");
+  // Clauses stand in any order.
+  CHECK(when_of("rule r on a { let x = y + 1  let y = v  when x > 0 }") ==
+        when_of("rule r on a { let y = v  let x = y + 1  when x > 0 }"));
+  CHECK(codes_of("rule r on a { let x = y  let y = x  when x > 0 }") == "E0214");
 }
 
 TEST_CASE("one mistake makes one message, however often its result is used") {

@@ -49,7 +49,7 @@ TEST_CASE("of two fixes at one place the first is made") {
   diagnostics.error(Code::syntax, {0, 4, 7}, "").fix = {{{0, 4, 7}, "z"}};
   const Fixed result = fixed(sources, diagnostics);
   CHECK(result.sources[0].text() == "x z");
-  CHECK(result.edits == 2);
+  CHECK(result.edits.size() == 2);
 }
 
 TEST_CASE("the forms for programs") {
