@@ -692,11 +692,6 @@ Typed Checker::unknown_alias(const ast::Expr& e, Scope& s) {
   }
   const NameEntry* entry = find_name(name);
   Diagnostic& d = error(Code::unknown_name, e.span, "no event here is called " + quoted(name));
-  if (entry != nullptr && entry->kind == NameKind::table) {
-    d.message = quoted(name) + " is a table: its row is read by its key";
-    d.hints.push_back("look a row up by its key and say which column: `" + name + "(l.account).column`");
-    return {};
-  }
   if (s.aliases.empty() && s.subject != nullptr && s.subject->fields_visible) {
     d.hints.push_back("here fields are written alone, without `" + name + ".`");
     return {};
@@ -779,6 +774,25 @@ std::string Checker::row_hint(const Type& key, const std::string& written, const
   return {};
 }
 
+/// `info.opened_at`, where `info` is a table: its key is looked for among the fields at hand.
+bool Checker::hint_at_row(const ast::Expr& e, const Scope& s) {
+  const std::string& name = e.children[0].text;
+  const auto table =
+      std::find_if(book_.tables.begin(), book_.tables.end(), [&](const Table& t) { return t.name == name; });
+  if (table == book_.tables.end() || table->keys.size() != 1) return false;
+  std::string key = "…";
+  for (const Alias& alias : s.aliases) {
+    if (!alias.visible || alias.events.empty() || key != "…") continue;
+    for (const std::string& field : field_names(alias.events[0])) {
+      const auto index = book_.schema.events[alias.events[0]].find(field);
+      if (key == "…" && field_def(alias.events[0], *index).type == table->keys[0].type) key = alias.name + "." + field;
+    }
+  }
+  error(Code::unknown_name, e.span, quoted(name) + " is a table: its row is read by its key")
+      .hints.push_back("write `" + name + "(" + key + ")." + e.text + "`");
+  return true;
+}
+
 Typed Checker::check_member(const ast::Expr& e, Scope& s) {
   const ast::Expr& of = e.children[0];
   const ast::Name name{e.text, e.text_span};
@@ -819,6 +833,7 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
         .hints.push_back("write the field alone: `" + e.text + "`");
     return {};
   }
+  if (alias == nullptr && hint_at_row(e, s)) return {};
   if (alias == nullptr || !alias->visible) return unknown_alias(of, s);
   Op op = Op::field;
   if (alias->kind == AliasKind::single) op = Op::place_field;
@@ -1823,8 +1838,10 @@ Typed Checker::check_call(const ast::Expr& e, Scope& s) {
     return {};
   }
   Diagnostic& d = error(Code::unknown_function, e.text_span, "there is no function " + quoted(name));
-  if (const std::string_view ours = grammar::call_called(name); !ours.empty()) {
-    d.hints.push_back("here it is `" + std::string(ours) + "`");
+  std::vector<std::string> arguments;
+  for (const ast::Expr& child : e.children) arguments.push_back(source_text(child.span));
+  if (const std::string ours = grammar::call_called(name, std::move(arguments)); !ours.empty()) {
+    d.hints.push_back("write `" + ours + "`");
     return {};
   }
   d.under = did_you_mean(name, callable());

@@ -388,11 +388,11 @@ constexpr Form forms[] = {
     {"(clause)", "{action} ( {...} )", "decide $1", guess, "what is decided stands behind `decide`"},
     {"(clause)", "{action}", "decide $1", true, "what is decided stands behind `decide`"},
     {"(clause)", "{verdict}", "decide $1", guess, "what is decided stands behind `decide`"},
-    {"(clause)", "reason {text}", "because $1"},
-    {"(clause)", "message {text}", "because $1"},
-    {"(clause)", "explain {text}", "because $1"},
-    {"(clause)", "description {text}", "title $1"},
-    {"(clause)", "name {text}", "title $1"},
+    {"(clause)", "reason", "because"},
+    {"(clause)", "message", "because"},
+    {"(clause)", "explain", "because"},
+    {"(clause)", "description", "title"},
+    {"(clause)", "name", "title"},
     {"(clause)", "priority {severity}", "severity $1"},
     {"(clause)", "level {severity}", "severity $1"},
     {"(clause)", "risk {severity}", "severity $1"},
@@ -556,49 +556,49 @@ constexpr std::pair<std::string_view, std::string_view> types[] = {
 };
 
 constexpr std::pair<std::string_view, std::string_view> calls[] = {
-    {"age", "days_between(opened_at, at)"},
-    {"average", "avg(x)"},
-    {"cast", "x as USD"},
-    {"ceiling", "ceil(x)"},
-    {"char_length", "length(x)"},
-    {"coalesce", "x ?? y"},
-    {"contains", "x contains y"},
-    {"convert", "x as USD"},
-    {"count_distinct", "distinct(x) from … per … in last …"},
-    {"date_diff", "days_between(a, b)"},
-    {"datediff", "days_between(a, b)"},
-    {"dateadd", "x + 7d"},
-    {"day_of_week", "weekday_of(x)"},
-    {"dayofweek", "weekday_of(x)"},
-    {"distance", "distance_km(a, b)"},
-    {"ends_with", "x ends with y"},
-    {"endswith", "x ends with y"},
-    {"exists", "x is not missing"},
-    {"extract", "hour_of(x)"},
-    {"haversine", "distance_km(a, b)"},
-    {"hour", "hour_of(x)"},
-    {"ifnull", "x ?? y"},
-    {"in", "x in [a, b]"},
-    {"is_missing", "x is missing"},
-    {"is_null", "x is missing"},
-    {"isnull", "x is missing"},
-    {"lcase", "lower(x)"},
-    {"len", "length(x)"},
-    {"mean", "avg(x)"},
-    {"nullif", "x ?? y"},
-    {"nvl", "x ?? y"},
-    {"regexp_like", "x matches \"…\""},
-    {"regexp_matches", "x matches \"…\""},
-    {"size", "length(x)"},
-    {"starts_with", "x starts with y"},
-    {"startswith", "x starts with y"},
-    {"stdev", "stddev(x)"},
-    {"substr", "left(x, n)"},
-    {"substring", "left(x, n)"},
-    {"timestampdiff", "hours_between(a, b)"},
-    {"to_usd", "x as USD"},
-    {"ucase", "upper(x)"},
-    {"weekday", "weekday_of(x)"},
+    {"age", "days_between($1, at)"},
+    {"average", "avg($1)"},
+    {"cast", "$1 as USD"},
+    {"ceiling", "ceil($1)"},
+    {"char_length", "length($1)"},
+    {"coalesce", "$1 ?? $2"},
+    {"contains", "$1 contains $2"},
+    {"convert", "$1 as USD"},
+    {"count_distinct", "distinct($1) from … per … in last …"},
+    {"date_diff", "days_between($1, $2)"},
+    {"datediff", "days_between($1, $2)"},
+    {"dateadd", "$1 + 7d"},
+    {"day_of_week", "weekday_of($1)"},
+    {"dayofweek", "weekday_of($1)"},
+    {"distance", "distance_km($1, $2)"},
+    {"ends_with", "$1 ends with $2"},
+    {"endswith", "$1 ends with $2"},
+    {"exists", "$1 is not missing"},
+    {"extract", "hour_of($1)"},
+    {"haversine", "distance_km($1, $2)"},
+    {"hour", "hour_of($1)"},
+    {"ifnull", "$1 ?? $2"},
+    {"in", "$1 in [a, b]"},
+    {"is_missing", "$1 is missing"},
+    {"is_null", "$1 is missing"},
+    {"isnull", "$1 is missing"},
+    {"lcase", "lower($1)"},
+    {"len", "length($1)"},
+    {"mean", "avg($1)"},
+    {"nullif", "$1 ?? $2"},
+    {"nvl", "$1 ?? $2"},
+    {"regexp_like", "$1 matches \"…\""},
+    {"regexp_matches", "$1 matches \"…\""},
+    {"size", "length($1)"},
+    {"starts_with", "$1 starts with $2"},
+    {"startswith", "$1 starts with $2"},
+    {"stdev", "stddev($1)"},
+    {"substr", "left($1, n)"},
+    {"substring", "left($1, n)"},
+    {"timestampdiff", "hours_between($1, $2)"},
+    {"to_usd", "$1 as USD"},
+    {"ucase", "upper($1)"},
+    {"weekday", "weekday_of($1)"},
 };
 
 constexpr std::string_view words_for_missing[] = {"null", "nil", "none", "missing", "undefined", "empty", "na", "nan"};
@@ -640,6 +640,9 @@ constexpr std::string_view words_of_steps[] = {
 
 // ---------------------------------------------------------------- matching
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_word_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 bool digit(char c) { return c >= '0' && c <= '9'; }
 std::string lowered(std::string_view text) {
   std::string low(text);
@@ -700,6 +703,10 @@ class Matcher {
     found.from = tokens_[first].data();
     found.to = tokens_[*end - 1].data() + tokens_[*end - 1].size();
     found.ours = ours_of(form.ours);
+    if (first > 0 && !found.ours.empty() && tokens_[first - 1].data() + tokens_[first - 1].size() == found.from &&
+        is_word_character(found.ours.front()) && is_word_character(found.from[-1])) {
+      found.ours.insert(found.ours.begin(), ' ');
+    }
     found.readable = !form.ours.empty() && form.ours.find("…") == std::string_view::npos;
     if (form.ours.empty() && form.sure) found.readable = true;  // it is left out
     found.sure = form.sure;
@@ -960,7 +967,23 @@ std::string_view type_called(std::string_view foreign) {
   return ours == low ? std::string_view() : ours;
 }
 
-std::string_view call_called(std::string_view foreign) { return second_of(calls, lowered(foreign)); }
+std::string call_called(std::string_view foreign, std::vector<std::string> arguments) {
+  const std::string_view ours = second_of(calls, lowered(foreign));
+  if (ours == "$1 as USD" && !arguments.empty() && arguments[0].find(" as ") != std::string::npos) return arguments[0];
+  // datediff(day, a, b): the unit is in our name.
+  if (arguments.size() == 3 && ours.find("_between") != std::string_view::npos) arguments.erase(arguments.begin());
+  static constexpr std::string_view gaps[] = {"x", "y"};
+  std::string out;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (ours[i] != '$' || i + 1 == ours.size()) {
+      out += ours[i];
+      continue;
+    }
+    const auto index = static_cast<std::size_t>(ours[++i] - '1');
+    out += index < arguments.size() ? std::string_view(arguments[index]) : gaps[index];
+  }
+  return out;
+}
 
 bool means_missing(std::string_view word) { return holds(words_for_missing, lowered(word)); }
 bool means_now(std::string_view word) { return holds(words_for_now, lowered(word)); }

@@ -39,8 +39,8 @@ std::vector<ForeignForm> foreign_forms(Reader& reader, Iterator from, Iterator t
 /// What other languages call a type or a function of ours: "timestamp" is `time`. Empty when we do not know it.
 std::string_view type_called(std::string_view foreign);
 
-/// How a call of another language's function is written here: an example, or nothing. "datediff" is `days_between(a, b)`.
-std::string_view call_called(std::string_view foreign);
+/// How a call of another language's function is written here, or nothing: `coalesce(a, b)` is `a ?? b`.
+std::string call_called(std::string_view foreign, std::vector<std::string> arguments);
 
 /// Words of other languages for a value that is missing, and for the time it is.
 bool means_missing(std::string_view word);
