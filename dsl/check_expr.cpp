@@ -584,6 +584,18 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
   return unknown_name(e, s, wanted);
 }
 
+/// The steps whose events have a field of this name.
+std::vector<std::string> Checker::steps_with(const std::string& field, const Scope& s, bool groups) const {
+  std::vector<std::string> names;
+  for (const Alias& alias : s.aliases) {
+    if (!alias.visible || (groups && alias.kind != AliasKind::group)) continue;
+    const bool has = std::any_of(alias.events.begin(), alias.events.end(),
+                                 [&](EventTypeId event) { return book_.schema.events[event].find(field).has_value(); });
+    if (has) names.push_back(alias.name);
+  }
+  return names;
+}
+
 Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::EnumId> wanted) {
   const std::string& name = e.text;
   if (s.where == Where::definition) {
@@ -650,7 +662,9 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
   Diagnostic& d = error(Code::unknown_name, e.span, "nothing here is called " + quoted(name));
   if (hidden_field) {
     d.message = quoted(name) + " does not say of which event";
-    d.hints.push_back("after a sequence a field stands behind the name of its step: `step." + name + "`");
+    const std::vector<std::string> steps = steps_with(name, s, false);
+    d.hints.push_back("after a sequence a field stands behind the name of its step: `" +
+                      (steps.empty() ? "step" : joined(steps, "." + name + "` or `")) + "." + name + "`");
     return {};
   }
   d.notes = std::move(notes);
@@ -2046,6 +2060,13 @@ Typed Checker::check_group_function(const ast::Expr& e, Scope& s) {
     if (single != nullptr && (name == "first" || name == "last" || name == "max" || name == "min" || name == "avg")) {
       d.message = quoted(single->name) + " is one event, not a group";
       d.hints.push_back("write `" + written + "`");
+      return {};
+    }
+    const ast::Expr& bare = of.kind == ExprKind::money_as ? of.children[0] : of;
+    const std::vector<std::string> groups =
+        bare.kind == ExprKind::name ? steps_with(bare.text, s, true) : std::vector<std::string>();
+    if (groups.size() == 1) {
+      d.hints.push_back("write `" + name + "(" + groups[0] + "." + written + ")`");
       return {};
     }
     d.hints.push_back(name == "some"

@@ -179,6 +179,7 @@ class Checker {
   void warn_when_of_decision(const ast::RuleDecl& decl, const ast::Clause& when);
   void hint_at_quotes(const Type& wanted, const ast::Expr& word);
   static std::string time_hint(const std::string& text);
+  std::vector<std::string> steps_with(const std::string& field, const Scope& s, bool groups) const;
   bool hint_at_row(const ast::Expr& e, const Scope& s);
   bool foreign_missing(const ast::Expr& e, Scope& s);
   void warn_percent(std::string_view pattern, const ast::Expr& written);
