@@ -32,18 +32,8 @@ void forget_first_waiting(ExistsBody& body) {
 }
 
 void emit(const Program& program, ExistsBody& body, const Bound* chain, Host& host, std::vector<Match>& out) {
-  Match& match = host.scratch;
-  match.places.steps.resize(body.step_count);
-  for (std::size_t i = 0; i < body.step_count; ++i) {
-    match.places.steps[i].resize(1);
-    match.places.steps[i][0].assign(1, chain[i]);
-  }
-  match.at = chain[body.step_count - 1].time + body.wait;
-  match.by_deadline = program.waits();
-  match.truncated = body.lost_until != Timestamp::min() && chain[0].time <= body.lost_until;
-  if (!host.accept(match)) return;
-  use_up(program, match, body.floor);
-  out.push_back(std::move(match));
+  const bool truncated = body.lost_until != Timestamp::min() && chain[0].time <= body.lost_until;
+  put_out(program, {chain, body.step_count}, truncated, body.floor, host, out);
 }
 
 void wait(ExistsBody& body, const Bound* chain, Host& host) {
@@ -99,20 +89,6 @@ void settle(ExistsBody& body) {
   }
 }
 
-void put_bound(ByteWriter& out, const Bound& b) {
-  out.put_varint(b.event);
-  out.put_varint(b.order);
-  out.put_i64(b.time.us);
-}
-
-Bound get_bound(ByteReader& in) {
-  Bound b;
-  b.event = in.get_varint();
-  b.order = in.get_varint();
-  b.time.us = in.get_i64();
-  return b;
-}
-
 /// Reads a chain; false when its events are not in order.
 bool get_chain(ByteReader& in, Bound* chain, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -124,7 +100,7 @@ bool get_chain(ByteReader& in, Bound* chain, std::size_t count) {
 
 }  // namespace
 
-std::string why_not_exists(const Program& program, bool refuses) {
+std::string why_not_chains(const Program& program, bool refuses) {
   if (program.pick == Pick::earliest) return "`pick earliest` needs the oldest beginnings too";
   if (program.pick == Pick::every) return "`pick every` asks for all matches";
   for (std::size_t i = 0; i < program.steps.size(); ++i) {
@@ -133,13 +109,20 @@ std::string why_not_exists(const Program& program, bool refuses) {
     if (s.kind != StepKind::single) return name + " is more than one event";
     if (s.can_be_empty) return name + " is optional";
     if (s.link != Link::any) return name + " is `first` or `next`";
-    if (program.slots[s.first_slot].element.condition_count != 0) return name + " looks at other steps";
   }
   for (const Program::Absence& a : program.absences) {
     if (a.element.condition_count != 0) return "a `no` looks at steps";
     if (a.before != program.steps.size()) return "a `no` stands before the last step, and a late event may tell";
   }
   if (refuses) return "`when` may refuse the newest";
+  return {};
+}
+
+std::string why_not_exists(const Program& program, bool refuses) {
+  if (std::string why = why_not_chains(program, refuses); !why.empty()) return why;
+  for (const Program::Slot& slot : program.slots) {
+    if (slot.element.condition_count != 0) return "step " + std::to_string(slot.step + 1) + " looks at other steps";
+  }
   return {};
 }
 

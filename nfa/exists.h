@@ -67,6 +67,8 @@ struct ExistsBody final : RunsBody {
       Timestamp::min();  // a match dropped by the byte limit might have used up what begins till then
 };
 
+/// Empty when the program is of the kind for which chains may be enough, whatever its conditions across events; else why not.
+std::string why_not_chains(const Program& program, bool refuses);
 /// Empty when `exists` gives exactly the matches of the program, else why not, in the words of a pattern.
 std::string why_not_exists(const Program& program, bool refuses);
 std::string why_exists(const Program& program);

@@ -106,9 +106,9 @@ class Asking {
     while (cell != none && body_.cells[cell].stage != c.step) cell = body_.cells[cell].before;
     if (cell == none) return false;
     const auto mine_at = static_cast<std::size_t>(c.mine);
-    const std::int64_t mine = mine_at < occurrence_.values.size() ? occurrence_.values[mine_at] : missing_value;
+    const Value mine = mine_at < occurrence_.values.size() ? occurrence_.values[mine_at] : missing_value;
     const auto v = std::find(program_.values.begin(), program_.values.end(), c.theirs) - program_.values.begin();
-    const std::int64_t theirs = body_.values[cell * program_.values.size() + static_cast<std::size_t>(v)];
+    const Value theirs = body_.values[cell * program_.values.size() + static_cast<std::size_t>(v)];
     return comparison_holds(c.op, mine, theirs);
   }
 
@@ -394,7 +394,7 @@ void settle(const Program& program, Body& body) {
 
 std::size_t used_bytes(const Program& program, const Body& body) {
   return body.live_count() * sizeof(Run) + body.timers.size() * sizeof(Body::Timer) +
-         body.cells.size() * (sizeof(Cell) + program.values.size() * sizeof(std::int64_t));
+         body.cells.size() * (sizeof(Cell) + program.values.size() * sizeof(Value));
 }
 
 /// Drops the oldest runs beyond the limits; whether any.
@@ -603,7 +603,7 @@ void runs_advance(const Program& program, ExplicitRuns& body, Timestamp time, Ho
 }
 
 std::size_t ExplicitRuns::bytes() const {
-  return sizeof(ExplicitRuns) + cells.capacity() * sizeof(Cell) + values.capacity() * sizeof(std::int64_t) +
+  return sizeof(ExplicitRuns) + cells.capacity() * sizeof(Cell) + values.capacity() * sizeof(Value) +
          runs.capacity() * sizeof(Run) + timers.capacity() * sizeof(Timer) + held.capacity() * sizeof(Held);
 }
 
@@ -672,7 +672,7 @@ void ExplicitRuns::encode(const Program& program, ByteWriter& to) const {
     to.put_varint(c.begins);
     to.put_varint(c.before == none ? 0 : number[c.before] + 1U);
     to.put_varint(c.stage);
-    for (std::size_t v = 0; v < width; ++v) to.put_i64(values[i * width + v]);
+    for (std::size_t v = 0; v < width; ++v) put_value(to, values[i * width + v]);
     last = c;
   }
   to.put_varint(live_count());
@@ -691,7 +691,7 @@ std::unique_ptr<RunsBody> decode_runs(const Program& program, ByteReader& in) {
   body->lost_until.us = in.get_i64();
   const std::size_t width = program.values.size();
   const std::uint64_t cell_count = in.get_varint();
-  if (in.failed() || cell_count > in.remaining() / (6 + 8 * width)) return nullptr;
+  if (in.failed() || cell_count > in.remaining() / (6 + 16 * width)) return nullptr;
   std::vector<Place> starts;
   std::vector<std::uint64_t> groups;  // windowed groups begun so far
   Cell last;
@@ -704,7 +704,7 @@ std::unique_ptr<RunsBody> decode_runs(const Program& program, ByteReader& in) {
     c.begins = in.get_varint();
     const std::uint64_t before = in.get_varint();
     const std::uint64_t stage = in.get_varint();
-    for (std::size_t v = 0; v < width; ++v) body->values.push_back(in.get_i64());
+    for (std::size_t v = 0; v < width; ++v) body->values.push_back(get_value(in));
     if (in.failed() || before > i || stage >= a.stages.size() || a.takes[stage] == 0) return nullptr;
     c.stage = static_cast<std::uint32_t>(stage);
     c.before = before == 0 ? none : static_cast<std::uint32_t>(before - 1);

@@ -68,7 +68,7 @@ struct ExplicitRuns final : RunsBody {
   void encode(const Program& program, ByteWriter& out) const override;
 
   std::vector<Cell> cells;
-  std::vector<std::int64_t> values;         // of cells[i] at i * program.values.size()
+  std::vector<Value> values;                // of cells[i] at i * program.values.size()
   std::vector<Run> runs;                    // by start; ended ones among them, at most half
   std::size_t first = 0;                    // the first that lives
   std::size_t ended = 0;                    // so many of them have

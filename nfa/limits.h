@@ -13,7 +13,7 @@ inline constexpr std::size_t steps_max = 32;
 inline constexpr std::size_t slots_max = 64;
 /// The bits of one program are kept in one word beside each occurrence; the highest one marks a late one.
 inline constexpr std::size_t predicates_max = 63;
-/// Values kept beside each occurrence for conditions across events: eight bytes each.
+/// Values kept beside each occurrence for conditions across events: sixteen bytes each.
 inline constexpr std::size_t values_max = 64;
 /// S7: one completing event must not make an alert storm.
 inline constexpr std::uint32_t every_max = 100;

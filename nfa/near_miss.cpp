@@ -278,9 +278,7 @@ class Diagnosis {
     if (places.at(c.step, c.part).empty()) return false;
     const Occurrence* other = occurrence_of(places.at(c.step, c.part).front());
     if (other == nullptr) return false;
-    const std::int64_t mine = value(o, c.mine);
-    const std::int64_t theirs = value(*other, c.theirs);
-    return comparison_holds(c.op, mine, theirs);
+    return comparison_holds(c.op, value(o, c.mine), value(*other, c.theirs));
   }
   [[nodiscard]] const Occurrence* occurrence_of(const Bound& b) const {
     const auto at = std::find_if(seen_.begin(), seen_.end(), [&](const Occurrence& o) { return bound_of(o) == b; });

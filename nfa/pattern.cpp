@@ -10,26 +10,13 @@ std::string number(std::uint64_t n) { return std::to_string(n); }
 // Exact, unlike the text for analysts: two patterns that differ must differ here.
 std::string exact(Duration d) { return std::to_string(d.us) + "us"; }
 
-const char* sign(Condition::Op op) {
-  switch (op) {
-    case Condition::Op::equal: return "==";
-    case Condition::Op::not_equal: return "!=";
-    case Condition::Op::less: return "<";
-    case Condition::Op::less_equal: return "<=";
-    case Condition::Op::greater: return ">";
-    case Condition::Op::greater_equal: return ">=";
-    case Condition::Op::opaque: return "?";
-  }
-  return "?";
-}
-
 std::string to_text(const Condition& c) {
   if (c.op == Condition::Op::opaque) {
     std::string text = "guard" + number(static_cast<std::uint64_t>(c.guard)) + "(";
     for (std::size_t i = 0; i < c.steps.size(); ++i) text += (i == 0 ? "s" : " s") + number(c.steps[i]);
     return text + ")";
   }
-  return "v" + number(static_cast<std::uint64_t>(c.mine)) + " " + sign(c.op) + " s" + number(c.step) + "." +
+  return "v" + number(static_cast<std::uint64_t>(c.mine)) + " " + to_text(c.op) + " s" + number(c.step) + "." +
          number(c.part) + ".v" + number(static_cast<std::uint64_t>(c.theirs));
 }
 
@@ -169,7 +156,7 @@ Condition ask(GuardId guard, std::vector<std::uint32_t> steps) {
   return c;
 }
 
-bool comparison_holds(Condition::Op op, std::int64_t mine, std::int64_t theirs) {
+bool comparison_holds(Condition::Op op, Value mine, Value theirs) {
   if (mine == missing_value || theirs == missing_value) return false;
   switch (op) {
     case Condition::Op::equal: return mine == theirs;
@@ -181,6 +168,19 @@ bool comparison_holds(Condition::Op op, std::int64_t mine, std::int64_t theirs) 
     case Condition::Op::opaque: break;
   }
   return false;
+}
+
+const char* to_text(Condition::Op op) {
+  switch (op) {
+    case Condition::Op::equal: return "==";
+    case Condition::Op::not_equal: return "!=";
+    case Condition::Op::less: return "<";
+    case Condition::Op::less_equal: return "<=";
+    case Condition::Op::greater: return ">";
+    case Condition::Op::greater_equal: return ">=";
+    case Condition::Op::opaque: return "?";
+  }
+  return "?";
 }
 
 std::string to_text(const Pattern& pattern) {

@@ -2,15 +2,15 @@
 // what must not happen between them, which match is chosen and what it uses up: clauses P, C and M of
 // docs/matching.md), and Flink CEP's, which gives every derivation (stages, contiguity, quantifiers: clauses S there).
 // Nothing here knows event types, fields or values: an Element is two predicates (bits that the engine fills for each
-// event), and a condition across events compares int64 values or is asked back. Plain values, owned by who makes them.
+// event), and a condition across events compares values of 128 bits or is asked back. Plain values, owned by who makes them.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/decimal.h"
 #include "base/time.h"
 
 namespace tocsin::nfa {
@@ -19,8 +19,10 @@ enum class PredicateId : std::uint32_t {};
 enum class ValueId : std::uint32_t {};
 enum class GuardId : std::uint32_t {};
 
+/// What conditions across events compare. So wide that every number of the rule language fits as it is (base/decimal.h).
+using Value = Int128;
 /// A value that is not there: any comparison with it is not satisfied.
-inline constexpr std::int64_t missing_value = std::numeric_limits<std::int64_t>::min();
+inline constexpr Value missing_value = static_cast<Value>(static_cast<unsigned __int128>(1) << 127U);
 
 /// The truth of predicates for one event, one bit each. Filled by the engine, only read here.
 class PredicateBits {
@@ -65,10 +67,12 @@ struct Condition {
   std::vector<std::uint32_t> steps;  // opaque only
 };
 
+/// `mine OP theirs`. Requires: not opaque.
+bool comparison_holds(Condition::Op op, Value mine, Value theirs);
+const char* to_text(Condition::Op op);
+
 Condition compare(ValueId mine, Condition::Op op, std::uint32_t step, ValueId theirs, std::uint32_t part = 0);
 Condition ask(GuardId guard, std::vector<std::uint32_t> steps);
-/// Of a condition that is not opaque, once both values are known.
-bool comparison_holds(Condition::Op op, std::int64_t mine, std::int64_t theirs);
 
 struct Element {
   PredicateId predicate{};  // the event is of the stream and what its `where` says about itself alone is true

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "nfa/exists.h"
+#include "nfa/fronts.h"
 #include "nfa/stage_program.h"
 
 namespace tocsin::nfa {
@@ -116,12 +117,17 @@ class Compiler {
     add_masks();
     add_bounds();
     add_words();
-    const std::string not_exists = why_not_exists(out_, choosing_.refuses);
+    std::string not_exists = why_not_exists(out_, choosing_.refuses);
+    Program::Fronts fronts;
+    if (!not_exists.empty() && !out_.conditions.empty()) {
+      not_exists = plan_fronts(out_, choosing_.refuses, fronts);
+      if (not_exists.empty() && choosing_.engine.value_or(Engine::exists) == Engine::exists) out_.fronts = fronts;
+    }
     out_.engine = choosing_.engine.value_or(not_exists.empty() ? Engine::exists : Engine::search);
     switch (out_.engine) {
       case Engine::exists:
         if (!not_exists.empty()) return refuse("the engine `exists` does not claim this pattern: " + not_exists);
-        out_.reason = why_exists(out_);
+        out_.reason = out_.fronts ? why_fronts(out_) : why_exists(out_);
         break;
       case Engine::search: out_.reason = why_search(not_exists); break;
       case Engine::all: return refuse("the engine `all` claims patterns of stages only");
@@ -353,6 +359,24 @@ std::string hex(std::uint64_t v) {
   return text;
 }
 
+/// A line for each condition across events, with how it is answered.
+std::string conditions_of(const Program& p, const Program::Element& e) {
+  std::string text;
+  for (std::uint32_t i = e.first_condition; i < e.first_condition + e.condition_count; ++i) {
+    const Program::Condition& c = p.conditions[i];
+    text += "    ";
+    if (c.op == Condition::Op::opaque) {
+      text += "guard " + std::to_string(static_cast<std::uint32_t>(c.guard)) + " of steps";
+      for (std::uint32_t r = 0; r < c.ref_count; ++r) text += " " + std::to_string(p.refs[c.first_ref + r]);
+    } else {
+      text += "value " + std::to_string(c.mine) + " " + to_text(c.op) + " value " + std::to_string(c.theirs) +
+              " of slot " + std::to_string(c.slot);
+    }
+    text += std::string(": ") + class_of(p, c) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 const char* to_text(Engine engine) {
@@ -385,17 +409,15 @@ std::string dump(const Program& p) {
     for (std::uint32_t k = 0; k < s.slot_count; ++k) {
       const Program::Slot& slot = p.slots[s.first_slot + k];
       text += " slot" + std::to_string(s.first_slot + k) + "[bits " + hex(slot.element.predicate) + "]";
-      if (slot.element.condition_count != 0)
-        text += "[" + std::to_string(slot.element.condition_count) + " conditions]";
       if (slot.within != Program::unbounded) text += "[within " + std::to_string(slot.within) + "us]";
     }
     text += "\n";
+    for (std::uint32_t k = 0; k < s.slot_count; ++k) text += conditions_of(p, p.slots[s.first_slot + k].element);
   }
   for (const Program::Absence& a : p.absences) {
     text += "  no before " + std::to_string(a.before) + " [bits " + hex(a.element.predicate) + "]";
-    if (a.element.condition_count != 0) text += "[" + std::to_string(a.element.condition_count) + " conditions]";
     if (a.wait != 0) text += "[for " + std::to_string(a.wait) + "us]";
-    text += "\n";
+    text += "\n" + conditions_of(p, a.element);
   }
   if (p.until != 0) text += "  until [bits " + hex(p.until) + "]\n";
   text += "  keeps " + std::to_string(p.values.size()) + " values per occurrence\n";

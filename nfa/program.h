@@ -2,8 +2,8 @@
 // that the pattern names, so that an occurrence keeps one word of bits and only the values conditions need.
 //
 // Four engines run programs behind this one border; compile() chooses, step() runs, nobody above sees the difference.
-// Sequences of the language: `exists` (one chain per step) where that is exact, else `search` (keeps occurrences, looks
-// back when an event may complete a match). Patterns of stages: `all` (one shared set of partial matches per state)
+// Sequences of the language: `exists` (one chain per step; with conditions across events those chains that nothing newer
+// replaces) where that is exact, else `search` (keeps occurrences, looks back when an event may complete a match). Patterns of stages: `all` (one shared set of partial matches per state)
 // where that is exact, else `runs` (each partial match by itself).
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -91,6 +92,33 @@ struct Program {
     std::uint32_t slot = 0;
     std::uint32_t condition = 0;
   };
+  /// How `exists` keeps chains for conditions across events: the story is in nfa/fronts.h.
+  struct Fronts {
+    /// Of the chains that end with a step and tell the same values, only those that some later event may need.
+    enum class Keeps : std::uint8_t {
+      newest,  // the newest one
+      starts,  // those that begin later than all newer ones
+      values,  // those whose value can satisfy the comparison where no newer one's can
+    };
+    struct Step {
+      Keeps keeps = Keeps::newest;
+      std::vector<std::uint8_t> asks;                           // values, as the step before tells them
+      std::vector<std::uint8_t> tells;                          // values, as the step after asks for them
+      std::vector<std::pair<std::uint8_t, std::uint8_t>> same;  // values of one event that must be equal
+    };
+    /// `mine` of the event of step `asking` OP `theirs` of that of step `asked`; opaque: there is none.
+    struct Comparison {
+      nfa::Condition::Op op = nfa::Condition::Op::opaque;
+      std::uint8_t mine = 0;
+      std::uint8_t theirs = 0;
+      std::uint32_t asking = 0;
+      std::uint32_t asked = 0;
+    };
+    std::vector<Step> steps;
+    Comparison comparison;
+    std::uint32_t width = 0;  // values kept with each event
+    [[nodiscard]] bool compares() const { return comparison.op != nfa::Condition::Op::opaque; }
+  };
   struct Word {
     std::uint32_t index = 0;
     std::uint64_t mask = 0;
@@ -127,6 +155,8 @@ struct Program {
   bool in_order = true;
   bool tells_timeouts = false;
   std::uint32_t runs_max = 0;
+
+  std::optional<Fronts> fronts;  // engine `exists` with conditions across events
 
   std::uint64_t fingerprint = 0;
   Engine engine = Engine::search;

@@ -5,6 +5,7 @@
 #include "nfa/all_matches.h"
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
+#include "nfa/fronts.h"
 
 namespace tocsin::nfa {
 namespace {
@@ -16,8 +17,33 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in);
 }  // namespace
 
 std::size_t Body::bytes() const {
-  return sizeof(Body) + kept.capacity() * sizeof(Kept) + values.capacity() * sizeof(std::int64_t) +
+  return sizeof(Body) + kept.capacity() * sizeof(Kept) + values.capacity() * sizeof(Value) +
          pending.capacity() * sizeof(Pending) + reach.capacity() * sizeof(Place);
+}
+
+void put_bound(ByteWriter& out, const Bound& b) {
+  out.put_varint(b.event);
+  out.put_varint(b.order);
+  out.put_i64(b.time.us);
+}
+
+Bound get_bound(ByteReader& in) {
+  Bound b;
+  b.event = in.get_varint();
+  b.order = in.get_varint();
+  b.time.us = in.get_i64();
+  return b;
+}
+
+void put_value(ByteWriter& out, Value v) {
+  const auto bits = static_cast<unsigned __int128>(v);
+  out.put_u64(static_cast<std::uint64_t>(bits));
+  out.put_u64(static_cast<std::uint64_t>(bits >> 64U));
+}
+
+Value get_value(ByteReader& in) {
+  const unsigned __int128 low = in.get_u64();
+  return static_cast<Value>(low | static_cast<unsigned __int128>(in.get_u64()) << 64U);
 }
 
 void encode(const Program& program, const Runs& runs, std::string& out) {
@@ -37,7 +63,7 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
   if (has_body == 1) {
     switch (program.engine) {
       case Engine::search: runs.body = decode_search(program, in); break;
-      case Engine::exists: runs.body = decode_exists(program, in); break;
+      case Engine::exists: runs.body = program.fronts ? decode_fronts(program, in) : decode_exists(program, in); break;
       case Engine::all: runs.body = decode_all(program.automaton, all_rule(program), in); break;
       case Engine::runs: runs.body = decode_runs(program, in); break;
     }
@@ -71,7 +97,7 @@ void Body::encode(const Program& program, ByteWriter& to) const {
     to.put_signed(
         static_cast<std::int64_t>(static_cast<std::uint64_t>(k.time) - static_cast<std::uint64_t>(before.time)));
     to.put_varint(k.bits);
-    for (std::size_t v = 0; v < width; ++v) to.put_i64(b.values[i * width + v]);
+    for (std::size_t v = 0; v < width; ++v) put_value(to, b.values[i * width + v]);
     before = k;
   }
 }
@@ -100,7 +126,7 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) 
     b.pending.push_back(p);
   }
   const std::uint64_t kept_count = in.get_varint();
-  if (in.failed() || kept_count > in.remaining() / (4 + 8 * width)) return nullptr;
+  if (in.failed() || kept_count > in.remaining() / (4 + 16 * width)) return nullptr;
   b.kept.reserve(kept_count);
   b.values.reserve(kept_count * width);
   Kept before;
@@ -111,7 +137,7 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) 
     k.time = static_cast<std::int64_t>(static_cast<std::uint64_t>(before.time) +
                                        static_cast<std::uint64_t>(in.get_signed()));
     k.bits = in.get_varint();
-    for (std::size_t v = 0; v < width; ++v) b.values.push_back(in.get_i64());
+    for (std::size_t v = 0; v < width; ++v) b.values.push_back(get_value(in));
     if (in.failed() || (i != 0 && !(before.place() < k.place()))) return nullptr;
     b.late_count += k.late() ? 1U : 0U;
     b.kept.push_back(k);

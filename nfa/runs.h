@@ -73,16 +73,22 @@ struct Body final : RunsBody {
   void prefetch() const override;
   void encode(const Program& program, ByteWriter& out) const override;
 
-  std::vector<Kept> kept;            // in total order, from `head` on
-  std::vector<std::int64_t> values;  // of kept[i] at i * program.values.size()
-  std::size_t head = 0;              // dropped in front, freed now and then
-  std::size_t late_count = 0;        // late ones among the kept
-  std::vector<Pending> pending;      // by (deadline, last), which is the order of arrival
-  std::vector<Place> reach;          // per step: the newest first event of a chain up to it; Place{} for none
-  Place floor;                       // a match begins at or after it (M)
-  Place lost;                        // the newest one dropped by the byte limit, while a match may miss it
-  Place newest_start;                // the newest kept one that may begin a match
+  std::vector<Kept> kept;        // in total order, from `head` on
+  std::vector<Value> values;     // of kept[i] at i * program.values.size()
+  std::size_t head = 0;          // dropped in front, freed now and then
+  std::size_t late_count = 0;    // late ones among the kept
+  std::vector<Pending> pending;  // by (deadline, last), which is the order of arrival
+  std::vector<Place> reach;      // per step: the newest first event of a chain up to it; Place{} for none
+  Place floor;                   // a match begins at or after it (M)
+  Place lost;                    // the newest one dropped by the byte limit, while a match may miss it
+  Place newest_start;            // the newest kept one that may begin a match
 };
+
+// How bodies write what they are made of.
+void put_bound(ByteWriter& out, const Bound& b);
+Bound get_bound(ByteReader& in);
+void put_value(ByteWriter& out, Value v);
+Value get_value(ByteReader& in);
 
 /// The memory of a body that a step begins with, whatever its engine.
 inline constexpr std::size_t runs_body_bytes = 192;

@@ -574,9 +574,23 @@ bool Search::holds(const Program::Condition& c, Index candidate) {
   }
   const Index other = choice_[c.slot];
   if (other == none) return false;
-  const std::int64_t mine = value(candidate, c.mine);
-  const std::int64_t theirs = value(other, c.theirs);
-  return comparison_holds(c.op, mine, theirs);
+  return comparison_holds(c.op, value(candidate, c.mine), value(other, c.theirs));
+}
+
+void put_out(const Program& program, std::span<const Bound> chain, bool truncated, Place& floor, Host& host,
+             std::vector<Match>& out) {
+  Match& match = host.scratch;
+  match.places.steps.resize(chain.size());
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    match.places.steps[i].resize(1);
+    match.places.steps[i][0].assign(1, chain[i]);
+  }
+  match.at = chain.back().time + Duration{std::max<std::int64_t>(program.final_wait, 0)};
+  match.by_deadline = program.waits();
+  match.truncated = truncated;
+  if (!host.accept(match)) return;
+  use_up(program, match, floor);
+  out.push_back(std::move(match));
 }
 
 void use_up(const Program& program, const Match& match, Place& floor) {

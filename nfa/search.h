@@ -15,6 +15,10 @@ namespace tocsin::nfa {
 /// Moves the place from which later matches begin (M1 to M3).
 void use_up(const Program& program, const Match& match, Place& floor);
 
+/// Asks the host about a match of single events, one for each step; with its consent it is put out and uses up.
+void put_out(const Program& program, std::span<const Bound> chain, bool truncated, Place& floor, Host& host,
+             std::vector<Match>& out);
+
 class Search {
  public:
   /// `completing` is an index into body.kept.
@@ -55,9 +59,7 @@ class Search {
   [[nodiscard]] bool fits(std::uint64_t mask, Index i) const { return !at(i).late() && (at(i).bits & mask) != 0; }
   [[nodiscard]] const Kept& at(Index i) const { return kept_[i]; }
   [[nodiscard]] Bound bound(Index i) const { return {at(i).event, at(i).order, {at(i).time}}; }
-  [[nodiscard]] std::int64_t value(Index i, std::uint8_t v) const {
-    return values_[static_cast<std::size_t>(i) * width_ + v];
-  }
+  [[nodiscard]] Value value(Index i, std::uint8_t v) const { return values_[static_cast<std::size_t>(i) * width_ + v]; }
   [[nodiscard]] std::int64_t gap(Index from, Index to) const {
     return (Timestamp{at(to).time} - Timestamp{at(from).time}).us;
   }
@@ -73,7 +75,7 @@ class Search {
   const Body& body_;
   Host& host_;
   const Kept* kept_;
-  const std::int64_t* values_;
+  const Value* values_;
   std::size_t width_;
   Index count_;
   Index ce_;       // the completing event

@@ -6,6 +6,7 @@
 #include "nfa/all_matches.h"
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
+#include "nfa/fronts.h"
 #include "nfa/search.h"
 
 namespace tocsin::nfa {
@@ -114,7 +115,7 @@ void settle(const Program& program, Body& body, Timestamp now) {
 }
 
 void limit(const Program& program, Body& body, Host& host) {
-  const std::size_t each = sizeof(Kept) + program.values.size() * sizeof(std::int64_t);
+  const std::size_t each = sizeof(Kept) + program.values.size() * sizeof(Value);
   const std::size_t most = std::max<std::size_t>(host.runs_bytes / each, 1);
   while (body.kept.size() - body.head > most) {
     ++host.counters.dropped;
@@ -323,7 +324,9 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
   if (bits == 0 && program.automaton.states.empty()) return false;
   switch (program.engine) {
     case Engine::search: return step_and_tidy<Body, search_step>(program, runs, o, bits, host, out);
-    case Engine::exists: return step_and_tidy<ExistsBody, exists_step>(program, runs, o, bits, host, out);
+    case Engine::exists:
+      if (program.fronts) return step_and_tidy<FrontsBody, fronts_step>(program, runs, o, bits, host, out);
+      return step_and_tidy<ExistsBody, exists_step>(program, runs, o, bits, host, out);
     case Engine::all: return step_and_tidy<AllBody, all_matches_step>(program, runs, o, bits, host, out);
     case Engine::runs: return step_and_tidy<ExplicitRuns, runs_step>(program, runs, o, bits, host, out);
   }
@@ -334,7 +337,9 @@ void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std
   if (runs.body == nullptr) return;
   switch (program.engine) {
     case Engine::search: return advance_and_tidy<Body, search_advance>(program, runs, time, host, out);
-    case Engine::exists: return advance_and_tidy<ExistsBody, exists_advance>(program, runs, time, host, out);
+    case Engine::exists:
+      if (program.fronts) return advance_and_tidy<FrontsBody, fronts_advance>(program, runs, time, host, out);
+      return advance_and_tidy<ExistsBody, exists_advance>(program, runs, time, host, out);
     case Engine::all:
       if (time < static_cast<const AllBody&>(*runs.body).due) return;
       return advance_and_tidy<AllBody, all_matches_advance>(program, runs, time, host, out);

@@ -21,7 +21,7 @@ struct Occurrence {
   Timestamp time;
   bool late = false;
   const PredicateBits* bits = nullptr;
-  std::span<const std::int64_t> values;  // by ValueId; what is beyond its end is missing
+  std::span<const Value> values;  // by ValueId; what is beyond its end is missing
 };
 
 /// The events of each step, and of each part of `all of` and `any n of`. An empty optional has none.

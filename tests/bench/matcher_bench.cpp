@@ -115,6 +115,54 @@ void run_sequence(benchmark::State& state, nfa::Engine engine) {
 void detect_exists(benchmark::State& state) { run_sequence(state, nfa::Engine::exists); }
 void detect_search(benchmark::State& state) { run_sequence(state, nfa::Engine::search); }
 
+/// S0; S1 with a condition on both within range(0) events, one event in 30 for each. `equal`: one value in a thousand. `greater`:
+/// S1 is so small that about one older S0 of the window is below it, if any, so that a search looks far.
+void run_compared(benchmark::State& state, nfa::Engine engine, nfa::Condition::Op op) {
+  const std::int64_t window = state.range(0);
+  nfa::Pattern pattern;
+  for (std::uint32_t i = 0; i < 2; ++i) pattern.steps.emplace_back().parts.push_back({one(i), false, {}});
+  pattern.steps[1].parts[0].element.conditions.push_back(nfa::compare(nfa::ValueId{0}, op, 0, nfa::ValueId{0}));
+  pattern.within = Duration{window};
+  pattern.after = nfa::AfterMatch::continue_;
+  auto compiled = nfa::compile(pattern, {}, {false, engine});
+  TOCSIN_CHECK(compiled.ok());
+  const nfa::Program program = compiled.take();
+  const auto bits = bits_of(3);
+  nfa::Runs runs;
+  Counting host(engine == nfa::Engine::search);
+  host.runs_bytes = std::size_t{1} << 34U;
+  host.search_visits = std::int64_t{1} << 40U;
+  std::vector<nfa::Match> matches;
+  Draw draw(2, 30);
+  Draw value(UINT32_MAX, UINT32_MAX);
+  std::uint64_t number = 0;
+  const auto take = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      ++number;
+      const std::uint64_t kind = draw.next();
+      nfa::Value v = static_cast<nfa::Value>(value.next());
+      if (op == nfa::Condition::Op::equal) {
+        v %= 1000;
+      } else if (kind == 1) {
+        v = v * 30 / window;
+      }
+      nfa::step(program, runs, {number, number, {static_cast<std::int64_t>(number)}, false, &bits[kind], {&v, 1}}, host,
+                matches);
+      matches.clear();
+    }
+  };
+  take(static_cast<std::size_t>(window) + round_events);
+  host.count = 0;
+  measure_rounds(state, round_events, take);
+  state.counters["matches/1000"] = 1000 * static_cast<double>(host.count) /
+                                   (static_cast<double>(round_events) * static_cast<double>(state.iterations()));
+  state.counters["bytes"] = static_cast<double>(runs.bytes());
+}
+void equal_exists(benchmark::State& state) { run_compared(state, nfa::Engine::exists, nfa::Condition::Op::equal); }
+void equal_search(benchmark::State& state) { run_compared(state, nfa::Engine::search, nfa::Condition::Op::equal); }
+void greater_exists(benchmark::State& state) { run_compared(state, nfa::Engine::exists, nfa::Condition::Op::greater); }
+void greater_search(benchmark::State& state) { run_compared(state, nfa::Engine::search, nfa::Condition::Op::greater); }
+
 /// What drawing the kinds of events costs by itself, inside the figures above.
 void detect_nothing(benchmark::State& state) {
   Draw draw(3, 30);
@@ -369,6 +417,10 @@ BENCHMARK(detect_search)
     ->ArgsProduct({{9, 24}, {10'000}})
     ->UseManualTime()
     ->Iterations(40);
+BENCHMARK(equal_exists)->RangeMultiplier(10)->Range(1'000, 1'000'000)->UseManualTime()->Iterations(20);
+BENCHMARK(equal_search)->RangeMultiplier(10)->Range(1'000, 1'000'000)->UseManualTime()->Iterations(10);
+BENCHMARK(greater_exists)->RangeMultiplier(10)->Range(1'000, 1'000'000)->UseManualTime()->Iterations(20);
+BENCHMARK(greater_search)->RangeMultiplier(10)->Range(1'000, 1'000'000)->UseManualTime()->Iterations(10);
 BENCHMARK(update_all)
     ->Arg(1'000)
     ->Arg(10'000)

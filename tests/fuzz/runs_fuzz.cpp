@@ -27,6 +27,24 @@ Pattern steps(std::uint32_t count) {
   return p;
 }
 
+/// Of three steps: equal values throughout or only of the first two, a comparison with the first, a wait at the end.
+Pattern compared(bool equal_to_the_end, bool compares) {
+  Pattern p = steps(3);
+  const auto add = [&](std::size_t step, Condition::Op op, std::uint32_t earlier, ValueId value) {
+    p.steps[step].parts[0].element.conditions.push_back(compare(value, op, earlier, value));
+  };
+  add(1, Condition::Op::equal, 0, ValueId{0});
+  if (equal_to_the_end) add(2, Condition::Op::equal, 0, ValueId{0});
+  if (compares) add(2, Condition::Op::greater, 0, ValueId{1});
+  Absence final;
+  final.before = 3;
+  final.element = one(4);
+  final.wait = Duration{50};
+  p.absences.push_back(final);
+  p.until = one(3);
+  return p;
+}
+
 Pattern stages(std::uint32_t count) {
   Pattern p;
   p.semantics = Semantics::derivations;
@@ -67,6 +85,10 @@ std::vector<Program> programs() {
     held.after = AfterMatch::skip_past_last;
     held.tells_timeouts = true;
     add(held, engine);
+  }
+  for (const Engine engine : {Engine::search, Engine::exists}) {
+    add(compared(true, true), engine);
+    add(compared(false, false), engine);
   }
   return all;
 }

@@ -69,7 +69,7 @@ std::string to_text(const NearMiss& miss, std::size_t steps) {
 struct Seen {
   std::vector<Occurrence> events;
   std::vector<std::unique_ptr<PredicateBits>> bits;
-  std::vector<std::unique_ptr<std::vector<std::int64_t>>> values;
+  std::vector<std::unique_ptr<std::vector<Value>>> values;
 };
 
 Seen seen_of(const std::vector<Item>& items) {
@@ -78,7 +78,7 @@ Seen seen_of(const std::vector<Item>& items) {
       items, [](Timestamp) {},
       [&](const Occurrence& o) {
         seen.bits.push_back(std::make_unique<PredicateBits>(*o.bits));
-        seen.values.push_back(std::make_unique<std::vector<std::int64_t>>(o.values.begin(), o.values.end()));
+        seen.values.push_back(std::make_unique<std::vector<Value>>(o.values.begin(), o.values.end()));
         Occurrence kept = o;
         kept.bits = seen.bits.back().get();
         kept.values = *seen.values.back();

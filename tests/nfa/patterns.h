@@ -173,7 +173,7 @@ void feed(const std::vector<Item>& items, const Advance& on_advance, const Step&
     PredicateBits bits(40);
     bits.set(predicate(item.stream));
     if (item.v != 0) bits.set(predicate(item.stream, item.v));
-    const std::int64_t values[] = {item.v == 0 ? missing_value : item.v, 10 - item.v};
+    const Value values[] = {item.v == 0 ? missing_value : Value{item.v}, 10 - item.v};
     on_step(Occurrence{n, n, Timestamp{item.time}, item.late, &bits, values});
   }
 }

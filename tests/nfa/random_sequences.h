@@ -60,8 +60,36 @@ inline Pattern simple_pattern(Dice& dice) {
   return p;
 }
 
+/// Single events that compare values with earlier steps in the ways that fronts answer, and now and then in another.
+inline Pattern compared_pattern(Dice& dice) {
+  Pattern p = simple_pattern(dice);
+  const int steps = static_cast<int>(p.steps.size());
+  if (steps == 1) return p;
+  const auto value = [&] { return static_cast<ValueId>(dice.below(2)); };
+  const auto add = [&](int step, Condition::Op op, int earlier) {
+    p.steps[static_cast<std::size_t>(step)].parts[0].element.conditions.push_back(
+        compare(value(), op, static_cast<std::uint32_t>(earlier), value()));
+  };
+  if (dice.one_in(2)) {  // equal values from one step to another, each with its neighbour or all with the first
+    const int from = dice.below(steps - 1);
+    const int to = dice.one_in(2) ? steps - 1 : from + 1 + dice.below(steps - 1 - from);
+    const bool first = dice.one_in(2);
+    for (int i = from + 1; i <= to; ++i) add(i, Condition::Op::equal, first ? from : i - 1);
+  }
+  if (!dice.one_in(3)) {
+    const int later = 1 + dice.below(steps - 1);
+    add(later, static_cast<Condition::Op>(1 + dice.below(5)), dice.one_in(2) ? later - 1 : dice.below(later));
+  }
+  if (dice.one_in(5)) {
+    const int later = 1 + dice.below(steps - 1);
+    add(later, static_cast<Condition::Op>(dice.one_in(2) ? 0 : dice.below(6)), dice.below(later));
+  }
+  return p;
+}
+
 inline Pattern random_pattern(Dice& dice) {
   if (dice.one_in(4)) return simple_pattern(dice);
+  if (dice.one_in(3)) return compared_pattern(dice);
   Pattern p;
   const int streams = 2 + dice.below(2);
   const int steps = 1 + dice.below(4);
@@ -117,16 +145,17 @@ inline Pattern random_pattern(Dice& dice) {
   return p;
 }
 
-inline std::vector<Item> random_stream(Dice& dice) {
+/// `count` of events; 0: as many as the slow twin likes.
+inline std::vector<Item> random_stream(Dice& dice, int count = 0) {
   std::vector<Item> items;
-  const int count = 6 + dice.below(8);
+  if (count == 0) count = 6 + dice.below(8);
   const int streams = 2 + dice.below(2);
   const int pace = 1 + dice.below(4);
   std::int64_t now = 20;
   for (int i = 0; i < count; ++i) {
     Item item;
     item.stream = static_cast<char>('a' + dice.below(streams));
-    item.v = dice.below(3);
+    item.v = dice.below(4);
     if (dice.one_in(10)) {
       item.late = true;
       item.time = now - 1 - dice.below(8);

@@ -107,13 +107,13 @@ TEST_CASE("near misses are told of exactly the events that complete nothing") {
       std::vector<Match> expected;
       std::vector<Occurrence> seen;
       std::vector<std::unique_ptr<PredicateBits>> bits;
-      std::vector<std::unique_ptr<std::vector<std::int64_t>>> values;
+      std::vector<std::unique_ptr<std::vector<Value>>> values;
       feed(
           items, [&](Timestamp t) { slow.advance(t, expected); },
           [&](const Occurrence& o) {
             slow.step(o, expected);
             bits.push_back(std::make_unique<PredicateBits>(*o.bits));
-            values.push_back(std::make_unique<std::vector<std::int64_t>>(o.values.begin(), o.values.end()));
+            values.push_back(std::make_unique<std::vector<Value>>(o.values.begin(), o.values.end()));
             seen.push_back({o.event, o.order, o.time, false, bits.back().get(), *values.back()});
           });
       for (std::size_t asked = 0; asked < seen.size(); ++asked) {

@@ -269,8 +269,8 @@ class Walk {
         const auto n = static_cast<std::size_t>(v);
         return n < values.size() ? values[n] : missing_value;
       };
-      const std::int64_t a = value(event, c.mine);
-      const std::int64_t b = value(last, c.theirs);
+      const Value a = value(event, c.mine);
+      const Value b = value(last, c.theirs);
       if (a == missing_value || b == missing_value) return false;
       const bool holds = c.op == Condition::Op::equal        ? a == b
                          : c.op == Condition::Op::not_equal  ? a != b

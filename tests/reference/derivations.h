@@ -24,7 +24,7 @@ class Derivations {
   struct Event {
     nfa::Bound at;
     nfa::PredicateBits bits;
-    std::vector<std::int64_t> values;
+    std::vector<nfa::Value> values;
   };
 
   const nfa::Pattern& pattern_;

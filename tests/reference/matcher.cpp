@@ -92,8 +92,8 @@ bool Matcher::satisfies(const Element& element, int event, const Filling& fillin
       const auto i = static_cast<std::size_t>(id);
       return i < of.values.size() ? of.values[i] : nfa::missing_value;
     };
-    const std::int64_t mine = value(e, c.mine);
-    const std::int64_t theirs = value(log_[static_cast<std::size_t>(other.front())], c.theirs);
+    const nfa::Value mine = value(e, c.mine);
+    const nfa::Value theirs = value(log_[static_cast<std::size_t>(other.front())], c.theirs);
     if (mine == nfa::missing_value || theirs == nfa::missing_value) return false;
     bool ok = false;
     switch (c.op) {

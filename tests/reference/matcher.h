@@ -22,7 +22,7 @@ class Matcher {
     nfa::Bound at;
     bool late = false;
     nfa::PredicateBits bits;
-    std::vector<std::int64_t> values;
+    std::vector<nfa::Value> values;
   };
   struct Filling {
     // Per step and part the indices into the log, ascending.
