@@ -103,7 +103,8 @@ class Build {
   struct TestPredicates {
     nfa::PredicateId full{};
     nfa::PredicateId stream{};
-    std::vector<Expr> cross;  // conjuncts that look at other steps
+    std::vector<Expr> cross;           // conjuncts that look at other steps
+    std::vector<Expr> described_when;  // conjuncts of `when` that compare this step with an earlier one
   };
 
   nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule,
@@ -126,6 +127,94 @@ class Build {
     }
     return conditions;
   }
+  /// As a condition of the step's own `where`: a conjunct of `when` that compares the event of the step with that of an earlier one,
+  /// if the matcher can answer it.
+  std::optional<Expr> comparison_from_when(const Expr& conjunct, const dsl::Sequence& sequence,
+                                           std::uint32_t step) const {
+    if (conjunct.args.size() != 2 || !takes_conditions_from_when(sequence.steps[step])) return std::nullopt;
+    const auto before = [&](const Expr& e) {
+      if (e.op != Op::place_field) return false;
+      for (std::uint32_t s = 0; s < step; ++s) {
+        for (const dsl::EventTest& part : sequence.steps[s].parts) {
+          if (part.place == e.index) return sequence.steps[s].kind != dsl::StepKind::group;
+        }
+      }
+      return false;
+    };
+    const std::uint32_t own = sequence.steps[step].parts.front().place;
+    for (const std::size_t mine : {0U, 1U}) {
+      const Expr& e = conjunct.args[mine];
+      if (e.op != Op::place_field || e.index != own || !before(conjunct.args[1 - mine])) continue;
+      Expr condition = conjunct;
+      condition.args[mine].op = Op::field;
+      if (described(condition)) return condition;
+    }
+    return std::nullopt;
+  }
+
+  /// What the matcher can answer by itself: a field of the event against one of an earlier step's, both of a type whose values
+  /// it can compare as numbers, or for equality by digests.
+  struct Described {
+    nfa::Condition::Op op{};
+    const Expr* mine = nullptr;
+    const Expr* theirs = nullptr;
+    bool by_digest = false;
+  };
+  static std::optional<nfa::Condition::Op> op_of(Op op) {
+    switch (op) {
+      case Op::equal: return nfa::Condition::Op::equal;
+      case Op::not_equal: return nfa::Condition::Op::not_equal;
+      case Op::less: return nfa::Condition::Op::less;
+      case Op::less_equal: return nfa::Condition::Op::less_equal;
+      case Op::greater: return nfa::Condition::Op::greater;
+      case Op::greater_equal: return nfa::Condition::Op::greater_equal;
+      default: return std::nullopt;
+    }
+  }
+  std::optional<Described> described(const Expr& e) const {
+    const bool turned = e.args.size() == 2 && e.args[0].op == Op::place_field;
+    const std::optional<nfa::Condition::Op> op = op_of(turned ? dsl::mirrored(e.op) : e.op);
+    if (!op) return std::nullopt;
+    Described d{*op, &e.args[turned ? 1 : 0], &e.args[turned ? 0 : 1], false};
+    if (d.mine->op != Op::field || d.theirs->op != Op::place_field) return std::nullopt;
+    if (!settles(*d.mine) || !settles(*d.theirs)) return std::nullopt;
+    const event::Type& mine = d.mine->type;
+    const event::Type& theirs = d.theirs->type;
+    switch (event::kind_of(mine)) {
+      case event::Kind::boolean:
+      case event::Kind::number:
+      case event::Kind::time:
+      case event::Kind::duration:
+        if (event::kind_of(theirs) != event::kind_of(mine)) return std::nullopt;
+        return d;
+      case event::Kind::enumeration:
+        if (theirs != mine) return std::nullopt;
+        return d;
+      case event::Kind::money:  // of one currency that is known: others do not compare
+        if (theirs != mine || mine.currency == event::Currency{}) return std::nullopt;
+        return d;
+      case event::Kind::text:
+      case event::Kind::ip:
+        if (event::kind_of(theirs) != event::kind_of(mine) || d.op != nfa::Condition::Op::equal) return std::nullopt;
+        d.by_digest = true;
+        return d;
+      case event::Kind::missing:
+      case event::Kind::geo: return std::nullopt;
+    }
+    return std::nullopt;
+  }
+  /// Whether the field's value is never a bound of a feature that warms up (W11), which compares in a way of its own.
+  bool settles(const Expr& expr) const {
+    if (mentions_aggregates(expr)) return false;
+    for (const dsl::FieldRef& ref : expr.fields) {
+      if (!book_.schema.events[ref.event].fields[ref.field].derived) continue;
+      const auto derived = std::ranges::find_if(
+          book_.derived, [&](const dsl::DerivedField& d) { return d.event == ref.event && d.field == ref.field; });
+      if (derived == book_.derived.end() || !settles(derived->value)) return false;
+    }
+    return std::ranges::all_of(expr.args, [&](const Expr& arg) { return settles(arg); });
+  }
+
   static std::vector<Expr> conjuncts_of_when(const dsl::Rule& rule) {
     std::vector<Expr> conjuncts;
     if (rule.when) split_conjuncts(with_lets_inlined(*rule.when, rule.lets), conjuncts);
@@ -135,12 +224,16 @@ class Build {
     return step.kind == dsl::StepKind::single && !step.optional && step.link == dsl::Link::then;
   }
   /// Whether all of `when` has become conditions of steps, so that it refuses nothing any more.
-  static bool when_is_in_steps(const dsl::Rule& rule) {
+  bool when_is_in_steps(const dsl::Rule& rule) const {
     const std::vector<Expr> conjuncts = conjuncts_of_when(rule);
+    const std::vector<dsl::Step>& steps = rule.sequence->steps;
     return std::all_of(conjuncts.begin(), conjuncts.end(), [&](const Expr& conjunct) {
-      return std::any_of(rule.sequence->steps.begin(), rule.sequence->steps.end(), [&](const dsl::Step& step) {
-        return takes_conditions_from_when(step) && looks_at_only(conjunct, step.parts.front().place);
-      });
+      for (std::uint32_t s = 0; s < steps.size(); ++s) {
+        if (!takes_conditions_from_when(steps[s])) continue;
+        if (looks_at_only(conjunct, steps[s].parts.front().place)) return true;
+        if (comparison_from_when(conjunct, *rule.sequence, s)) return true;
+      }
+      return false;
     });
   }
   static bool looks_at_only(const Expr& expr, std::uint32_t place) {
@@ -235,14 +328,25 @@ class Build {
         if (roles.size() > 1) several_roles_.insert(type);
       }
       std::vector<TestPredicates>& tests = test_predicates_[r];
-      std::map<const dsl::EventTest*, std::vector<Expr>> from_when;
-      for (const dsl::Step& step : rule.sequence->steps) {
+      struct FromWhen {
+        std::vector<Expr> unary, described;
+      };
+      std::map<const dsl::EventTest*, FromWhen> from_when;
+      for (std::uint32_t s = 0; s < rule.sequence->steps.size(); ++s) {
+        const dsl::Step& step = rule.sequence->steps[s];
         if (!takes_conditions_from_when(step)) continue;
-        from_when[&step.parts.front()] = conditions_from_when(rule, step.parts.front().place);
+        FromWhen& own = from_when[&step.parts.front()];
+        own.unary = conditions_from_when(rule, step.parts.front().place);
+        for (const Expr& conjunct : conjuncts_of_when(rule)) {
+          if (std::optional<Expr> c = comparison_from_when(conjunct, *rule.sequence, s)) {
+            own.described.push_back(std::move(*c));
+          }
+        }
       }
       each_test(*rule.sequence, [&](const dsl::EventTest& test) {
-        const auto extra = from_when.find(&test);
-        tests.push_back(test_predicates(test, r, extra == from_when.end() ? std::vector<Expr>{} : extra->second));
+        FromWhen extra = from_when[&test];
+        tests.push_back(test_predicates(test, r, std::move(extra.unary)));
+        tests.back().described_when = std::move(extra.described);
       });
     }
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
@@ -591,23 +695,71 @@ class Build {
 
   // ---- patterns
 
-  nfa::Element element(const TestPredicates& predicates, const PatternPlan& shape, PatternPlan& pattern,
-                       std::vector<std::uint64_t>& guard_meanings) {
+  /// The fields of a place as a value of the pattern. One value serves fields of several places as long as no event has two of them.
+  static nfa::ValueId value_id(const std::vector<dsl::FieldRef>& refs, PatternPlan& pattern) {
+    std::uint32_t id = 0;
+    for (; id < pattern.values.size(); ++id) {
+      const bool fits = std::ranges::none_of(pattern.values[id], [&](const FieldOf& known) {
+        return std::ranges::any_of(
+            refs, [&](const dsl::FieldRef& ref) { return ref.event == known.event && ref.field != known.field; });
+      });
+      if (fits) break;
+    }
+    if (id == pattern.values.size()) pattern.values.emplace_back();
+    std::vector<FieldOf>& fields = pattern.values[id];
+    for (const dsl::FieldRef& ref : refs) {
+      const FieldOf field{ref.event, ref.field};
+      if (std::ranges::find(fields, field) == fields.end()) fields.push_back(field);
+    }
+    return nfa::ValueId{id};
+  }
+  std::vector<std::uint64_t> meanings_of_values(const PatternPlan& pattern) const {
+    std::vector<std::uint64_t> meanings;
+    for (const std::vector<FieldOf>& fields : pattern.values) {
+      std::string text;
+      for (const FieldOf& of : fields) {
+        const event::EventType& type = book_.schema.events[of.event];
+        text += type.name + "." + type.fields[of.field].name + " " +
+                book_.schema.type_text(type.fields[of.field].type) + ";";
+      }
+      meanings.push_back(hash64(text));
+    }
+    return meanings;
+  }
+
+  /// `confirm`: the step and part it is of, when a match shows all events whose answer matters; else what is compared by digests
+  /// stays a guard.
+  nfa::Element element(const TestPredicates& predicates, PatternPlan& pattern,
+                       std::vector<std::uint64_t>& guard_meanings,
+                       std::optional<std::pair<std::uint32_t, std::uint32_t>> confirm = {}) {
     nfa::Element e;
     e.predicate = predicates.full;
     e.stream = predicates.stream;
-    for (const Expr& cross : predicates.cross) {
-      std::set<std::uint32_t> places;
-      places_of(cross, places);
-      std::set<std::uint32_t> steps;
-      for (const std::uint32_t place : places) steps.insert(shape.places[place].step);
+    const auto add = [&](const Expr& condition, bool of_where) {
       ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
       tell_masks(late);
       const nfa::GuardId id{static_cast<std::uint32_t>(pattern.guards.size())};
-      pattern.guards.push_back(late.build(cross));
-      guard_meanings.push_back(hash64(dsl::meaning(cross, book_)));
+      pattern.guards.push_back(late.build(condition));
+      guard_meanings.push_back(hash64(dsl::meaning(condition, book_)));
+      const std::optional<Described> d = described(condition);
+      const bool confirmable = confirm || !of_where;  // `when` is asked of each match as it is
+      if (d && (!d->by_digest || confirmable) && pattern.values.size() + 2 <= nfa::values_max) {
+        const PlaceInfo& place = pattern.places[d->theirs->index];
+        const nfa::ValueId mine = value_id(d->mine->fields, pattern);
+        const nfa::ValueId theirs = value_id(d->theirs->fields, pattern);
+        e.conditions.push_back(nfa::compare(mine, d->op, place.step, theirs, place.part));
+        e.conditions.back().guard = id;  // for people who ask
+        if (d->by_digest && of_where) pattern.confirmed.push_back({id, confirm->first, confirm->second});
+        return;
+      }
+      std::set<std::uint32_t> places;
+      places_of(condition, places);
+      std::set<std::uint32_t> steps;
+      for (const std::uint32_t place : places) steps.insert(pattern.places[place].step);
       e.conditions.push_back(nfa::ask(id, {steps.begin(), steps.end()}));
-    }
+    };
+    for (const Expr& condition : predicates.cross) add(condition, true);
+    for (const Expr& condition : predicates.described_when) add(condition, false);
     return e;
   }
 
@@ -680,18 +832,23 @@ class Build {
         built.optional = step.optional;
         built.within = step.within;
         for (const dsl::EventTest& part : step.parts) {
-          built.parts.push_back({element(tests[next_test++], plan, plan, guard_meanings), part.optional, part.within});
+          std::optional<std::pair<std::uint32_t, std::uint32_t>> confirm;
+          if (step.kind != dsl::StepKind::group && step.link != dsl::Link::first) {
+            confirm.emplace(plan.places[part.place].step, plan.places[part.place].part);
+          }
+          built.parts.push_back(
+              {element(tests[next_test++], plan, guard_meanings, confirm), part.optional, part.within});
         }
         pattern.steps.push_back(std::move(built));
       }
       for (const dsl::Absence& absence : sequence.absences) {
         nfa::Absence built;
         built.before = absence.before_step;
-        built.element = element(tests[next_test++], plan, plan, guard_meanings);
+        built.element = element(tests[next_test++], plan, guard_meanings);
         if (absence.before_step == 0 || absence.before_step == sequence.steps.size()) built.wait = absence.wait;
         pattern.absences.push_back(std::move(built));
       }
-      if (sequence.until) pattern.until = element(tests[next_test++], plan, plan, guard_meanings);
+      if (sequence.until) pattern.until = element(tests[next_test++], plan, guard_meanings);
       pattern.within = sequence.within;
       pattern.pick = pick_of(sequence.pick);
       pattern.after = after_of(sequence.after);
@@ -707,7 +864,8 @@ class Build {
         plan.when = late.build(when);
       }
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
-      nfa::Meanings meanings{predicate_meanings, {}, guard_meanings, hash64(extra)};
+      const std::vector<std::uint64_t> value_meanings = meanings_of_values(plan);
+      nfa::Meanings meanings{predicate_meanings, value_meanings, guard_meanings, hash64(extra)};
       Status roles;
       each_test(sequence, [&](const dsl::EventTest& test) {
         for (const dsl::Alternative& a : test.source.alternatives) {
@@ -800,7 +958,10 @@ class Build {
     const auto renumber = [&](nfa::Element& element) {
       element.predicate = nfa::PredicateId{2 * next_test};
       element.stream = nfa::PredicateId{2 * next_test + 1};
-      ++next_test;
+      element.conditions.resize(tests[next_test++].cross.size());  // behind them are those of `when`
+      for (nfa::Condition& c : element.conditions) {
+        if (c.op != nfa::Condition::Op::opaque) c = nfa::ask(c.guard, {c.step});
+      }
     };
     for (nfa::Step& step : pattern.steps) {
       for (nfa::Part& part : step.parts) renumber(part.element);

@@ -449,8 +449,13 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     host.set_current(&e, position);
     host.set_moment({e.event.time, e.release}, false);
     matches.clear();
+    values_compared.clear();
+    for (const std::vector<FieldOf>& fields : pattern.values) {
+      const auto own = std::ranges::find(fields, e.event.type, &FieldOf::event);
+      values_compared.push_back(own == fields.end() ? nfa::missing_value : compared_value(e.event.at(own->field)));
+    }
     kept |= nfa::step(pattern.program, key.runs_of(pattern.slot),
-                      {position, e.release, e.event.time, e.event.late, &bits, {}}, host, matches);
+                      {position, e.release, e.event.time, e.event.late, &bits, values_compared}, host, matches);
     count_bounds(pattern, host.counters);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);

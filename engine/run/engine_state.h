@@ -149,6 +149,7 @@ struct Engine::State final : UnknownSink {
   std::vector<PlacedHit> hits;
   std::vector<std::uint64_t> scratch;
   std::vector<nfa::Match> matches;
+  std::vector<nfa::Value> values_compared;                    // of the event at hand, for one pattern
   std::vector<const Route*> same_key;                         // routes of one event that lead to one key
   std::vector<std::uint64_t> stepped;                         // by pattern: the last round in which it was stepped
   std::uint64_t round = 0;                                    // an event at a key
@@ -294,6 +295,8 @@ class MatchHost : public nfa::Host, public AggregateReader {
 
   bool guard(nfa::GuardId guard, const nfa::Binding& binding) override;
   bool accept(const nfa::Match& match) override;
+  /// Whether what was compared by digests holds of the events themselves.
+  virtual bool confirms(const nfa::Match& match);
   event::Value read(std::uint32_t aggregate, std::span<const event::Value> key, const event::Value* probe) override;
   /// At a deadline no event is judged, so windows without "the event itself" hold everything up to the moment too.
   void set_moment(state::Moment moment, bool deadline) {

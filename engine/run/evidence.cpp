@@ -116,6 +116,13 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
 }
 
+bool MatchHost::confirms(const nfa::Match& match) {
+  return std::ranges::all_of(pattern_.confirmed, [&](const ConfirmedPlan& c) {
+    const auto bound = match.places.at(c.step, c.part);
+    return bound.empty() || guard(c.guard, {bound.front(), &match.places});
+  });
+}
+
 bool MatchHost::accept(const nfa::Match& match) {
   // A first `no` that looks back before the data begins is unknown, and unknown is not satisfied.
   const nfa::Program& program = pattern_.program;
@@ -123,6 +130,7 @@ bool MatchHost::accept(const nfa::Match& match) {
       match.first().time - Duration{program.first_no_wait} < engine_.begins_of(program.fingerprint)) {
     return false;
   }
+  if (!confirms(match)) return false;
   if (pattern_.when == no_code) return true;
   const event::Event* last = event_at(match.last().event);
   if (last == nullptr) return false;

@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 
+#include "base/hash.h"
 #include "base/moments.h"
 #include "engine/run/facts.h"
 #include "engine/run/functions.h"
@@ -554,6 +555,31 @@ class Evaluation {
 };
 
 }  // namespace
+
+nfa::Value compared_value(const Value& value) {
+  const auto digest = [](std::string_view bytes) {
+    const Digest d = hash128(bytes);
+    const auto bits = static_cast<unsigned __int128>(d.high) << 64U | d.low;
+    // The one that says "missing" is given up.
+    return std::max(static_cast<nfa::Value>(bits), nfa::missing_value + 1);
+  };
+  switch (value.kind) {
+    case Kind::missing:
+    case Kind::geo: return nfa::missing_value;
+    case Kind::boolean:
+    case Kind::enumeration:
+    case Kind::time:
+    case Kind::duration: return static_cast<std::int64_t>(value.low);
+    case Kind::number:
+    case Kind::money: return value.number().units;
+    case Kind::text: return digest(value.text());
+    case Kind::ip: {
+      const std::uint64_t halves[] = {value.high, value.low};
+      return digest({reinterpret_cast<const char*>(halves), sizeof halves});
+    }
+  }
+  return nfa::missing_value;
+}
 
 Value compare(Comparison comparison, const Value& a, const Value& b) {
   if (a.is_missing() || b.is_missing()) return {};

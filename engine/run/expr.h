@@ -20,6 +20,7 @@
 #include "engine/run/strings.h"
 #include "engine/run/tables.h"
 #include "event/event.h"
+#include "nfa/pattern.h"
 
 namespace tocsin::engine {
 
@@ -92,6 +93,7 @@ enum class GroupFunction : std::uint8_t {
 struct FieldOf {
   event::EventTypeId event = 0;
   event::FieldIndex field = 0;
+  bool operator==(const FieldOf&) const = default;
 };
 
 struct Node {
@@ -195,6 +197,10 @@ inline bool is_true(const event::Value& v) { return v.kind == event::Kind::boole
 
 /// -: unknown; warming bounds settle what they can (LANGUAGE W11).
 event::Value compare(Comparison comparison, const event::Value& a, const event::Value& b);
+
+/// For conditions across events that the matcher answers (nfa/pattern.h): of two values of one field type the same numbers are in
+/// the same order; texts and addresses are digests, good for equality alone.
+nfa::Value compared_value(const event::Value& value);
 
 /// The values of a group's members for a text placeholder.
 std::vector<event::Value> group_values(const Codes& codes, CodeId code, Context& context);

@@ -233,6 +233,13 @@ struct PlaceInfo {
   std::uint32_t part = 0;
 };
 
+/// A condition that the matcher answers by digests: asked again of a match, so that two texts with one digest make none.
+struct ConfirmedPlan {
+  nfa::GuardId guard{};
+  std::uint32_t step = 0;
+  std::uint32_t part = 0;
+};
+
 struct PatternPlan {
   std::uint32_t rule = 0;
   std::uint32_t keyspace = 0;
@@ -240,9 +247,13 @@ struct PatternPlan {
   nfa::Program program;
   std::vector<PlaceInfo> places;  // by place id
   std::vector<CodeId> guards;     // by GuardId
+  std::vector<std::vector<FieldOf>>
+      values;  // by ValueId: the field that conditions across events compare, by event type
+  std::vector<ConfirmedPlan> confirmed;
   CodeId when = no_code;
   // Only when the ruleset explains: the tests in the order steps with their parts, absences, until; and the pattern again, whose
-  // predicates are 2t for test t with its own `where` true, and 2t + 1 for its stream. `when` is not taken apart in it.
+  // predicates are 2t for test t with its own `where` true, and 2t + 1 for its stream. `when` is not taken apart in it, and all
+  // conditions across events are guards.
   std::vector<TestPlan> tests;
   nfa::Pattern pattern;
 };

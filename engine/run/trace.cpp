@@ -372,6 +372,8 @@ class TraceHost final : public MatchHost {
   TraceHost(Engine::State& engine, const PatternPlan& pattern, KeyState& key, std::string_view bytes, Unpack unpack)
       : MatchHost(engine, pattern, key, bytes), unpack_(std::move(unpack)) {}
   const event::Event* event_at(std::uint64_t position) override { return unpack_(position); }
+  /// Its pattern has guards for them, of which one may be taken away.
+  bool confirms(const nfa::Match&) override { return true; }
 
  private:
   Unpack unpack_;
