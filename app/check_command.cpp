@@ -48,7 +48,7 @@ std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, 
     for (const dsl::Edit& edit : fixed.edits) changes.push_back(told(edit, rules.loaded.sources));
     dsl::CheckOptions check = engine::check_options();
     check.lint.advice = options.lint;
-    rules = engine::rules_of(dsl::load_sources(std::move(fixed.sources), check));
+    rules = engine::rules_of(dsl::load_sources(std::move(fixed.sources), check), engine::BuildFor::checking);
   }
   for (std::size_t i = 0; i < before.size(); ++i) {
     const dsl::SourceFile& now = rules.loaded.sources[i];
@@ -65,7 +65,7 @@ std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, 
 
 int check_command(const CheckOptions& options) {
   const char* const name = options.lint ? "tocsin lint" : "tocsin check";
-  Result<engine::Rules> loaded = engine::load_rules(options.paths, options.lint);
+  Result<engine::Rules> loaded = engine::load_rules(options.paths, options.lint, engine::BuildFor::checking);
   if (!loaded) {
     std::cerr << name << ": " << loaded.error().text << "\n";
     return exit_could_not_run;
@@ -78,7 +78,7 @@ int check_command(const CheckOptions& options) {
       std::cerr << name << ": " << changes->size() << (changes->size() == 1 ? " change" : " changes") << " made\n";
     }
     // Once more from the files, with what stands beside them.
-    loaded = engine::load_rules(options.paths, options.lint);
+    loaded = engine::load_rules(options.paths, options.lint, engine::BuildFor::checking);
     if (!loaded) {
       std::cerr << name << ": " << loaded.error().text << "\n";
       return exit_could_not_run;
@@ -86,7 +86,7 @@ int check_command(const CheckOptions& options) {
   }
   const engine::Rules& rules = loaded.value();
   std::cout << dsl::report(rules.loaded.diagnostics, rules.loaded.sources, options.format, rules.last_line(), version);
-  const bool findings = !rules.ok() || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
+  const bool findings = rules.error_count() > 0 || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
   return findings ? exit_findings : exit_fine;
 }
 

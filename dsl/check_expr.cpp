@@ -608,6 +608,7 @@ Typed Checker::unknown_name(const ast::Expr& e, Scope& s, std::optional<event::E
       return {};
     }
   }
+  if (silent_ > 0) return {};  // what follows looks for words to say
   if (wanted) {
     const auto& values = book_.schema.enums[*wanted].values;
     const bool named = !wanted_by_.empty();

@@ -38,7 +38,7 @@ Rules rules_of(dsl::Loaded loaded, BuildFor purpose) {
   for (const dsl::SourceFile& file : rules.loaded.sources) files.push_back({file.path(), std::string(file.text())});
   Result<std::shared_ptr<const Ruleset>> ruleset = build(*rules.loaded.book, std::move(files), purpose);
   if (ruleset) {
-    rules.ruleset = ruleset.take();
+    if (purpose != BuildFor::checking) rules.ruleset = ruleset.take();
   } else {
     const std::string& message = ruleset.error().text;
     rules.loaded.diagnostics.error(dsl::Code::cannot_build, place_of(message, rules.loaded), message);

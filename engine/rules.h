@@ -15,7 +15,7 @@ namespace tocsin::engine {
 
 struct Rules {
   dsl::Loaded loaded;
-  std::shared_ptr<const Ruleset> ruleset;  // nothing when there was an error
+  std::shared_ptr<const Ruleset> ruleset;  // nothing when there was an error, or for checking
 
   [[nodiscard]] bool ok() const { return ruleset != nullptr; }
   [[nodiscard]] std::size_t error_count() const { return loaded.diagnostics.error_count(); }

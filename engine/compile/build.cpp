@@ -55,7 +55,8 @@ class Build {
   Build(const dsl::Rulebook& book, std::vector<RuleFileText> files, BuildFor purpose = BuildFor::running)
       : viewed_(needs_views(book) ? std::optional(with_views(book)) : std::nullopt),
         book_(viewed_ ? *viewed_ : book),
-        plan_(lower(book_)) {
+        plan_(lower(book_)),
+        purpose_(purpose) {
     out_->explains = purpose == BuildFor::explaining;
     for (RuleFileText& file : files) {
       out_->files.push_back({std::move(file.path), std::make_shared<const std::string>(std::move(file.text)), false});
@@ -85,7 +86,7 @@ class Build {
     build_resolves();
     build_visibility();
     build_strata();
-    out_->text_patterns = texts_.finish(out_->codes);
+    if (purpose_ != BuildFor::checking) out_->text_patterns = texts_.finish(out_->codes);
     finish();
     return std::shared_ptr<const Ruleset>(std::move(out_));
   }
@@ -1206,6 +1207,7 @@ class Build {
   std::optional<dsl::Rulebook> viewed_;
   const dsl::Rulebook& book_;
   Plan plan_;
+  BuildFor purpose_;
   std::shared_ptr<Ruleset> out_ = std::make_shared<Ruleset>();
   std::vector<RowReads> rows_;
   TextPatternsBuild texts_;
