@@ -34,7 +34,8 @@ struct State {
 
 class Search {
  public:
-  explicit Search(const Known& known) : known_(known) {}
+  Search(const Rulebook& book, const Known& known, Meanings& meanings)
+      : book_(book), known_(known), meanings_(meanings) {}
 
   bool possible(std::vector<Assumed> open, State state) {
     std::vector<Assumed> choices;
@@ -88,37 +89,35 @@ class Search {
   }
 
  private:
-  /// The expression with lets written out and, when the event is known, only its fields: equal texts are equal values.
-  Expr plain(const Expr& e) {
-    if (e.op == Op::let && known_.lets != nullptr && e.index < known_.lets->size()) {
-      if (++looks_ > looks_max) return e;
-      return plain((*known_.lets)[e.index].value);
+  /// Equal texts are equal values.
+  std::string text_of(const Expr& e) { return meanings_.of(e, {known_.lets, known_.event}); }
+
+  /// What the expression is when it is a let.
+  const Expr& named(const Expr& e) const {
+    const Expr* at = &e;
+    while (at->op == Op::let && known_.lets != nullptr && at->index < known_.lets->size()) {
+      at = &(*known_.lets)[at->index].value;
     }
-    Expr out = e;
-    if (known_.event && out.fields.size() > 1) {
-      std::erase_if(out.fields, [&](const FieldRef& ref) { return ref.event != *known_.event; });
-      if (out.fields.empty()) out.fields = e.fields;
-    }
-    for (Expr& arg : out.args) arg = plain(arg);
-    return out;
+    return *at;
   }
 
-  Term& term(const Expr& e, State& state) {
-    const Expr flat = plain(e);
-    const auto [at, fresh] = state.terms.try_emplace(meaning(flat, *known_.book));
+  Term& term(const Expr& e, State& state) { return term(e, text_of(e), state); }
+  Term& term(const Expr& e, const std::string& text, State& state) {
+    const auto [at, fresh] = state.terms.try_emplace(text);
     Term& t = at->second;
     if (!fresh) return t;
+    const Expr& flat = named(e);
     // What is so of any value of its kind.
     const auto from = [&](std::int64_t n) { t.low = Value::of_integer(n); };
     const auto to = [&](std::int64_t n) { t.high = Value::of_integer(n); };
     t.integer = flat.type.kind == TypeKind::integer;
     if (flat.type.kind == TypeKind::enumeration) {
       t.one_of.emplace();
-      const std::size_t count = known_.book->schema.enums[flat.type.enumeration].values.size();
+      const std::size_t count = book_.schema.enums[flat.type.enumeration].values.size();
       for (std::uint32_t i = 0; i < count; ++i) t.one_of->push_back(Value::of_enumeration(i));
     }
-    if (flat.op == Op::aggregate && flat.index < known_.book->aggregates.size()) {
-      const AggregateFunction function = known_.book->aggregates[flat.index].function;
+    if (flat.op == Op::aggregate && flat.index < book_.aggregates.size()) {
+      const AggregateFunction function = book_.aggregates[flat.index].function;
       if (function == AggregateFunction::count || function == AggregateFunction::distinct) {
         t.integer = true;
         from(0);
@@ -202,7 +201,7 @@ class Search {
       }
       return true;
     }
-    const auto [fact, fresh] = state.facts.try_emplace(meaning(plain(e), *known_.book), wanted);
+    const auto [fact, fresh] = state.facts.try_emplace(text_of(e), wanted);
     return fresh || fact->second == wanted;
   }
 
@@ -217,10 +216,10 @@ class Search {
       bound(t, left ? mirrored(op) : op, value);
       return true;
     }
-    term(e.args[0], state).present = true;
-    term(e.args[1], state).present = true;
-    std::string a = meaning(plain(e.args[0]), *known_.book);
-    std::string b = meaning(plain(e.args[1]), *known_.book);
+    std::string a = text_of(e.args[0]);
+    std::string b = text_of(e.args[1]);
+    term(e.args[0], a, state).present = true;
+    term(e.args[1], b, state).present = true;
     if (a == b) return (orders_of(op) & same) != 0;
     unsigned orders = orders_of(op);
     if (b < a) {
@@ -320,14 +319,16 @@ class Search {
     return true;
   }
 
+  const Rulebook& book_;
   const Known& known_;
+  Meanings& meanings_;
   int looks_ = 0;
 };
 
 }  // namespace
 
-bool possible(const std::vector<Assumed>& conditions, const Known& known) {
-  return Search(known).possible(conditions, {});
+bool Contradictions::possible(const std::vector<Assumed>& conditions, const Known& known) {
+  return Search(book_, known, meanings_).possible(conditions, {});
 }
 
 }  // namespace tocsin::dsl

@@ -19,13 +19,21 @@ struct Assumed {
 };
 
 struct Known {
-  const Rulebook* book = nullptr;
   const std::vector<Let>* lets = nullptr;   // of the rule the conditions stand in
   const Sequence* sequence = nullptr;       // bounds the size of its groups
   std::optional<event::EventTypeId> event;  // the subject is of this type
 };
 
-/// False: these can never be so together.
-bool possible(const std::vector<Assumed>& conditions, const Known& known);
+/// Answers about one book, which stays as it is meanwhile, like the lets of its rules.
+class Contradictions {
+ public:
+  explicit Contradictions(const Rulebook& book) : book_(book), meanings_(book) {}
+  /// False: these can never be so together.
+  bool possible(const std::vector<Assumed>& conditions, const Known& known);
+
+ private:
+  const Rulebook& book_;
+  Meanings meanings_;
+};
 
 }  // namespace tocsin::dsl

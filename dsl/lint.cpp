@@ -86,7 +86,12 @@ class Lint {
  public:
   Lint(const SourceSet& sources, const std::vector<ast::File>& files, const Rulebook& book, LintOptions options,
        Diagnostics& diagnostics)
-      : sources_(sources), files_(files), book_(book), options_(options), diagnostics_(diagnostics) {}
+      : sources_(sources),
+        files_(files),
+        book_(book),
+        options_(options),
+        diagnostics_(diagnostics),
+        contradictions_(book) {}
 
   void run() {
     std::map<std::string, const Rule*, std::less<>> rules;
@@ -131,9 +136,9 @@ class Lint {
     if (b) out.push_back({&*b, Truth::is_true});
     return out;
   }
-  [[nodiscard]] bool possible_for(const Source& source, const std::optional<Expr>& condition, const Rule& rule) const {
+  [[nodiscard]] bool possible_for(const Source& source, const std::optional<Expr>& condition, const Rule& rule) {
     return std::any_of(source.alternatives.begin(), source.alternatives.end(), [&](const Alternative& a) {
-      return possible(assume(a.where, condition), {&book_, &rule.lets, nullptr, a.event});
+      return contradictions_.possible(assume(a.where, condition), {&rule.lets, nullptr, a.event});
     });
   }
 
@@ -143,8 +148,8 @@ class Lint {
     each_conjunct(*condition, [&](const Expr& part) {
       if (part.op == Op::constant) return;
       const auto never_false = [&](std::optional<event::EventTypeId> event) {
-        return !possible({{&part, Truth::is_false}},
-                         {&book_, &rule.lets, rule.sequence ? &*rule.sequence : nullptr, event});
+        return !contradictions_.possible({{&part, Truth::is_false}},
+                                         {&rule.lets, rule.sequence ? &*rule.sequence : nullptr, event});
       };
       const bool always = source == nullptr || source->alternatives.empty()
                               ? never_false(std::nullopt)
@@ -157,8 +162,8 @@ class Lint {
   }
 
   void look_at(const Rule& rule, const ast::RuleDecl& written) {
-    const Known known{&book_, &rule.lets, rule.sequence ? &*rule.sequence : nullptr, std::nullopt};
-    if (rule.when && !possible({{&*rule.when, Truth::is_true}}, known)) {
+    const Known known{&rule.lets, rule.sequence ? &*rule.sequence : nullptr, std::nullopt};
+    if (rule.when && !contradictions_.possible({{&*rule.when, Truth::is_true}}, known)) {
       warn(Code::never_true, rule.when->span, "this rule can never fire");
     } else if (rule.when && rule.on && !possible_for(*rule.on, rule.when, rule) &&
                possible_for(*rule.on, std::nullopt, rule)) {
@@ -180,13 +185,14 @@ class Lint {
       const auto silenced = [&](const std::optional<Expr>* where, std::optional<event::EventTypeId> event) {
         std::vector<Assumed> all = assumed;
         if (where != nullptr && *where) all.push_back({&**where, Truth::is_true});
-        return !possible(all, {&book_, &rule.lets, rule.sequence ? &*rule.sequence : nullptr, event});
+        return !contradictions_.possible(all, {&rule.lets, rule.sequence ? &*rule.sequence : nullptr, event});
       };
       bool always = !rule.on ? silenced(nullptr, std::nullopt)
                              : std::all_of(rule.on->alternatives.begin(), rule.on->alternatives.end(),
                                            [&](const Alternative& a) { return silenced(&a.where, a.event); });
-      if (rule.when && !possible({{&*rule.when, Truth::is_true}},
-                                 {&book_, &rule.lets, rule.sequence ? &*rule.sequence : nullptr, std::nullopt})) {
+      if (rule.when &&
+          !contradictions_.possible({{&*rule.when, Truth::is_true}},
+                                    {&rule.lets, rule.sequence ? &*rule.sequence : nullptr, std::nullopt})) {
         always = false;  // told already
       }
       if (always) {
@@ -215,7 +221,7 @@ class Lint {
         always_true(part.where, rule, &part.source);
         if (part.where && !possible_for(part.source, part.where, rule) &&
             possible_for(part.source, std::nullopt, rule) &&
-            possible(assume(part.where, std::nullopt), known_of(rule))) {
+            contradictions_.possible(assume(part.where, std::nullopt), known_of(rule))) {
           warn(Code::step_never_filled, part.where->span,
                "no event of " + quoted(part.source.name) + " is so: this step is never filled");
         }
@@ -233,12 +239,12 @@ class Lint {
     for (const Absence& absence : sequence.absences) {
       if (!absence.test.where || possible_for(absence.test.source, absence.test.where, rule)) continue;
       if (!possible_for(absence.test.source, std::nullopt, rule)) continue;
-      if (!possible(assume(absence.test.where, std::nullopt), known_of(rule))) continue;
+      if (!contradictions_.possible(assume(absence.test.where, std::nullopt), known_of(rule))) continue;
       warn(Code::step_never_filled, absence.test.where->span,
            "no event of " + quoted(absence.test.source.name) + " is so: this `no` is always fulfilled");
     }
   }
-  [[nodiscard]] Known known_of(const Rule& rule) const { return {&book_, &rule.lets, nullptr, std::nullopt}; }
+  [[nodiscard]] Known known_of(const Rule& rule) const { return {&rule.lets, nullptr, std::nullopt}; }
 
   [[nodiscard]] static bool swallowed(const EventTest& part, const Sequence& sequence) {
     if (!sequence.until || sequence.until->where || part.source.alternatives.empty()) return false;
@@ -302,20 +308,20 @@ class Lint {
 
   // ------------------------------------------------------------ policies
   void look_at(const Policy& policy, const ast::PolicyDecl& written) {
-    const Known known{&book_, nullptr, nullptr, std::nullopt};
+    const Known known{nullptr, nullptr, std::nullopt};
     std::vector<Assumed> before;  // none of the lines so far was true
     for (std::size_t i = 0; i < policy.lines.size() && i < written.lines.size(); ++i) {
       const PolicyLine& line = policy.lines[i];
       std::vector<Assumed> here = before;
       if (line.when) here.push_back({&*line.when, Truth::is_true});
-      const bool by_itself = !line.when || possible({{&*line.when, Truth::is_true}}, known);
-      if (!before.empty() && by_itself && !possible(here, known)) {
+      const bool by_itself = !line.when || contradictions_.possible({{&*line.when, Truth::is_true}}, known);
+      if (!before.empty() && by_itself && !contradictions_.possible(here, known)) {
         Diagnostic& d = warn(Code::unreachable_line, written.lines[i].span,
                              "this line never decides: when it is true a line above is true as well");
         for (std::size_t k = 0; k < i; ++k) {
           std::vector<Assumed> alone{{&*policy.lines[k].when, Truth::not_true}};
           if (line.when) alone.push_back({&*line.when, Truth::is_true});
-          if (possible(alone, known)) continue;
+          if (contradictions_.possible(alone, known)) continue;
           d.labels.push_back({written.lines[k].span, "this one"});
           break;
         }
@@ -445,6 +451,7 @@ class Lint {
   const Rulebook& book_;
   LintOptions options_;
   Diagnostics& diagnostics_;
+  Contradictions contradictions_;
   Diagnostic ignored_;
 };
 
@@ -456,7 +463,7 @@ void lint(const SourceSet& sources, const std::vector<ast::File>& files, const R
 }
 
 bool contradicts_itself(const Expr& condition, const Rulebook& book, const std::vector<Let>* lets) {
-  return !possible({{&condition, Truth::is_true}}, {&book, lets, nullptr, std::nullopt});
+  return !Contradictions(book).possible({{&condition, Truth::is_true}}, {lets, nullptr, std::nullopt});
 }
 
 }  // namespace tocsin::dsl

@@ -1,5 +1,6 @@
 #include "dsl/rulebook.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -125,292 +126,498 @@ std::string_view word(AfterMatch after) {
   return "";
 }
 
-std::string text_of(const event::Network& network) {
-  return std::to_string(network.high) + ":" + std::to_string(network.low) + "/" + std::to_string(network.prefix);
-}
+}  // namespace
 
+/// Writes everything into one text: parts are printed by the ten thousand.
 class Printer {
  public:
   explicit Printer(const Rulebook& book) : book_(book) {}
 
-  std::string expr(const Expr& e) {
+  /// What was printed since.
+  std::string take() { return std::exchange(out_, {}); }
+
+  void read_as(const Reading& reading) {
+    if (reading == reading_) return;
+    reading_ = reading;
+    lets_.clear();
+  }
+
+  template <typename... Texts>
+  void add(const Texts&... texts) {
+    ((out_ += texts), ...);
+  }
+  void add_number(std::uint64_t number) { out_ += std::to_string(number); }
+  void add_us(Duration duration) { add(std::to_string(duration.us), "us"); }
+  void add_text(std::string_view text) { event::append_json_string(out_, text); }
+
+  void expr(const Expr& e) {
     switch (e.op) {
-      case Op::constant: return value(e.value, e.type);
-      case Op::field: return fields(e);
+      case Op::let:
+        if (reading_.lets == nullptr || e.index >= reading_.lets->size()) break;
+        let(e.index);
+        return;
+      case Op::constant: value(e.value, e.type); return;
+      case Op::field: fields(e); return;
       case Op::place_field:
       case Op::group_first:
       case Op::group_last:
       case Op::group_values:
       case Op::member_field:
-        return "(" + std::string(word(e.op)) + " #" + std::to_string(e.index) + " " + fields(e) + ")";
+        add('(', word(e.op), " #");
+        add_number(e.index);
+        out_ += ' ';
+        fields(e);
+        out_ += ')';
+        return;
       default: break;
     }
-    std::string out = "(" + std::string(word(e.op));
+    add('(', word(e.op));
     switch (e.op) {
       case Op::aggregate:
-      case Op::in_window: out += " " + nested_aggregate(e.index); break;
-      case Op::in_list: out += " " + list(e.index, false) + (e.flag ? " or-shadow" : ""); break;
-      case Op::table_column: out += " " + table(e.index, false) + "." + e.name; break;
-      case Op::has_label: out += " " + label(e.index) + (e.flag ? " or-shadow" : ""); break;
-      case Op::switch_: out += " " + book_.switches[e.index].name; break;
-      case Op::in_rollout: out += " " + e.name + " " + std::to_string(e.index); break;
+      case Op::in_window:
+        out_ += ' ';
+        nested_aggregate(e.index);
+        break;
+      case Op::in_list:
+        out_ += ' ';
+        list(e.index, false);
+        if (e.flag) out_ += " or-shadow";
+        break;
+      case Op::table_column:
+        out_ += ' ';
+        table(e.index, false);
+        add('.', e.name);
+        break;
+      case Op::has_label:
+        out_ += ' ';
+        label(e.index);
+        if (e.flag) out_ += " or-shadow";
+        break;
+      case Op::switch_: add(' ', book_.switches[e.index].name); break;
+      case Op::in_rollout:
+        add(' ', e.name, ' ');
+        add_number(e.index);
+        break;
       case Op::group_count:
       case Op::some:
       case Op::rule_key:
-      case Op::let: out += " #" + std::to_string(e.index); break;
+      case Op::let:
+        out_ += " #";
+        add_number(e.index);
+        break;
       case Op::group_aggregate:
-        out += " " + e.name + (e.flag ? " gaps" : "") + " #" + std::to_string(e.index);
-        if (!e.value.is_missing()) out += " " + to_text(e.value.number());
+        add(' ', e.name, e.flag ? " gaps" : "", " #");
+        add_number(e.index);
+        if (!e.value.is_missing()) add(' ', to_text(e.value.number()));
         break;
       case Op::function:
-      case Op::any_rule_tagged: out += " " + e.name; break;
-      case Op::any_rule_decides: out += " " + std::string(to_text(static_cast<Action>(e.index))); break;
-      case Op::money_as: out += " " + to_text(e.currency); break;
-      case Op::in_range: out += e.flag ? " ..<" : " .."; break;
+      case Op::any_rule_tagged: add(' ', e.name); break;
+      case Op::any_rule_decides: add(' ', to_text(static_cast<Action>(e.index))); break;
+      case Op::money_as: add(' ', to_text(e.currency)); break;
+      case Op::in_range: out_ += e.flag ? " ..<" : " .."; break;
       case Op::contains:
       case Op::starts_with:
       case Op::ends_with:
       case Op::like:
-      case Op::matches: out += e.flag ? " ignoring-case" : ""; break;
+      case Op::matches: out_ += e.flag ? " ignoring-case" : ""; break;
       default: break;
     }
-    for (const Expr& arg : e.args) out += " " + expr(arg);
-    for (const event::Network& network : e.networks) out += " " + text_of(network);
-    return out + ")";
+    spaced(e.args);
+    for (const event::Network& n : e.networks) {
+      out_ += ' ';
+      network(n);
+    }
+    out_ += ')';
   }
 
-  std::string source(const Source& s) {
-    std::string out = "{";
+  void source(const Source& s) {
+    out_ += '{';
     for (const Alternative& a : s.alternatives) {
-      if (out.size() > 1) out += " | ";
+      if (&a != &s.alternatives.front()) out_ += " | ";
       const event::EventType& type = book_.schema.events[a.event];
-      out += type.name;
-      if (a.via) out += " via " + type.fields[*a.via].name;
+      out_ += type.name;
+      if (a.via) add(" via ", type.fields[*a.via].name);
       if (!a.key.empty()) {
-        out += " by";
-        for (const event::FieldIndex field : a.key) out += " " + field_text(a.event, field);
+        out_ += " by";
+        for (const event::FieldIndex field : a.key) {
+          out_ += ' ';
+          this->field(a.event, field);
+        }
       }
-      if (a.where) out += " where " + expr(*a.where);
+      if (a.where) {
+        out_ += " where ";
+        expr(*a.where);
+      }
     }
-    return out + "}";
+    out_ += '}';
   }
 
-  std::string aggregate(const Aggregate& a) {
-    std::string out = std::string(word(a.function)) + " ";
-    if (a.function == AggregateFunction::percentile) out += to_text(a.percent) + " ";
-    if (a.gaps) out += "gaps ";
-    if (a.error_ppm != 0) out += "approximate " + std::to_string(a.error_ppm) + "ppm ";
-    for (const Expr& argument : a.arguments) out += expr(argument) + " ";
-    out += "from " + source(a.source) + " per";
-    for (const KeyPart& part : a.keys) out += " " + part.name + ":" + book_.schema.type_text(part.type);
+  void aggregate(const Aggregate& a) {
+    add(word(a.function), ' ');
+    if (a.function == AggregateFunction::percentile) add(to_text(a.percent), ' ');
+    if (a.gaps) out_ += "gaps ";
+    if (a.error_ppm != 0) add("approximate ", std::to_string(a.error_ppm), "ppm ");
+    for (const Expr& argument : a.arguments) {
+      expr(argument);
+      out_ += ' ';
+    }
+    out_ += "from ";
+    source(a.source);
+    out_ += " per";
+    for (const KeyPart& part : a.keys) add(' ', part.name, ':', book_.schema.type_text(part.type));
     switch (a.reach) {
-      case WindowReach::last: out += " last "; break;
-      case WindowReach::before: out += " before "; break;
-      case WindowReach::calendar:
-        return out + " calendar " + std::string(event::to_text(a.unit)) + " " + a.zone->name();
-      case WindowReach::since: out += " since " + source(*a.since) + " within "; break;
+      case WindowReach::last: out_ += " last "; break;
+      case WindowReach::before: out_ += " before "; break;
+      case WindowReach::calendar: add(" calendar ", event::to_text(a.unit), ' ', a.zone->name()); return;
+      case WindowReach::since:
+        out_ += " since ";
+        source(*a.since);
+        out_ += " within ";
+        break;
     }
-    out += std::to_string(a.length.us) + "us";
-    if (a.gap.us != 0) out += " ending " + std::to_string(a.gap.us) + "us";
-    return out;
+    add_us(a.length);
+    if (a.gap.us != 0) {
+      out_ += " ending ";
+      add_us(a.gap);
+    }
   }
 
-  std::string keys(const std::vector<KeyPart>& parts) {
-    std::string out;
+  void keys(const std::vector<KeyPart>& parts) {
     for (const KeyPart& part : parts)
-      out += (out.empty() ? "" : ", ") + part.name + ":" + book_.schema.type_text(part.type);
-    return out;
+      add(&part == &parts.front() ? "" : ", ", part.name, ':', book_.schema.type_text(part.type));
   }
 
-  std::string test(const EventTest& t, bool names) {
-    std::string out = source(t.source);
-    if (names && !t.alias.empty()) out += " as " + t.alias;
-    if (t.where) out += " where " + expr(*t.where);
-    if (t.within) out += " within " + std::to_string(t.within->us) + "us";
-    if (t.optional) out += " optional";
-    return out;
+  void test(const EventTest& t, bool names) {
+    source(t.source);
+    if (names && !t.alias.empty()) add(" as ", t.alias);
+    if (t.where) {
+      out_ += " where ";
+      expr(*t.where);
+    }
+    within(t.within);
+    if (t.optional) out_ += " optional";
   }
 
-  std::string sequence(const Sequence& s, bool names) {
-    std::string out = "  sequence";
-    if (s.within) out += " within " + std::to_string(s.within->us) + "us";
-    out += " pick " + std::string(word(s.pick)) + " after " + std::string(word(s.after));
+  void sequence(const Sequence& s, bool names) {
+    out_ += "  sequence";
+    within(s.within);
+    add(" pick ", word(s.pick), " after ", word(s.after));
     if (s.after == AfterMatch::skip_to_first || s.after == AfterMatch::skip_to_last)
-      out += " #" + std::to_string(s.after_place);
-    out += "\n";
+      add(" #", std::to_string(s.after_place));
+    out_ += '\n';
     for (std::size_t i = 0; i <= s.steps.size(); ++i) {
       for (const Absence& absence : s.absences) {
         if (absence.before_step != i) continue;
-        out += "    no " + test(absence.test, names);
-        if (absence.wait.us != 0) out += " for " + std::to_string(absence.wait.us) + "us";
-        out += "\n";
+        out_ += "    no ";
+        test(absence.test, names);
+        if (absence.wait.us != 0) lasting(absence.wait);
+        out_ += '\n';
       }
       if (i == s.steps.size()) break;
       const Step& step = s.steps[i];
-      out += "    " + std::string(word(step.link)) + " " + std::string(word(step.kind));
+      add("    ", word(step.link), ' ', word(step.kind));
       if (step.kind == StepKind::group) {
-        out += " " + std::to_string(step.min) + ".." + (step.max == 0 ? "" : std::to_string(step.max));
-        if (step.exact) out += " exact";
+        add(' ', std::to_string(step.min), "..", step.max == 0 ? "" : std::to_string(step.max));
+        if (step.exact) out_ += " exact";
       }
-      if (step.kind == StepKind::any_of) out += " " + std::to_string(step.min);
-      if (step.consecutive) out += " consecutive";
-      if (step.optional) out += " optional";
-      if (step.within) out += " within " + std::to_string(step.within->us) + "us";
-      if (step.parts.size() == 1) {
-        out += " #" + std::to_string(step.parts[0].place) + " " + test(step.parts[0], names) + "\n";
-        continue;
-      }
-      out += "\n";
+      if (step.kind == StepKind::any_of) add(' ', std::to_string(step.min));
+      if (step.consecutive) out_ += " consecutive";
+      if (step.optional) out_ += " optional";
+      within(step.within);
+      const bool single = step.parts.size() == 1;
+      if (!single) out_ += '\n';
       for (const EventTest& part : step.parts) {
-        out += "      #" + std::to_string(part.place) + " " + test(part, names) + "\n";
+        add(single ? " #" : "      #", std::to_string(part.place), ' ');
+        test(part, names);
+        out_ += '\n';
       }
     }
-    if (s.until) out += "    until " + test(*s.until, names) + "\n";
-    return out;
+    if (s.until) {
+      out_ += "    until ";
+      test(*s.until, names);
+      out_ += '\n';
+    }
   }
 
   /// What a rule does; with `names` also what only people read.
-  std::string rule(const Rule& r, bool names) {
-    std::string out = "rule " + r.name + "\n";
+  void rule(const Rule& r, bool names) {
+    add("rule ", r.name, '\n');
     if (names) {
-      if (!r.title.empty()) out += "  title " + text(r.title) + "\n";
-      out += "  severity " + std::string(to_text(r.severity)) + "\n";
-      for (const std::string& tag : r.tags) out += "  tag " + tag + "\n";
-      if (!r.owner.empty()) out += "  owner " + text(r.owner) + "\n";
-      if (!r.runbook.empty()) out += "  runbook " + text(r.runbook) + "\n";
+      for_people("title", r.title);
+      add("  severity ", to_text(r.severity), '\n');
+      for (const std::string& tag : r.tags) add("  tag ", tag, '\n');
+      for_people("owner", r.owner);
+      for_people("runbook", r.runbook);
     }
-    if (r.shadow) out += "  shadow\n";
-    if (r.off) out += "  off\n";
-    for (const std::uint32_t s : r.switches) out += "  switch " + book_.switches[s].name + "\n";
-    if (r.rollout) out += "  rollout " + std::to_string(r.rollout->share) + " " + expr(r.rollout->value) + "\n";
+    if (r.shadow) out_ += "  shadow\n";
+    if (r.off) out_ += "  off\n";
+    for (const std::uint32_t s : r.switches) add("  switch ", book_.switches[s].name, '\n');
+    if (r.rollout) {
+      add("  rollout ", std::to_string(r.rollout->share));
+      line(" ", r.rollout->value);
+    }
     if (r.on) {
-      out += "  on " + source(*r.on) + (names && !r.alias.empty() ? " as " + r.alias : "") + "\n";
+      out_ += "  on ";
+      source(*r.on);
+      if (names && !r.alias.empty()) add(" as ", r.alias);
+      out_ += '\n';
     }
-    if (!r.keys.empty()) out += "  per " + keys(r.keys) + "\n";
-    if (r.sequence) out += sequence(*r.sequence, names);
-    for (const Let& let : r.lets) out += "  let " + (names ? let.name + " = " : "") + expr(let.value) + "\n";
-    if (r.when) out += "  when " + expr(*r.when) + "\n";
+    if (!r.keys.empty()) {
+      out_ += "  per ";
+      keys(r.keys);
+      out_ += '\n';
+    }
+    if (r.sequence) sequence(*r.sequence, names);
+    for (const Let& let : r.lets) {
+      out_ += "  let ";
+      if (names) add(let.name, " = ");
+      line("", let.value);
+    }
+    if (r.when) line("  when ", *r.when);
     for (const Except& except : r.excepts) {
-      out += "  except " + except.name;
-      if (except.until) out += " until " + to_text(*except.until);
-      out += " when " + expr(except.when) + "\n";
+      add("  except ", except.name);
+      if (except.until) add(" until ", to_text(*except.until));
+      line(" when ", except.when);
     }
     if (r.decide) {
-      out += "  decide " + std::string(to_text(r.decide->action));
-      if (r.decide->when) out += " if " + expr(*r.decide->when) + " else " + std::string(to_text(r.decide->otherwise));
-      out += "\n";
+      add("  decide ", to_text(r.decide->action));
+      if (r.decide->when) {
+        out_ += " if ";
+        expr(*r.decide->when);
+        add(" else ", to_text(r.decide->otherwise));
+      }
+      out_ += '\n';
     }
-    if (r.score) out += "  score " + expr(*r.score) + "\n";
+    if (r.score) line("  score ", *r.score);
     if (names && !r.because.empty()) {
-      out += "  because";
-      for (const TextPart& part : r.because) out += " " + (part.value ? expr(*part.value) : text(part.literal));
-      out += "\n";
+      out_ += "  because";
+      for (const TextPart& part : r.because) {
+        out_ += ' ';
+        if (part.value) {
+          expr(*part.value);
+        } else {
+          add_text(part.literal);
+        }
+      }
+      out_ += '\n';
     }
-    for (const Shown& shown : r.show) out += "  show " + shown.name + " = " + expr(shown.value) + "\n";
+    for (const Shown& shown : r.show) {
+      add("  show ", shown.name);
+      line(" = ", shown.value);
+    }
     if (r.alert_once) {
-      out += "  alert once per " + std::to_string(r.alert_once->per.us) + "us by " + keys(r.alert_once->by);
-      for (const Expr& by : r.alert_once->values) out += " " + expr(by);
-      out += "\n";
+      out_ += "  alert once per ";
+      add_us(r.alert_once->per);
+      out_ += " by ";
+      keys(r.alert_once->by);
+      spaced(r.alert_once->values);
+      out_ += '\n';
     }
-    const auto lasting = [](const std::optional<Duration>& d) {
-      return d ? " for " + std::to_string(d->us) + "us" : std::string();
-    };
-    for (const LabelEffect& e : r.labels)
-      out += "  label " + label(e.label) + " " + expr(e.whom) + lasting(e.lasts) + "\n";
-    for (const ListEffect& e : r.adds)
-      out += "  add @" + book_.lists[e.list].name + " " + expr(e.what) + lasting(e.lasts) + "\n";
+    for (const LabelEffect& e : r.labels) {
+      out_ += "  label ";
+      label(e.label);
+      out_ += ' ';
+      expr(e.whom);
+      lasting(e.lasts);
+      out_ += '\n';
+    }
+    for (const ListEffect& e : r.adds) {
+      add("  add @", book_.lists[e.list].name, ' ');
+      expr(e.what);
+      lasting(e.lasts);
+      out_ += '\n';
+    }
     for (const Suppression& s : r.suppressed) {
-      out += "  suppressed by " + s.by + " same " + keys(s.same);
-      for (const Expr& value : s.values) out += " " + expr(value);
-      out += " |";
-      for (const Expr& value : s.by_values) out += " " + expr(value);
-      out += " hold " + std::to_string(s.hold.us) + "us\n";
+      add("  suppressed by ", s.by, " same ");
+      keys(s.same);
+      spaced(s.values);
+      out_ += " |";
+      spaced(s.by_values);
+      out_ += " hold ";
+      add_us(s.hold);
+      out_ += '\n';
     }
-    for (const Source& s : r.resolves) out += "  resolve on " + source(s) + "\n";
-    return out;
+    for (const Source& s : r.resolves) {
+      out_ += "  resolve on ";
+      source(s);
+      out_ += '\n';
+    }
   }
 
-  std::string value(const event::Value& v, const event::Type& type) {
-    std::string out = event::json_text(v, type, book_.schema);
+  void value(const event::Value& v, const event::Type& type) {
     if (type.kind == event::TypeKind::duration || type.kind == event::TypeKind::time) {
       // As numbers: the texts for people leave out small units.
-      out = std::to_string(static_cast<std::int64_t>(v.low)) + "us";
+      add(std::to_string(static_cast<std::int64_t>(v.low)), "us");
+    } else {
+      event::append_json(out_, v, type, book_.schema);
     }
-    return out;
   }
 
   /// What is in a list changes while the rules stay what they are, so a rule's meaning holds its name and type only: what was
   /// remembered under one state of the list is kept (W5).
-  std::string list(ListId id, bool with_contents) {
+  void list(ListId id, bool with_contents) {
     const List& l = book_.lists[id];
-    if (!with_contents) return "@" + l.name + ":" + book_.schema.type_text(l.element);
-    std::string contents;
-    for (const event::Value& entry : l.entries) contents += value(entry, l.element) + "\n";
-    for (const event::Network& network : l.networks) contents += text_of(network) + "\n";
-    return "@" + l.name + ":" + book_.schema.type_text(l.element) + ":" + to_text(hash128(contents));
+    add('@', l.name, ':', book_.schema.type_text(l.element));
+    if (!with_contents) return;
+    out_ += ':';
+    const std::size_t begin = out_.size();
+    for (const event::Value& entry : l.entries) {
+      value(entry, l.element);
+      out_ += '\n';
+    }
+    for (const event::Network& n : l.networks) {
+      network(n);
+      out_ += '\n';
+    }
+    const std::string digest = to_text(hash128(std::string_view(out_).substr(begin)));
+    out_.replace(begin, std::string::npos, digest);
   }
 
-  std::string table(TableId id, bool with_contents) {
+  void table(TableId id, bool with_contents) {
     const Table& t = book_.tables[id];
-    std::string out = t.name + (t.by_network ? "<cidr>(" : "(");
-    for (const KeyPart& key : t.keys) out += key.name + ":" + book_.schema.type_text(key.type) + ";";
-    for (const TableColumn& column : t.columns) out += column.name + ":" + book_.schema.type_text(column.type) + ";";
-    out += ")";
-    if (!with_contents) return out;
+    add(t.name, t.by_network ? "<cidr>(" : "(");
+    for (const KeyPart& key : t.keys) add(key.name, ':', book_.schema.type_text(key.type), ';');
+    for (const TableColumn& column : t.columns) add(column.name, ':', book_.schema.type_text(column.type), ';');
+    out_ += ')';
+    if (!with_contents) return;
     std::uint64_t contents = 0;
     for (const Timestamp from : t.from) contents = hash_mix(contents, static_cast<std::uint64_t>(from.us));
     for (const event::Value& cell : t.cells) contents = hash_mix(contents, event::hash_of(cell));
     for (const event::Network& n : t.networks)
       contents = hash_mix(hash_mix(hash_mix(contents, n.prefix), n.high), n.low);
-    return out + ":" + std::to_string(contents) + " " + std::to_string(t.from.size()) + " rows";
+    add(':', std::to_string(contents), ' ', std::to_string(t.from.size()), " rows");
   }
-  std::string label(LabelId id) { return book_.labels[id].kind + " " + text(book_.labels[id].name); }
+  void label(LabelId id) {
+    add(book_.labels[id].kind, ' ');
+    add_text(book_.labels[id].name);
+  }
 
-  static std::string text(std::string_view t) {
-    std::string out;
-    event::append_json_string(out, t);
-    return out;
+  void lasting(const std::optional<Duration>& d) {
+    if (!d) return;
+    out_ += " for ";
+    add_us(*d);
+  }
+  /// `front` and the expression, to the end of the line.
+  void line(std::string_view front, const Expr& e) {
+    out_ += front;
+    expr(e);
+    out_ += '\n';
   }
 
  private:
-  /// A derived field means what it is computed from; a declared one its name and type.
-  std::string field_text(event::EventTypeId event, event::FieldIndex field) {
-    const event::EventType& type = book_.schema.events[event];
-    const event::FieldDef& def = type.fields[field];
-    std::string out = type.name + "." + def.name + ":" + book_.schema.type_text(def.type);
-    if (!def.derived) return out;
-    const auto known = derived_.find({event, field});
-    if (known != derived_.end()) return out + "=" + known->second;
-    for (const DerivedField& derived : book_.derived) {
-      if (derived.event != event || derived.field != field) continue;
-      const std::string value = bounded(expr(derived.value));
-      derived_[{event, field}] = value;
-      return out + "=" + value;
+  void spaced(const std::vector<Expr>& parts) {
+    for (const Expr& part : parts) {
+      out_ += ' ';
+      expr(part);
     }
-    return out;
+  }
+  void within(const std::optional<Duration>& d) {
+    if (!d) return;
+    out_ += " within ";
+    add_us(*d);
+  }
+  void for_people(std::string_view what, const std::string& text) {
+    if (text.empty()) return;
+    add("  ", what, ' ');
+    add_text(text);
+    out_ += '\n';
+  }
+  void network(const event::Network& n) {
+    add(std::to_string(n.high), ':', std::to_string(n.low), '/', std::to_string(n.prefix));
   }
 
-  const std::string& nested_aggregate(AggregateId id) {
+  /// A derived field means what it is computed from; a declared one its name and type.
+  void field(event::EventTypeId event, event::FieldIndex field) {
+    if (const auto known = fields_.find({event, field}); known != fields_.end()) {
+      out_ += known->second;
+      return;
+    }
+    const event::EventType& type = book_.schema.events[event];
+    const event::FieldDef& def = type.fields[field];
+    const std::size_t begin = out_.size();
+    add(type.name, '.', def.name, ':', book_.schema.type_text(def.type));
+    if (def.derived) {
+      const auto derived = std::find_if(book_.derived.begin(), book_.derived.end(),
+                                        [&](const DerivedField& d) { return d.event == event && d.field == field; });
+      if (derived == book_.derived.end()) return;  // not worked out yet
+      out_ += '=';
+      defined_elsewhere([&] { expr(derived->value); });
+    }
+    fields_[{event, field}] = out_.substr(begin);
+  }
+
+  void nested_aggregate(AggregateId id) {
     const auto known = aggregates_.find(id);
-    if (known != aggregates_.end()) return known->second;
-    std::string text = bounded(aggregate(book_.aggregates[id]));
-    return aggregates_[id] = std::move(text);
+    if (known != aggregates_.end()) {
+      out_ += known->second;
+      return;
+    }
+    const std::size_t begin = out_.size();
+    defined_elsewhere([&] { aggregate(book_.aggregates[id]); });
+    aggregates_[id] = out_.substr(begin);
+  }
+
+  void let(std::uint32_t index) {
+    const auto known = lets_.find(index);
+    if (known != lets_.end()) {
+      out_ += known->second;
+      return;
+    }
+    const std::size_t begin = out_.size();
+    bounded(let_bytes_max, [&] { expr((*reading_.lets)[index].value); });
+    lets_[index] = out_.substr(begin);
+  }
+
+  /// What a definition means does not depend on who reads it.
+  template <typename Print>
+  void defined_elsewhere(Print&& print) {
+    const Reading reading = std::exchange(reading_, {});
+    bounded(definition_bytes_max, print);
+    reading_ = reading;
   }
 
   /// What is nested is written out while it is short; of more its hash stands there, so that definitions that use each other
   /// twice do not double the text each time.
-  static std::string bounded(std::string text) { return text.size() <= 400 ? text : to_text(hash128(text)); }
+  static constexpr std::size_t definition_bytes_max = 400;
+  static constexpr std::size_t let_bytes_max = 4000;
+  template <typename Print>
+  void bounded(std::size_t bytes_max, Print&& print) {
+    const std::size_t begin = out_.size();
+    print();
+    if (out_.size() - begin <= bytes_max) return;
+    const std::string digest = to_text(hash128(std::string_view(out_).substr(begin)));
+    out_.replace(begin, std::string::npos, digest);
+  }
 
-  std::string fields(const Expr& e) {
-    std::string out;
-    for (const FieldRef& ref : e.fields) out += (out.empty() ? "" : "|") + field_text(ref.event, ref.field);
-    return out;
+  void fields(const Expr& e) {
+    const auto of_event = [&](const FieldRef& ref) { return ref.event == reading_.event; };
+    const bool only_this = reading_.event && std::any_of(e.fields.begin(), e.fields.end(), of_event);
+    bool first = true;
+    for (const FieldRef& ref : e.fields) {
+      if (only_this && !of_event(ref)) continue;
+      if (!first) out_ += '|';
+      first = false;
+      field(ref.event, ref.field);
+    }
   }
 
   const Rulebook& book_;
-  std::map<std::pair<event::EventTypeId, event::FieldIndex>, std::string> derived_;
+  std::string out_;
+  std::map<std::pair<event::EventTypeId, event::FieldIndex>, std::string> fields_;
   std::map<AggregateId, std::string> aggregates_;
+  Reading reading_;
+  std::map<std::uint32_t, std::string> lets_;  // as read so
 };
+
+namespace {
+
+/// What `print` writes with a printer of the book.
+template <typename Print>
+std::string printed(const Rulebook& book, Print&& print) {
+  Printer printer(book);
+  print(printer);
+  return printer.take();
+}
 
 }  // namespace
 
@@ -437,58 +644,94 @@ bool of_a_step(Op op) {
   }
 }
 
-std::string meaning(const Expr& expr, const Rulebook& book) { return Printer(book).expr(expr); }
-std::string meaning(const Source& source, const Rulebook& book) { return Printer(book).source(source); }
-std::string meaning(const Aggregate& aggregate, const Rulebook& book) { return Printer(book).aggregate(aggregate); }
-std::string meaning(const Rule& rule, const Rulebook& book) { return Printer(book).rule(rule, false); }
+std::string meaning(const Expr& expr, const Rulebook& book) {
+  return printed(book, [&](Printer& print) { print.expr(expr); });
+}
+std::string meaning(const Source& source, const Rulebook& book) {
+  return printed(book, [&](Printer& print) { print.source(source); });
+}
+std::string meaning(const Aggregate& aggregate, const Rulebook& book) {
+  return printed(book, [&](Printer& print) { print.aggregate(aggregate); });
+}
+std::string meaning(const Rule& rule, const Rulebook& book) {
+  return printed(book, [&](Printer& print) { print.rule(rule, false); });
+}
+
+Meanings::Meanings(const Rulebook& book) : printer_(std::make_unique<Printer>(book)) {}
+Meanings::~Meanings() = default;
+
+std::string Meanings::of(const Expr& expr, const Reading& reading) {
+  printer_->read_as(reading);
+  printer_->expr(expr);
+  return printer_->take();
+}
 
 std::string dump(const Rulebook& book) {
   Printer print(book);
-  std::string out;
   for (const event::EventType& type : book.schema.events) {
-    out += "event " + type.name + "\n";
+    print.add("event ", type.name, '\n');
     for (std::size_t i = 0; i < type.fields.size(); ++i) {
       const event::FieldDef& field = type.fields[i];
-      out += i == type.key ? "  key " : i == type.time ? "  time " : "  ";
-      out += field.name + " : " + book.schema.type_text(field.type);
-      if (field.optional && !field.derived) out += " optional";
-      if (field.derived) out += " derived";
-      if (field.mask != event::Mask::none) out += " mask " + std::string(event::to_text(field.mask));
-      out += "\n";
+      print.add(i == type.key ? "  key " : i == type.time ? "  time " : "  ");
+      print.add(field.name, " : ", book.schema.type_text(field.type));
+      if (field.optional && !field.derived) print.add(" optional");
+      if (field.derived) print.add(" derived");
+      if (field.mask != event::Mask::none) print.add(" mask ", event::to_text(field.mask));
+      print.add('\n');
     }
   }
   for (ListId id = 0; id < book.lists.size(); ++id) {
     const List& list = book.lists[id];
-    out += "list " + print.list(id, true) + " " + std::to_string(list.entries.size() + list.networks.size()) +
-           " entries" + (list.lifetime ? " for " + std::to_string(list.lifetime->us) + "us" : std::string()) + "\n";
+    print.add("list ");
+    print.list(id, true);
+    print.add(' ', std::to_string(list.entries.size() + list.networks.size()), " entries");
+    print.lasting(list.lifetime);
+    print.add('\n');
   }
-  for (TableId id = 0; id < book.tables.size(); ++id) out += "table " + print.table(id, true) + "\n";
-  for (const Switch& s : book.switches) out += "switch " + s.name + (s.on ? " on\n" : " off\n");
+  for (TableId id = 0; id < book.tables.size(); ++id) {
+    print.add("table ");
+    print.table(id, true);
+    print.add('\n');
+  }
+  for (const Switch& s : book.switches) print.add("switch ", s.name, s.on ? " on\n" : " off\n");
   for (const DerivedField& derived : book.derived) {
     const event::EventType& type = book.schema.events[derived.event];
-    out += "field " + type.name + "." + type.fields[derived.field].name + " = " + print.expr(derived.value) + "\n";
+    print.add("field ", type.name, '.', type.fields[derived.field].name);
+    print.line(" = ", derived.value);
   }
-  for (const Aggregate& aggregate : book.aggregates) out += "aggregate " + print.aggregate(aggregate) + "\n";
-  for (const Rule& rule : book.rules) out += print.rule(rule, true);
+  for (const Aggregate& aggregate : book.aggregates) {
+    print.add("aggregate ");
+    print.aggregate(aggregate);
+    print.add('\n');
+  }
+  for (const Rule& rule : book.rules) print.rule(rule, true);
   for (const Policy& policy : book.policies) {
-    out += "policy " + policy.name + " on " + print.source(policy.on) + "\n";
-    out += std::string("  score ") + (policy.sum ? "sum" : "max");
-    if (policy.cap) out += " max " + to_text(*policy.cap);
-    out += "\n";
+    print.add("policy ", policy.name, " on ");
+    print.source(policy.on);
+    print.add("\n  score ", policy.sum ? "sum" : "max");
+    if (policy.cap) print.add(" max ", to_text(*policy.cap));
+    print.add('\n');
     for (const PolicyLine& line : policy.lines) {
-      out += "  " + std::string(to_text(line.action)) + (line.when ? " when " + print.expr(*line.when) : " otherwise") +
-             "\n";
+      print.add("  ", to_text(line.action));
+      if (line.when) {
+        print.line(" when ", *line.when);
+      } else {
+        print.add(" otherwise\n");
+      }
     }
     if (policy.limit) {
-      out += "  limit " + std::string(to_text(policy.limit->action)) + " to " + to_text(policy.limit->share) + " per " +
-             std::to_string(policy.limit->per.us) + "us else " + std::string(to_text(policy.limit->otherwise)) + "\n";
+      print.add("  limit ", to_text(policy.limit->action), " to ", to_text(policy.limit->share), " per ");
+      print.add_us(policy.limit->per);
+      print.add(" else ", to_text(policy.limit->otherwise), '\n');
     }
-    if (policy.on_error) out += "  on error " + std::string(to_text(*policy.on_error)) + "\n";
+    if (policy.on_error) print.add("  on error ", to_text(*policy.on_error), '\n');
   }
   for (const Test& test : book.tests) {
-    out += "test " + Printer::text(test.name) + " " + std::to_string(test.steps.size()) + " steps\n";
+    print.add("test ");
+    print.add_text(test.name);
+    print.add(' ', std::to_string(test.steps.size()), " steps\n");
   }
-  return out;
+  return print.take();
 }
 
 }  // namespace tocsin::dsl

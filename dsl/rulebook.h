@@ -452,4 +452,27 @@ std::string meaning(const Aggregate& aggregate, const Rulebook& book);
 /// The rule's checked meaning: sequence, conditions, effects, show and the keys; without title, because, tags, owner, severity.
 std::string meaning(const Rule& rule, const Rulebook& book);
 
+/// How an expression is read: lets stand for what they name, and of a field that several events have only that of the event is meant.
+struct Reading {
+  const std::vector<Let>* lets = nullptr;
+  std::optional<event::EventTypeId> event;
+  bool operator==(const Reading&) const = default;
+};
+
+class Printer;
+/// Prints meanings as read so; for who asks for many, since what fields, aggregates and lets mean is kept. Requires: the book and the
+/// lets stay as they are while this lives.
+class Meanings {
+ public:
+  explicit Meanings(const Rulebook& book);
+  ~Meanings();
+  Meanings(const Meanings&) = delete;
+  Meanings& operator=(const Meanings&) = delete;
+
+  std::string of(const Expr& expr, const Reading& reading);
+
+ private:
+  std::unique_ptr<Printer> printer_;
+};
+
 }  // namespace tocsin::dsl
