@@ -476,8 +476,9 @@ void Checker::check_rule_once(const std::string& name, Span use) {
   std::set<std::string, std::less<>> lets = std::move(poison_lets_);
   std::string wanted_by = std::move(wanted_by_);
   bool readable = false;
-  for (const auto& [decl, span] : rules_) {
-    if (decl->name.text == name) readable = check_rule(*decl, span) || readable;
+  if (const NameEntry* entry = find_name(name); entry != nullptr && entry->kind == NameKind::rule) {
+    const auto& [decl, span] = rules_[entry->index];
+    readable = check_rule(*decl, span);
   }
   poison_lets_ = std::move(lets);
   wanted_by_ = std::move(wanted_by);

@@ -687,12 +687,14 @@ void Checker::check_suppressed(const ast::Clause& clause, Rule& rule) {
 }
 
 void Checker::check_alert_clauses() {
+  std::multimap<std::string_view, Rule*> by_name;  // one, or one for each role
+  for (Rule& rule : book_.rules) by_name.emplace(rule.name, &rule);
   for (const auto& [decl, span] : rules_) {
-    for (Rule& rule : book_.rules) {
-      if (rule.name != decl->name.text) continue;  // one, or one for each role
+    const auto [first, last] = by_name.equal_range(decl->name.text);
+    for (auto at = first; at != last; ++at) {
       for (const ast::Clause& clause : decl->clauses) {
-        if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, rule);
-        if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, rule);
+        if (clause.kind == ClauseKind::resolve && clause.source) check_resolve(clause, *decl, *at->second);
+        if (clause.kind == ClauseKind::suppressed) check_suppressed(clause, *at->second);
       }
     }
   }
