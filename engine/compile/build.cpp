@@ -581,11 +581,7 @@ class Build {
       variant.same_keys.push_back(std::move(key));
     };
     for (const dsl::Suppression& s : rule.suppressed) same_key(s.same, s.values);
-    for (const dsl::Rule& other : book_.rules) {
-      for (const dsl::Suppression& s : other.suppressed) {
-        if (s.by == rule.name && !other.off) same_key(s.same, s.by_values);
-      }
-    }
+    each_suppressed_by(rule, [&](const dsl::Rule&, const dsl::Suppression& s) { same_key(s.same, s.by_values); });
     if (rule.rollout) variant.rollout = builder.build(rule.rollout->value);
     if (rule.hit) {
       for (std::size_t i = 0; i < rule.hit->fields.size(); ++i) {
@@ -596,6 +592,17 @@ class Build {
     }
     if (out_->explains && rule.when) variant.when = builder.build(*rule.when);
     builder.set_lets(nullptr);
+  }
+
+  /// `f(other rule, its clause)` for every clause `suppressed by` that names the rule.
+  template <typename F>
+  void each_suppressed_by(const dsl::Rule& rule, F&& f) const {
+    for (const std::uint32_t r : suppressed_) {
+      const dsl::Rule& other = book_.rules[r];
+      for (const dsl::Suppression& s : other.suppressed) {
+        if (s.by == rule.name) f(other, s);
+      }
+    }
   }
 
   static HitFieldPlan::Place place_of(dsl::HitField::From from) {
@@ -634,11 +641,16 @@ class Build {
 
   void build_rules() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
+      if (!book_.rules[r].suppressed.empty() && !book_.rules[r].off) suppressed_.push_back(r);
+    }
+    for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       const dsl::Rule& rule = book_.rules[r];
       rule_at_hand_ = &rule;
       RulePlan plan;
       plan.info.name = rule.name;
-      plan.info.revision = hash128(dsl::meaning(rule, book_));
+      const std::string meaning = dsl::meaning(rule, book_);
+      plan.info.revision = hash128(meaning);
+      meanings_ += rule.name + "\n" + meaning + "\n";
       plan.info.title = rule.title;
       plan.info.owner = rule.owner;
       plan.info.runbook = rule.runbook;
@@ -656,11 +668,9 @@ class Build {
       };
       for (const dsl::Suppression& s : rule.suppressed)
         plan.info.suppressed_by.push_back({s.by, clause_of(rule, s), s.hold});
-      for (const dsl::Rule& other : book_.rules) {
-        for (const dsl::Suppression& s : other.suppressed) {
-          if (s.by == rule.name && !other.off) plan.info.suppresses.push_back(clause_of(other, s));
-        }
-      }
+      each_suppressed_by(rule, [&](const dsl::Rule& other, const dsl::Suppression& s) {
+        plan.info.suppresses.push_back(clause_of(other, s));
+      });
       if (rule.alert_once) plan.info.once_per = rule.alert_once->per;
       plan.alias = rule.alias.empty() && rule.on ? rule.on->name : rule.alias;
       for (std::uint32_t k = 0; k < rule.keys.size(); ++k) {
@@ -1195,12 +1205,7 @@ class Build {
   }
 
   void finish() {
-    std::string all;
-    for (const dsl::Rule& rule : book_.rules) {
-      all += rule.name + "\n" + dsl::meaning(rule, book_) + "\n";
-    }
-    all += dsl::dump(book_);
-    out_->digest = hash128(all);
+    out_->digest = hash128(meanings_ + dsl::dump(book_));
     out_->digest_text = to_text(out_->digest);
   }
 
@@ -1217,6 +1222,8 @@ class Build {
   std::map<std::uint32_t, std::vector<nfa::PredicateId>> resolve_predicates_;
   std::map<std::uint32_t, std::vector<TestPredicates>> test_predicates_;
   std::map<std::uint32_t, std::uint32_t> rule_keyspace_;
+  std::string meanings_;                   // of all rules, behind their names
+  std::vector<std::uint32_t> suppressed_;  // rules with a clause `suppressed by` that are not off
   std::set<event::EventTypeId> decided_types_;
   const dsl::Rule* rule_at_hand_ = nullptr;     // for masks of its keys and lets
   std::set<event::EventTypeId> several_roles_;  // of the rule at hand

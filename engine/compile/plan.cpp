@@ -44,6 +44,14 @@ std::string meaning_of(const std::vector<PlanCondition>& conditions, const dsl::
   return text;
 }
 
+/// The number of the entry with this meaning, which is added when it is new.
+template <typename Entry>
+std::uint32_t number_of(const std::string& meaning, Entry entry, std::vector<Entry>& entries, Plan::Known& known) {
+  const auto [at, fresh] = known.try_emplace(meaning, static_cast<std::uint32_t>(entries.size()));
+  if (fresh) entries.push_back(std::move(entry));
+  return at->second;
+}
+
 state::Function function_of(dsl::AggregateFunction f) {
   switch (f) {
     case dsl::AggregateFunction::count: return state::Function::count;
@@ -123,10 +131,8 @@ void add_aggregate(Plan& plan, const dsl::Rulebook& book, const dsl::Aggregate& 
     }
   }
   const state::Window window = window_of(aggregate);
-  const auto known = std::find_if(plan.columns.begin(), plan.columns.end(),
-                                  [&](const PlanColumn& c) { return c.meaning == column.meaning; });
-  const auto index = static_cast<std::uint32_t>(known - plan.columns.begin());
-  if (known == plan.columns.end()) plan.columns.push_back(std::move(column));
+  const std::string meaning = column.meaning;
+  const std::uint32_t index = number_of(meaning, std::move(column), plan.columns, plan.known_columns);
   std::vector<state::Window>& windows = plan.columns[index].windows;
   const auto same = std::find(windows.begin(), windows.end(), window);
   const auto window_index = static_cast<std::uint32_t>(same - windows.begin());
@@ -171,12 +177,8 @@ std::vector<PlanCondition> conditions_of(const dsl::Source& source, const Expr* 
 std::uint32_t Plan::predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book,
                               const std::string& role) {
   for (PlanCondition& c : conditions) fold(c.expr);
-  std::string text = meaning_of(conditions, book) + role;
-  const auto known =
-      std::find_if(predicates.begin(), predicates.end(), [&](const PlanPredicate& p) { return p.text == text; });
-  const auto index = static_cast<std::uint32_t>(known - predicates.begin());
-  if (known == predicates.end()) predicates.push_back({std::move(conditions), std::move(text), {}});
-  return index;
+  const std::string text = meaning_of(conditions, book) + role;
+  return number_of(text, PlanPredicate{std::move(conditions), text, {}}, predicates, known_predicates);
 }
 
 std::uint32_t Plan::keyspace(const std::vector<dsl::KeyPart>& parts, const event::Schema& schema) {
@@ -189,11 +191,8 @@ std::uint32_t Plan::keyspace(const std::vector<dsl::KeyPart>& parts, const event
     space.meaning += schema.type_text(part.type) + ";";
     space.parts.push_back({part.name, part.type});
   }
-  const auto known = std::find_if(keyspaces.begin(), keyspaces.end(),
-                                  [&](const PlanKeySpace& k) { return k.meaning == space.meaning; });
-  const auto index = static_cast<std::uint32_t>(known - keyspaces.begin());
-  if (known == keyspaces.end()) keyspaces.push_back(std::move(space));
-  return index;
+  const std::string meaning = space.meaning;
+  return number_of(meaning, std::move(space), keyspaces, known_keyspaces);
 }
 
 Plan lower(const dsl::Rulebook& book) {

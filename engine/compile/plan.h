@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dsl/rulebook.h"
@@ -72,6 +73,9 @@ struct Plan {
   std::vector<PlanAggregate> aggregates;  // by dsl::AggregateId
   std::vector<PlanDerived> derived;
   std::uint32_t strata = 1;
+
+  using Known = std::unordered_map<std::string, std::uint32_t>;  // meanings, and which entry has them
+  Known known_keyspaces, known_predicates, known_columns;
 
   /// `role` keeps apart what is asked of one event under several keys; empty where that does not happen.
   std::uint32_t predicate(std::vector<PlanCondition> conditions, const dsl::Rulebook& book,
