@@ -4,7 +4,6 @@
 #include "dsl/currencies.h"
 #include "dsl/foreign_forms.h"
 #include "dsl/functions.h"
-#include "dsl/lint.h"
 #include "dsl/pattern.h"
 
 namespace tocsin::dsl::detail {
@@ -1317,11 +1316,9 @@ std::optional<std::string> Checker::labelled_kind(const Typed& t, const ast::Exp
 }
 
 LabelId Checker::label_id(std::string kind, std::string name) {
-  const EntityLabel label{std::move(kind), std::move(name)};
-  const auto known = std::find(book_.labels.begin(), book_.labels.end(), label);
-  const auto id = static_cast<LabelId>(known - book_.labels.begin());
-  if (known == book_.labels.end()) book_.labels.push_back(label);
-  return id;
+  const auto [known, fresh] = label_ids_.try_emplace({kind, name}, static_cast<LabelId>(book_.labels.size()));
+  if (fresh) book_.labels.push_back({std::move(kind), std::move(name)});
+  return known->second;
 }
 
 Typed Checker::check_has_label(const ast::Expr& e, Scope& s) {
@@ -2421,7 +2418,8 @@ void Checker::warn_optional(const ast::Expr& whole, const ast::Expr& e, const Sc
 }
 
 void Checker::warn_never(const Expr& condition, Span span, bool is_when, const Scope& s) {
-  if (silent_ > 0 || !contradicts_itself(condition, book_, s.lets)) return;
+  if (silent_ > 0) return;
+  if (contradictions_.possible({{&condition, Assumed::Truth::is_true}}, {s.lets, nullptr, std::nullopt})) return;
   warning(Code::never_true, span, is_when ? "this rule can never fire" : "this can never be true");
 }
 

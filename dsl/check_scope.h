@@ -18,6 +18,7 @@
 
 #include "dsl/ast.h"
 #include "dsl/check.h"
+#include "dsl/contradiction.h"
 #include "dsl/diagnostic.h"
 #include "dsl/functions.h"
 #include "dsl/rulebook.h"
@@ -336,6 +337,7 @@ class Checker {
   Diagnostics& diagnostics_;
   const CheckOptions& options_;
   Rulebook book_;
+  Contradictions contradictions_{book_};
   int silent_ = 0;
   std::size_t nodes_ = 0;
   Diagnostic ignored_;
@@ -368,8 +370,9 @@ class Checker {
   std::map<std::string, Progress, std::less<>> rule_progress_;
   std::map<std::string, std::size_t, std::less<>> rule_order_;  // name to index in the book, which is in name order
   std::set<std::string, std::less<>> tags_;
-  std::map<std::string, AggregateId> aggregate_ids_;  // by meaning
-  std::vector<std::string> working_;                  // what is being worked out, outermost first
+  std::map<std::string, AggregateId> aggregate_ids_;                  // by meaning
+  std::map<std::pair<std::string, std::string>, LabelId> label_ids_;  // by kind and name
+  std::vector<std::string> working_;                                  // what is being worked out, outermost first
   std::map<EventTypeId, std::set<Action>> decided_actions_;
   std::map<EventTypeId, Span> decided_;  // event types that rules decide on, and where
   std::map<EventTypeId, std::pair<std::string, Span>> policies_;

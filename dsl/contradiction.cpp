@@ -90,7 +90,7 @@ class Search {
 
  private:
   /// Equal texts are equal values.
-  std::string text_of(const Expr& e) { return meanings_.of(e, {known_.lets, known_.event}); }
+  std::string text_of(const Expr& e) { return meanings_.of(e); }
 
   /// What the expression is when it is a let.
   const Expr& named(const Expr& e) const {
@@ -328,6 +328,7 @@ class Search {
 }  // namespace
 
 bool Contradictions::possible(const std::vector<Assumed>& conditions, const Known& known) {
+  meanings_.read_as({known.lets, known.event});
   return Search(book_, known, meanings_).possible(conditions, {});
 }
 

@@ -24,7 +24,7 @@ struct Known {
   std::optional<event::EventTypeId> event;  // the subject is of this type
 };
 
-/// Answers about one book, which stays as it is meanwhile, like the lets of its rules.
+/// Answers about one book. Requires: what is in it stays as it is; it may grow.
 class Contradictions {
  public:
   explicit Contradictions(const Rulebook& book) : book_(book), meanings_(book) {}

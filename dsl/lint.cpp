@@ -462,8 +462,4 @@ void lint(const SourceSet& sources, const std::vector<ast::File>& files, const R
   Lint(sources, files, book, options, diagnostics).run();
 }
 
-bool contradicts_itself(const Expr& condition, const Rulebook& book, const std::vector<Let>* lets) {
-  return !Contradictions(book).possible({{&condition, Truth::is_true}}, {lets, nullptr, std::nullopt});
-}
-
 }  // namespace tocsin::dsl

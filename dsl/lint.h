@@ -21,7 +21,4 @@ struct LintOptions {
 void lint(const SourceSet& sources, const std::vector<ast::File>& files, const Rulebook& book, LintOptions options,
           Diagnostics& diagnostics);
 
-/// `never_true` for one condition by itself; used while checking, where the names of things are at hand.
-bool contradicts_itself(const Expr& condition, const Rulebook& book, const std::vector<Let>* lets);
-
 }  // namespace tocsin::dsl

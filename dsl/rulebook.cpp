@@ -131,13 +131,16 @@ std::string_view word(AfterMatch after) {
 /// Writes everything into one text: parts are printed by the ten thousand.
 class Printer {
  public:
-  explicit Printer(const Rulebook& book) : book_(book) {}
+  explicit Printer(const Rulebook& book) : book_(book) { out_.reserve(512); }
 
   /// What was printed since.
-  std::string take() { return std::exchange(out_, {}); }
+  std::string take() {
+    std::string text = out_;
+    out_.clear();
+    return text;
+  }
 
   void read_as(const Reading& reading) {
-    if (reading == reading_) return;
     reading_ = reading;
     lets_.clear();
   }
@@ -528,22 +531,21 @@ class Printer {
 
   /// A derived field means what it is computed from; a declared one its name and type.
   void field(event::EventTypeId event, event::FieldIndex field) {
-    if (const auto known = fields_.find({event, field}); known != fields_.end()) {
+    const event::EventType& type = book_.schema.events[event];
+    const event::FieldDef& def = type.fields[field];
+    add(type.name, '.', def.name, ':', book_.schema.type_text(def.type));
+    if (!def.derived) return;
+    if (const auto known = derived_.find({event, field}); known != derived_.end()) {
       out_ += known->second;
       return;
     }
-    const event::EventType& type = book_.schema.events[event];
-    const event::FieldDef& def = type.fields[field];
+    const auto derived = std::find_if(book_.derived.begin(), book_.derived.end(),
+                                      [&](const DerivedField& d) { return d.event == event && d.field == field; });
+    if (derived == book_.derived.end()) return;  // not worked out yet
     const std::size_t begin = out_.size();
-    add(type.name, '.', def.name, ':', book_.schema.type_text(def.type));
-    if (def.derived) {
-      const auto derived = std::find_if(book_.derived.begin(), book_.derived.end(),
-                                        [&](const DerivedField& d) { return d.event == event && d.field == field; });
-      if (derived == book_.derived.end()) return;  // not worked out yet
-      out_ += '=';
-      defined_elsewhere([&] { expr(derived->value); });
-    }
-    fields_[{event, field}] = out_.substr(begin);
+    out_ += '=';
+    defined_elsewhere([&] { expr(derived->value); });
+    derived_[{event, field}] = out_.substr(begin);
   }
 
   void nested_aggregate(AggregateId id) {
@@ -603,7 +605,7 @@ class Printer {
 
   const Rulebook& book_;
   std::string out_;
-  std::map<std::pair<event::EventTypeId, event::FieldIndex>, std::string> fields_;
+  std::map<std::pair<event::EventTypeId, event::FieldIndex>, std::string> derived_;
   std::map<AggregateId, std::string> aggregates_;
   Reading reading_;
   std::map<std::uint32_t, std::string> lets_;  // as read so
@@ -660,8 +662,9 @@ std::string meaning(const Rule& rule, const Rulebook& book) {
 Meanings::Meanings(const Rulebook& book) : printer_(std::make_unique<Printer>(book)) {}
 Meanings::~Meanings() = default;
 
-std::string Meanings::of(const Expr& expr, const Reading& reading) {
-  printer_->read_as(reading);
+void Meanings::read_as(const Reading& reading) { printer_->read_as(reading); }
+
+std::string Meanings::of(const Expr& expr) {
   printer_->expr(expr);
   return printer_->take();
 }

@@ -456,12 +456,11 @@ std::string meaning(const Rule& rule, const Rulebook& book);
 struct Reading {
   const std::vector<Let>* lets = nullptr;
   std::optional<event::EventTypeId> event;
-  bool operator==(const Reading&) const = default;
 };
 
 class Printer;
-/// Prints meanings as read so; for who asks for many, since what fields, aggregates and lets mean is kept. Requires: the book and the
-/// lets stay as they are while this lives.
+/// Prints meanings for who asks for many: what fields, aggregates and lets mean is kept. Requires: of the book, what is there stays
+/// as it is; it may grow.
 class Meanings {
  public:
   explicit Meanings(const Rulebook& book);
@@ -469,7 +468,9 @@ class Meanings {
   Meanings(const Meanings&) = delete;
   Meanings& operator=(const Meanings&) = delete;
 
-  std::string of(const Expr& expr, const Reading& reading);
+  /// From now on expressions are read so. Requires: the lets stay as they are until the next call.
+  void read_as(const Reading& reading);
+  std::string of(const Expr& expr);
 
  private:
   std::unique_ptr<Printer> printer_;
