@@ -251,9 +251,10 @@ struct Clause {
   std::optional<Text> otherwise;  // decide … else action
   std::optional<Text> duration;   // label for, add for, alert_once per, suppressed hold
   std::vector<Key> keys;          // alert_once by, suppressed same
-  std::optional<Source> source;   // resolve on
   std::vector<Expr> values;       // show
-  std::optional<Sequence> sequence;
+  // Large, and few clauses have them: shared like Expr::aggregate.
+  std::shared_ptr<const Source> source;  // resolve on
+  std::shared_ptr<const Sequence> sequence;
 };
 
 struct RuleDecl {

@@ -10,6 +10,7 @@
 
 #include <boost/spirit/home/x3.hpp>
 
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -217,6 +218,12 @@ constexpr auto put(M T::*member) {
 template <typename T, typename M>
 constexpr auto push(M T::*member) {
   return [member](auto& context) { (x3::_val(context).*member).push_back(std::move(x3::_attr(context))); };
+}
+/// The value goes into a member that is shared.
+template <typename T, typename M>
+constexpr auto put_shared(std::shared_ptr<const M> T::*member) {
+  return
+      [member](auto& context) { x3::_val(context).*member = std::make_shared<const M>(std::move(x3::_attr(context))); };
 }
 /// A member becomes a constant.
 template <typename T, typename M, typename V>

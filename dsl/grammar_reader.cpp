@@ -258,9 +258,11 @@ Iterator Reader::token_end(Iterator at) const {
     }
     return at;
   }
-  const std::string_view rest(at, static_cast<std::size_t>(end_ - at));
-  for (const std::string_view sign : {"..<", "==", "!=", "<=", ">=", "<>", "&&", "||", "??", ".."}) {
-    if (rest.starts_with(sign)) return at + sign.size();
+  if (std::string_view(".=!<>&|?").find(c) != std::string_view::npos) {
+    const std::string_view rest(at, static_cast<std::size_t>(end_ - at));
+    for (const std::string_view sign : {"..<", "==", "!=", "<=", ">=", "<>", "&&", "||", "??", ".."}) {
+      if (rest.starts_with(sign)) return at + sign.size();
+    }
   }
   // One character, which may be of several bytes.
   do ++at;

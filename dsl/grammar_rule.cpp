@@ -133,7 +133,7 @@ const auto clause_def =
                (begins("mode", ClauseKind::mode) >> one_of(modes)[text]) |
                (begins("switch", ClauseKind::rule_switch) >> name[put(&Clause::name)]) |
                (begins("rollout", ClauseKind::rollout) >> percent[text] >> word("of") >> name[put(&Clause::name)]) |
-               (begins("sequence", ClauseKind::sequence) >> sequence[put(&Clause::sequence)]) |
+               (begins("sequence", ClauseKind::sequence) >> sequence[put_shared(&Clause::sequence)]) |
                (begins("pick", ClauseKind::pick) >> one_of(picks)[text]) |
                (begins("after", ClauseKind::after_match) >> after) |
                (begins("let", ClauseKind::let) >> name[put(&Clause::name)] >> sign("=") >> expression[value]) |
@@ -150,7 +150,7 @@ const auto clause_def =
                 duration[put(&Clause::duration)] >> word("by") >> keys[put(&Clause::keys)]) |
                (begins("suppressed", ClauseKind::suppressed) >> word("by") >> name[put(&Clause::name)] >>
                 word("same") >> keys[put(&Clause::keys)] >> -(quiet("hold") >> duration[put(&Clause::duration)])) |
-               (begins("resolve", ClauseKind::resolve) >> word("on") >> source[put(&Clause::source)]) |
+               (begins("resolve", ClauseKind::resolve) >> word("on") >> source[put_shared(&Clause::source)]) |
                (begins("because", ClauseKind::because) >> string[text]) |
                (begins("show", ClauseKind::show) >> expression[push(&Clause::values)] % quiet_sign(",")));
 
