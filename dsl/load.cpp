@@ -103,7 +103,7 @@ bool follows(const Diagnostic& d, const std::set<std::string>& lost, bool half_r
 }
 
 /// Files of rules in the folders of the given files that were not given: rules are often checked a file at a time, without the events.
-SourceSet files_beside(const std::vector<std::string>& paths, const SourceSet& given) {
+std::vector<std::string> files_beside(const std::vector<std::string>& paths, const SourceSet& given) {
   std::set<std::string> known;
   std::error_code problem;
   for (const SourceFile& file : given) known.insert(std::filesystem::weakly_canonical(file.path(), problem).string());
@@ -113,37 +113,40 @@ SourceSet files_beside(const std::vector<std::string>& paths, const SourceSet& g
     const std::string folder = std::filesystem::path(path).parent_path().string();
     folders.insert(folder.empty() ? "." : folder);
   }
-  SourceSet beside;
+  std::vector<std::string> beside;
   for (const std::string& folder : folders) {
-    Result<SourceSet> all = read_sources({folder});
+    const Result<std::vector<std::string>> all = rule_files({folder});
     if (!all) continue;
-    for (SourceFile& file : all.value()) {
-      if (!known.contains(std::filesystem::weakly_canonical(file.path(), problem).string())) beside.push_back(file);
+    for (const std::string& file : all.value()) {
+      if (!known.contains(std::filesystem::weakly_canonical(file, problem).string())) beside.push_back(file);
     }
   }
   return beside;
 }
 
 /// Of a name that is declared in a file beside those given, and in none of them, the first message says where.
-void hint_at_files_beside(const SourceSet& beside, const SourceSet& given, Diagnostics& diagnostics) {
-  if (diagnostics.all().empty()) return;
-  std::map<std::string, std::vector<const SourceFile*>> places;
-  for (const SourceFile& file : beside) {
-    for (const std::string& name : declared_names(file.text())) places[name].push_back(&file);
+void hint_at_files_beside(const std::vector<std::string>& beside, const SourceSet& given, Diagnostics& diagnostics) {
+  const auto misses = [](const Diagnostic& d) { return names_something(d) || d.code == Code::no_key_field; };
+  if (std::none_of(diagnostics.all().begin(), diagnostics.all().end(), misses)) return;
+  std::map<std::string, std::vector<std::string>> places;
+  for (const std::string& path : beside) {
+    const Result<SourceSet> read = read_sources({path});
+    if (!read) continue;
+    for (const std::string& name : declared_names(read.value().front().text())) places[name].push_back(path);
   }
   for (const SourceFile& file : given) {
     for (const std::string& name : declared_names(file.text())) places.erase(name);
   }
   for (Diagnostic& d : diagnostics.list()) {
-    if (!names_something(d) && d.code != Code::no_key_field) continue;
+    if (!misses(d)) continue;
     const auto place = std::find_if(places.begin(), places.end(), [&](const auto& p) {
       return d.message.find("`" + p.first + "`") != std::string::npos ||
              d.message.find("@" + p.first + "`") != std::string::npos;
     });
     if (place == places.end()) continue;
     const auto& [name, files] = *place;
-    const std::string folder = std::filesystem::path(files[0]->path()).parent_path().string();
-    d.hints.push_back("`" + name + "` is declared in " + files[0]->path() +
+    const std::string folder = std::filesystem::path(files[0]).parent_path().string();
+    d.hints.push_back("`" + name + "` is declared in " + files[0] +
                       (files.size() == 1 ? "" : " and " + std::to_string(files.size() - 1) + " more") +
                       ": check the folder, `tocsin check " + folder + "`");
     places.erase(place);
@@ -181,7 +184,7 @@ Result<Loaded> load(const std::vector<std::string>& paths, CheckOptions options)
   Result<SourceSet> read = read_sources(paths);
   if (!read) return read.error();
   SourceSet sources = read.take();
-  const SourceSet beside = files_beside(paths, sources);
+  const std::vector<std::string> beside = files_beside(paths, sources);
   options.lint.all_files = beside.empty();
   Loaded loaded = load_sources(std::move(sources), options);
   hint_at_files_beside(beside, loaded.sources, loaded.diagnostics);

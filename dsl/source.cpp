@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <system_error>
 
@@ -24,7 +23,9 @@ Result<std::string> read_text(const std::string& path) {
   if (size > file_bytes_max) return Error{ErrorKind::refused, path + ": larger than 64 MiB, which is no rule file"};
   std::ifstream in(path, std::ios::binary);
   if (!in) return Error{ErrorKind::not_found, path + ": cannot be opened; check that it exists and may be read"};
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::string text(size, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(size));
+  text.resize(static_cast<std::size_t>(in.gcount()));
   if (in.bad()) return Error{ErrorKind::unavailable, path + ": reading failed"};
   return text;
 }
@@ -47,8 +48,8 @@ Result<std::vector<std::string>> files_below(const std::string& directory) {
 
 SourceFile::SourceFile(std::string path, std::string text) : path_(std::move(path)), text_(std::move(text)) {
   line_begins_.push_back(0);
-  for (std::size_t i = 0; i < text_.size(); ++i) {
-    if (text_[i] == '\n') line_begins_.push_back(static_cast<std::uint32_t>(i + 1));
+  for (std::size_t at = text_.find('\n'); at != std::string::npos; at = text_.find('\n', at + 1)) {
+    line_begins_.push_back(static_cast<std::uint32_t>(at + 1));
   }
 }
 
@@ -76,8 +77,8 @@ std::string_view SourceFile::line(std::uint32_t number) const {
   return line;
 }
 
-Result<SourceSet> read_sources(const std::vector<std::string>& paths) {
-  SourceSet sources;
+Result<std::vector<std::string>> rule_files(const std::vector<std::string>& paths) {
+  std::vector<std::string> all;
   std::set<std::string> seen;
   for (const std::string& path : paths) {
     std::vector<std::string> files{path};
@@ -91,11 +92,20 @@ Result<SourceSet> read_sources(const std::vector<std::string>& paths) {
     for (const std::string& file : files) {
       // A file named beside its own directory is one file, read once.
       const std::string real = std::filesystem::weakly_canonical(file, error).string();
-      if (!seen.insert(real.empty() ? file : real).second) continue;
-      auto text = read_text(file);
-      if (!text) return text.error();
-      sources.emplace_back(file, text.take());
+      if (seen.insert(real.empty() ? file : real).second) all.push_back(file);
     }
+  }
+  return all;
+}
+
+Result<SourceSet> read_sources(const std::vector<std::string>& paths) {
+  const auto files = rule_files(paths);
+  if (!files) return files.error();
+  SourceSet sources;
+  for (const std::string& file : files.value()) {
+    auto text = read_text(file);
+    if (!text) return text.error();
+    sources.emplace_back(file, text.take());
   }
   return sources;
 }

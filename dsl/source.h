@@ -42,7 +42,9 @@ class SourceFile {
 
 using SourceSet = std::vector<SourceFile>;
 
-/// Reads the files and, of directories, every *.risk below them in name order. Paths are kept as given (directory/name).
+/// The files and, of directories, every *.risk below them in name order, each once. Paths are kept as given (directory/name).
+Result<std::vector<std::string>> rule_files(const std::vector<std::string>& paths);
+/// Reads them.
 Result<SourceSet> read_sources(const std::vector<std::string>& paths);
 
 }  // namespace tocsin::dsl
