@@ -33,11 +33,10 @@ void places_of(const Expr& expr, std::set<std::uint32_t>& places) {
   for (const Expr& arg : expr.args) places_of(arg, places);
 }
 
-Expr with_lets_inlined(const Expr& expr, const std::vector<dsl::Let>& lets) {
+Expr with_lets_inlined(Expr expr, const std::vector<dsl::Let>& lets) {
   if (expr.op == Op::let) return with_lets_inlined(lets[expr.index].value, lets);
-  Expr copy = expr;
-  for (Expr& arg : copy.args) arg = with_lets_inlined(arg, lets);
-  return copy;
+  for (Expr& arg : expr.args) arg = with_lets_inlined(std::move(arg), lets);
+  return expr;
 }
 
 void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vector<Expr>& out) {
@@ -72,7 +71,12 @@ class Build {
     add_predicates();
     fold(plan_);
     assign_strata(plan_, book_);
-    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) rows_.push_back({type, {}});
+    build_keyspaces();
+    if (purpose_ == BuildFor::checking) {
+      if (Status status = build_patterns(); !status) return status.error();
+      return std::shared_ptr<const Ruleset>(std::move(out_));
+    }
+    for (event::EventTypeId type = 0; type < out_->types.size(); ++type) rows_.push_back({type, {}, {}});
     for (event::EventTypeId type = 0; type < out_->types.size(); ++type) {
       builders_.emplace_back(out_->codes, &rows_[type], &book_, &texts_);
       tell_masks(builders_.back());
@@ -86,7 +90,7 @@ class Build {
     build_resolves();
     build_visibility();
     build_strata();
-    if (purpose_ != BuildFor::checking) out_->text_patterns = texts_.finish(out_->codes);
+    out_->text_patterns = texts_.finish(out_->codes);
     finish();
     return std::shared_ptr<const Ruleset>(std::move(out_));
   }
@@ -386,7 +390,7 @@ class Build {
     return strata[level];
   }
 
-  void build_tables() {
+  void build_keyspaces() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       if (book_.rules[r].on || book_.rules[r].off) continue;
       rule_keyspace_[r] = plan_.keyspace(book_.rules[r].keys, book_.schema);
@@ -394,6 +398,9 @@ class Build {
     for (const PlanKeySpace& space : plan_.keyspaces) {
       out_->keyspaces.push_back({space.name, hash64(space.meaning), space.parts, {}, {}});
     }
+  }
+
+  void build_tables() {
     for (std::uint32_t c = 0; c < plan_.columns.size(); ++c) {
       const PlanColumn& column = plan_.columns[c];
       KeySpace& space = out_->keyspaces[column.keyspace];
@@ -914,6 +921,7 @@ class Build {
       choosing.refuses = !when_is_in_steps(rule);
       auto program = nfa::compile(pattern, meanings, choosing);
       if (!program) return program.error().while_doing("rule " + rule.name);
+      if (purpose_ == BuildFor::checking) continue;
       plan.program = program.take();
       if (out_->explains) add_tests(sequence, tests, pattern, plan);
       add_routes(r, sequence, plan);
@@ -1169,7 +1177,7 @@ class Build {
         const ColumnPlan& column = out_->columns[plan_.aggregates[wanted.aggregate].column];
         Read read;
         read.aggregate = wanted.aggregate;
-        read.slot = wanted.slot;
+        read.slot = static_cast<std::uint32_t>(i);
         std::uint32_t level = column.stratum;
         if (wanted.probe) {
           level = std::max(level, stratum_of(*wanted.probe, plan_, type));

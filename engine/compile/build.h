@@ -25,8 +25,7 @@ inline RuleFileText stored_file(std::string_view path, std::string_view text) {
 }
 
 /// What is built for explaining means the same and has the same digest; it also holds what engine/run/trace.h asks for. Building for
-/// checking fails where the others do, and what it gives is not fit to run: texts have no databases, which take longest and
-/// cannot fail.
+/// checking fails where the others do and gives nothing that runs: it builds the sequences, since nothing else can fail.
 enum class BuildFor : std::uint8_t { running, explaining, checking };
 
 /// `files`, the rule files, are kept in the ruleset for the store, and behind them the data files of the book. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a

@@ -92,14 +92,12 @@ CodeId ExprBuilder::read(const Expr& expr) {
   }
   std::string meaning = std::to_string(expr.index) + (expr.op == Op::in_window ? "?" : "");
   for (const Expr& part : expr.args) meaning += "|" + dsl::meaning(part, *book_);
-  const auto known = std::find_if(row_->wanted.begin(), row_->wanted.end(),
-                                  [&](const RowReads::Wanted& w) { return w.meaning == meaning; });
+  const auto [known, fresh] =
+      row_->slots.try_emplace(std::move(meaning), static_cast<std::uint32_t>(row_->wanted.size()));
   node.op = NodeOp::row_read;
-  if (known != row_->wanted.end()) {
-    node.a = known->slot;
-  } else {
-    node.a = static_cast<std::uint32_t>(row_->wanted.size());
-    RowReads::Wanted wanted{expr.index, expr.args, std::nullopt, node.a, std::move(meaning)};
+  node.a = known->second;
+  if (fresh) {
+    RowReads::Wanted wanted{expr.index, expr.args, std::nullopt};
     if (expr.op == Op::in_window) {
       wanted.probe = expr.args.front();
       wanted.key.erase(wanted.key.begin());

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dsl/rulebook.h"
@@ -22,10 +23,10 @@ struct RowReads {
     std::uint32_t aggregate = 0;
     std::vector<dsl::Expr> key;
     std::optional<dsl::Expr> probe;  // a set: the value looked for
-    std::uint32_t slot = 0;
-    std::string meaning;  // of aggregate, key and probe: equal ones share a slot
   };
-  std::vector<Wanted> wanted;
+  std::vector<Wanted> wanted;  // by slot
+  std::unordered_map<std::string, std::uint32_t>
+      slots;  // by the meaning of aggregate, key and probe: equal ones share one
 };
 
 class ExprBuilder {

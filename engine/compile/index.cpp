@@ -143,22 +143,29 @@ bool holds(Op op, int sign) {
   }
 }
 
-/// Whether values of class `row` satisfy the condition. For ordered fields row 2i+1 is the bound i, row 2i what lies below it.
-bool satisfied(const FieldCondition& c, const FieldIndexRows& rows, std::size_t row) {
+/// Rows of the condition's numbers in an ordered field: row 2i+1 is the bound i, row 2i what lies below it.
+std::vector<std::size_t> places_of(const FieldCondition& c, const FieldIndexRows& rows) {
+  std::vector<std::size_t> places;
+  if (c.kind != FieldIndexRows::Kind::ordered) return places;
+  for (const Int128 number : c.numbers) {
+    const auto bound = std::lower_bound(rows.bounds.begin(), rows.bounds.end(), number);
+    places.push_back(2 * static_cast<std::size_t>(bound - rows.bounds.begin()) + 1);
+  }
+  return places;
+}
+
+/// Whether values of class `row` satisfy the condition, whose numbers have these places.
+bool satisfied(const FieldCondition& c, const FieldIndexRows& rows, const std::vector<std::size_t>& places,
+               std::size_t row) {
   bool yes = false;
   if (c.kind == FieldIndexRows::Kind::ordered) {
-    const auto sign_to = [&](Int128 bound) {
-      const auto at = static_cast<std::size_t>(std::lower_bound(rows.bounds.begin(), rows.bounds.end(), bound) -
-                                               rows.bounds.begin());
-      const std::size_t place = 2 * at + 1;
-      return row < place ? -1 : row > place ? 1 : 0;
-    };
+    const auto sign_to = [row](std::size_t place) { return row < place ? -1 : row > place ? 1 : 0; };
     if (c.op == Op::in_range) {
-      yes = sign_to(c.numbers[0]) >= 0 && (c.half_open ? sign_to(c.numbers[1]) < 0 : sign_to(c.numbers[1]) <= 0);
+      yes = sign_to(places[0]) >= 0 && (c.half_open ? sign_to(places[1]) < 0 : sign_to(places[1]) <= 0);
     } else if (c.op == Op::in_values) {
-      yes = std::any_of(c.numbers.begin(), c.numbers.end(), [&](Int128 n) { return sign_to(n) == 0; });
+      yes = std::find(places.begin(), places.end(), row) != places.end();
     } else {
-      yes = holds(c.op, sign_to(c.numbers[0]));
+      yes = holds(c.op, sign_to(places[0]));
     }
   } else if (c.kind == FieldIndexRows::Kind::text) {
     const bool found =
@@ -262,8 +269,10 @@ PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates,
     for (std::size_t p = 0; p < predicates.size(); ++p) {
       for (const FieldCondition& c : conditions[p]) {
         if (c.field != rows.field || c.kind != rows.kind || c.currency != rows.currency) continue;
+        const std::vector<std::size_t> places = places_of(c, rows);
         for (std::size_t row = 0; row < classes; ++row) {
-          if (!satisfied(c, rows, row)) rows.rows[row * table.words + p / 64] &= ~(std::uint64_t{1} << (p % 64));
+          if (!satisfied(c, rows, places, row))
+            rows.rows[row * table.words + p / 64] &= ~(std::uint64_t{1} << (p % 64));
         }
       }
     }

@@ -148,12 +148,12 @@ Expr conjunction(std::vector<Expr> parts) {
   return joined(Op::and_, std::move(parts));
 }
 
-void split_conjuncts(const Expr& expr, std::vector<Expr>& out) {
+void split_conjuncts(Expr expr, std::vector<Expr>& out) {
   if (expr.op != Op::and_) {
-    out.push_back(expr);
+    out.push_back(std::move(expr));
     return;
   }
-  for (const Expr& arg : expr.args) split_conjuncts(arg, out);
+  for (Expr& arg : expr.args) split_conjuncts(std::move(arg), out);
 }
 
 std::vector<PlanCondition> conditions_of(const dsl::Source& source, const Expr* also) {
@@ -167,7 +167,7 @@ std::vector<PlanCondition> conditions_of(const dsl::Source& source, const Expr* 
                           ? constant_true()
                           : joined(Op::or_, std::move(alternatives));
     std::vector<Expr> parts;
-    split_conjuncts(membership, parts);
+    split_conjuncts(std::move(membership), parts);
     if (also != nullptr) split_conjuncts(*also, parts);
     conditions.push_back({type, conjunction(std::move(parts)), 0});
   }

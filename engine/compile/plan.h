@@ -88,7 +88,7 @@ std::vector<PlanCondition> conditions_of(const dsl::Source& source, const dsl::E
 dsl::Expr conjunction(std::vector<dsl::Expr> parts);
 dsl::Expr constant_true();
 /// The conjuncts of an expression; `and` inside `and` is taken apart.
-void split_conjuncts(const dsl::Expr& expr, std::vector<dsl::Expr>& out);
+void split_conjuncts(dsl::Expr expr, std::vector<dsl::Expr>& out);
 
 /// Columns, aggregates and derived fields of the book; predicates of rules are added by build().
 Plan lower(const dsl::Rulebook& book);
