@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/config.h"
 #include "app/files.h"
 #include "dsl/fix.h"
 #include "engine/rules.h"
@@ -34,7 +35,8 @@ std::string told(const dsl::Edit& edit, const dsl::SourceSet& sources) {
 
 /// Makes the changes that messages carry as long as there are any, and writes the files. What was changed, a line each; nothing when a
 /// file could not be written.
-std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, engine::Rules& rules) {
+std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, Duration lateness,
+                                                   engine::Rules& rules) {
   const dsl::SourceSet before = rules.loaded.sources;
   std::vector<std::string> changes;
   std::set<std::string> seen;
@@ -48,6 +50,7 @@ std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, 
     for (const dsl::Edit& edit : fixed.edits) changes.push_back(told(edit, rules.loaded.sources));
     dsl::CheckOptions check = engine::check_options();
     check.lint.advice = options.lint;
+    check.lateness = lateness;
     rules = engine::rules_of(dsl::load_sources(std::move(fixed.sources), check), engine::BuildFor::checking);
   }
   for (std::size_t i = 0; i < before.size(); ++i) {
@@ -65,20 +68,32 @@ std::optional<std::vector<std::string>> make_fixes(const CheckOptions& options, 
 
 int check_command(const CheckOptions& options) {
   const char* const name = options.lint ? "tocsin lint" : "tocsin check";
-  Result<engine::Rules> loaded = engine::load_rules(options.paths, options.lint, engine::BuildFor::checking);
+  Duration lateness;
+  if (!options.config.empty()) {
+    Result<Config> config = load_config(options.config, process_environment());
+    if (!config) {
+      std::cerr << name << ": " << config.error().text << "\n";
+      return exit_could_not_run;
+    }
+    lateness = config.value().source.lateness;
+  }
+  const auto load = [&] {
+    return engine::load_rules(options.paths, options.lint, engine::BuildFor::checking, lateness);
+  };
+  Result<engine::Rules> loaded = load();
   if (!loaded) {
     std::cerr << name << ": " << loaded.error().text << "\n";
     return exit_could_not_run;
   }
   if (options.fix) {
-    const std::optional<std::vector<std::string>> changes = make_fixes(options, loaded.value());
+    const std::optional<std::vector<std::string>> changes = make_fixes(options, lateness, loaded.value());
     if (!changes) return exit_could_not_run;
     for (const std::string& change : *changes) std::cerr << change << "\n";
     if (!changes->empty()) {
       std::cerr << name << ": " << changes->size() << (changes->size() == 1 ? " change" : " changes") << " made\n";
     }
     // Once more from the files, with what stands beside them.
-    loaded = engine::load_rules(options.paths, options.lint, engine::BuildFor::checking);
+    loaded = load();
     if (!loaded) {
       std::cerr << name << ": " << loaded.error().text << "\n";
       return exit_could_not_run;
@@ -86,7 +101,7 @@ int check_command(const CheckOptions& options) {
   }
   const engine::Rules& rules = loaded.value();
   std::cout << dsl::report(rules.loaded.diagnostics, rules.loaded.sources, options.format, rules.last_line(), version);
-  const bool findings = rules.error_count() > 0 || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
+  const bool findings = !rules.ok() || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
   return findings ? exit_findings : exit_fine;
 }
 

@@ -125,6 +125,9 @@ void add_check(CLI::App& app, CheckOptions& options, std::string& format) {
   app.add_option("--format", format,
                  "text for people; json (a message a line), sarif (2.1.0) and github (annotations) for programs")
       ->check(CLI::IsMember({"text", "json", "sarif", "github"}));
+  app.add_option("--config", options.config,
+                 "the configuration of `tocsin run`: warns where decisions would wait for its lateness")
+      ->type_name("FILE");
   app.add_flag("--fix", options.fix,
                "first makes the changes that messages carry (`=` to `==`, misspelt names), in place");
 }

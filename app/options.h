@@ -24,7 +24,8 @@ struct CheckOptions {
   std::vector<std::string> paths;
   dsl::ReportFormat format = dsl::ReportFormat::text;
   bool fix = false;
-  bool lint = false;  // with advice; warnings are findings
+  bool lint = false;   // with advice; warnings are findings
+  std::string config;  // of the daemon that will run them; empty: not known
 };
 struct FormatOptions {
   std::vector<std::string> paths;  // `-`: the standard input

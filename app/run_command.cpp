@@ -211,7 +211,9 @@ int run_command(const std::string& config_path, bool print_only) {
   start_log(config.log_level, config.log_format);
   hear_signals();
 
-  const daemon::RuleLoader load = [paths = config.rules] { return daemon::rules_of_files(paths); };
+  const daemon::RuleLoader load = [paths = config.rules, lateness = config.source.lateness] {
+    return daemon::rules_of_files(paths, lateness);
+  };
   daemon::RulesLoaded rules = load();
 
   Board board;

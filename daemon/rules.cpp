@@ -15,8 +15,8 @@ RulesLoaded loaded(const engine::Rules& rules) {
 
 }  // namespace
 
-RulesLoaded rules_of_files(const std::vector<std::string>& paths) {
-  Result<engine::Rules> read = engine::load_rules(paths);
+RulesLoaded rules_of_files(const std::vector<std::string>& paths, Duration lateness) {
+  Result<engine::Rules> read = engine::load_rules(paths, false, engine::BuildFor::running, lateness);
   if (!read) return {nullptr, read.error().text + "\n"};
   return loaded(read.value());
 }

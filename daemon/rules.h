@@ -23,8 +23,8 @@ struct RulesLoaded {
 /// Asked for again at every reload, from a thread of its own: must not touch what the task owns.
 using RuleLoader = std::function<RulesLoaded()>;
 
-/// Reads, checks and builds what stands at the paths now.
-RulesLoaded rules_of_files(const std::vector<std::string>& paths);
+/// Reads, checks and builds what stands at the paths now. `lateness`: of the source.
+RulesLoaded rules_of_files(const std::vector<std::string>& paths, Duration lateness = {});
 /// The same of texts kept in a checkpoint. Files of lists and tables are among them.
 RulesLoaded rules_of_texts(const std::vector<engine::RuleFileText>& files);
 

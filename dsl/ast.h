@@ -118,7 +118,8 @@ struct TypeRef {
   Name name;             // money, set, decimal, user, enum …
   std::string argument;  // of <…>: USD in money<USD>, ip in set<ip>; empty
   Span argument_span;
-  std::vector<Name> values;  // of enum(…)
+  std::vector<TypeRef> element;  // of set<…>: the type between the brackets; one, or none
+  std::vector<Name> values;      // of enum(…)
   Span span;
 };
 enum class FieldRole { none, key, time, seq };
@@ -311,15 +312,21 @@ enum class TestStepKind {
   expect_no_rule,
   expect_rule,
   expect_decision,
-  expect_alerts
+  expect_score,
+  expect_alerts,
+  expect_list,
+  expect_label,
+  expect_feature
 };
 struct TestStep {
   TestStepKind kind = TestStepKind::at;
   Span span;
-  Text text;                  // at: time; given_label: entity value; wait: duration; expect_decision: action
-  Name name;                  // given_list: list; given_table: table; given_label: entity kind; expect rule: rule
-  Text label;                 // given_label
-  std::vector<Expr> values;   // given_list
+  Text text;             // at: time; given_label, expect_label: entity value; wait: duration; expect_decision: action
+  Name name;             // given_list, expect_list: list; given_table: table; given_label, expect_label: entity kind;
+                         // expect rule: rule
+  Text label;            // given_label, expect_label
+  bool negated = false;  // expect_list, expect_label: has no
+  std::vector<Expr> values;   // given_list, expect_list; expect_score: the number; expect_feature: the condition
   std::optional<Text> after;  // send +D
   EventName event;            // send
   Object fields;              // send, given_table

@@ -77,12 +77,6 @@ Diagnostic& Checker::warning(Code code, Span span, std::string message) {
   return diagnostics_.warning(code, span, std::move(message));
 }
 
-Diagnostic& Checker::not_built(Span span, const std::string& what, const std::string& hint) {
-  Diagnostic& d = error(Code::not_built, span, what + " is not built yet");
-  d.hints.push_back(hint);
-  return d;
-}
-
 std::string Checker::source_text(Span span) const {
   if (span.file >= sources_.size()) return {};
   const std::string_view text = sources_[span.file].text();
@@ -143,6 +137,7 @@ std::optional<Rulebook> Checker::run() {
   }
   check_switches();
   check_decided();
+  book_.aggregates_of_tests = book_.aggregates.size();
   for (std::size_t i = 0; i < samples_.size(); ++i) sample_of(i, samples_[i].decl->name.span);
   for (const ast::File& file : files_) {
     for (const ast::Decl& decl : file.declarations) {

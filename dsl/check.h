@@ -1,6 +1,5 @@
 // ast::File to Rulebook: names, types, bounds. All mistakes of all files are reported in one run; what could not be typed gets
-// the poison type and stays silent, so that one mistake makes one message. What the language has and this version has not
-// built is refused here by name (E0901), never ignored.
+// the poison type and stays silent, so that one mistake makes one message.
 #pragma once
 
 #include <functional>
@@ -20,6 +19,7 @@ namespace tocsin::dsl {
 
 struct CheckOptions {
   LintOptions lint;
+  Duration lateness;  // of the source whose events the rules will judge, where it is known: decisions wait as long (S1)
   /// Texts of the files that lists and tables name, by path from where the rule files are. What is not here is read from the disk.
   std::map<std::string, std::shared_ptr<const std::string>> data_files;
   /// What a library says against a regular expression; without it only what can be seen in its form is refused. The position is

@@ -117,6 +117,25 @@ class Csv {
   std::size_t line_ = 1;
 };
 
+/// Whether rule text writes such a value as a text.
+bool stands_in_quotes(TypeKind kind) {
+  switch (kind) {
+    case TypeKind::text:
+    case TypeKind::entity:
+    case TypeKind::ip:
+    case TypeKind::cidr:
+    case TypeKind::time: return true;
+    case TypeKind::boolean:
+    case TypeKind::integer:
+    case TypeKind::decimal:
+    case TypeKind::enumeration:
+    case TypeKind::duration:
+    case TypeKind::geo:
+    case TypeKind::money: return false;
+  }
+  return false;
+}
+
 std::optional<Value> parse_place(std::string_view text) {
   const std::size_t gap = text.find_first_of(", ");
   if (gap == std::string_view::npos) return std::nullopt;
@@ -267,8 +286,10 @@ void Checker::add_written_entry(List& list, const ast::Expr& entry) {
     const bool network = kind == TypeKind::cidr || (kind == TypeKind::ip && entry.text.find('/') != std::string::npos);
     if (network) {
       if (const auto read = network_literal(entry)) list.networks.push_back(*read);
-    } else if (is_number(list.element)) {
-      error(Code::bad_list_entry, entry.span, "a list of numbers has no texts").under = "write it without quotes";
+    } else if (!stands_in_quotes(kind)) {
+      error(Code::bad_list_entry, entry.span,
+            "this is a text, and an entry of `@" + list.name + "` is " + type_words(list.element))
+          .under = "write it without quotes";
     } else if (!add_entry(list, text_value(entry.text).text(), problem)) {
       error(Code::bad_list_entry, entry.span, problem);
     }
@@ -278,6 +299,14 @@ void Checker::add_written_entry(List& list, const ast::Expr& entry) {
     error(Code::bad_list_entry, entry.span, "a network stands in quotes, as in \"10.0.0.0/8\"");
     return;
   }
+  event::FieldDef def;
+  def.name = "@" + list.name;
+  def.type = list.element;
+  if (kind == TypeKind::geo) {
+    if (const auto place = object_value(entry, def)) list.entries.push_back(*place);
+    return;
+  }
+  wanted_by_ = def.name;
   if (const auto value = check_constant(entry, list.element, "an entry of `@" + list.name + "`"))
     list.entries.push_back(value->value);
 }
@@ -298,25 +327,8 @@ void Checker::declare_list(const ast::ListDecl& decl) {
   ast::TypeRef element;
   element.name = {decl.type.argument, decl.type.argument_span};
   element.span = decl.type.argument_span;
-  const auto type = resolve_type(element, true);
+  const auto type = resolve_type(decl.type.element.empty() ? element : decl.type.element.front(), true);
   if (!type) return;
-  switch (type->kind) {
-    case TypeKind::text:
-    case TypeKind::entity:
-    case TypeKind::ip:
-    case TypeKind::cidr:
-    case TypeKind::integer:
-    case TypeKind::decimal:
-    case TypeKind::time: break;
-    case TypeKind::boolean:
-    case TypeKind::enumeration:
-    case TypeKind::duration:
-    case TypeKind::geo:
-    case TypeKind::money:
-      not_built(decl.type.argument_span, "a list of " + detail::quoted(decl.type.argument),
-                "lists hold strings, entities, addresses, networks, numbers and times");
-      return;
-  }
   List list;
   list.name = decl.name.text;
   list.element = *type;
@@ -331,6 +343,18 @@ void Checker::declare_list(const ast::ListDecl& decl) {
   poison_lists_.erase(decl.name.text);
   lists_[decl.name.text] = book_.lists.size();
   book_.lists.push_back(std::move(list));
+}
+
+const List* Checker::find_list(const ast::Name& name) {
+  const auto at = lists_.find(name.text);
+  if (at != lists_.end()) return &book_.lists[at->second];
+  if (poison_lists_.contains(name.text)) return nullptr;
+  std::vector<std::string> names;
+  for (const auto& [known, index] : lists_) names.push_back(known);
+  Diagnostic& d = error(Code::unknown_list, name.span, "there is no list `@" + name.text + "`");
+  const std::string near = nearest_name(name.text, names);
+  if (!near.empty()) d.under = "did you mean `@" + near + "`?";
+  return nullptr;
 }
 
 void Checker::read_list_file(List& list, const ast::ListDecl& decl) {

@@ -191,8 +191,8 @@ std::optional<Type> Checker::resolve_type(const ast::TypeRef& ref, bool in_list)
     return std::nullopt;
   }
   if (name == "set") {
-    error(Code::not_built, ref.span, "a field that is a set is not built yet")
-        .hints.push_back("`set<…>` stands in `list @name : set<…>`");
+    error(Code::unknown_type, ref.span, in_list ? "a list holds values, not sets" : "a field is one value, not a set")
+        .hints.push_back("`set<…>` stands in `list @name : set<…>`; the values of a window are `set(field) from …`");
     return std::nullopt;
   }
   if (name == "money") {
@@ -265,6 +265,7 @@ void Checker::declare_event(const ast::EventDecl& decl) {
   std::map<std::string, Span> seen;
   std::optional<Span> key;
   std::optional<Span> time;
+  std::optional<Span> seq;
   for (const ast::Field& field : decl.fields) {
     const auto [first, fresh] = seen.try_emplace(field.name.text, field.name.span);
     if (!fresh) {
@@ -279,7 +280,9 @@ void Checker::declare_event(const ast::EventDecl& decl) {
     }
     const auto resolved = resolve_type(field.type, false);
     if (!resolved) failed_fields_.insert({type.name, field.name.text});
-    const Type fallback = field.role == ast::FieldRole::time ? type_of(TypeKind::time) : type_of(TypeKind::text);
+    const Type fallback = type_of(field.role == ast::FieldRole::time  ? TypeKind::time
+                                  : field.role == ast::FieldRole::seq ? TypeKind::integer
+                                                                      : TypeKind::text);
     event::FieldDef def;
     def.name = field.name.text;
     def.type = resolved.value_or(fallback);
@@ -307,16 +310,15 @@ void Checker::declare_event(const ast::EventDecl& decl) {
       }
     }
     const auto index = static_cast<FieldIndex>(type.fields.size());
-    const auto once = [&](std::optional<Span>& place, FieldIndex& where, TypeKind kind, std::string_view word,
-                          std::string_view wanted) {
+    const auto once = [&](std::optional<Span>& place, TypeKind kind, std::string_view word, std::string_view wanted,
+                          std::string_view without) {
       if (place) {
         error(Code::bad_event_declaration, field.name.span,
               "event " + quoted(type.name) + " has two `" + std::string(word) + "` fields")
             .labels.push_back({*place, "the first"});
-        return;
+        return false;
       }
       place = field.name.span;
-      where = index;
       if (resolved && resolved->kind != kind) {
         error(Code::bad_event_declaration, field.type.span,
               "the `" + std::string(word) + "` field of an event is of type `" + std::string(wanted) + "`")
@@ -325,15 +327,20 @@ void Checker::declare_event(const ast::EventDecl& decl) {
       if (field.optional) {
         error(Code::bad_event_declaration, field.name.span,
               "the `" + std::string(word) + "` field of an event cannot be optional")
-            .hints.push_back("without it nobody could say which event this is, or when");
+            .hints.push_back("without it nobody could say " + std::string(without));
       }
+      return true;
     };
     switch (field.role) {
       case ast::FieldRole::none: break;
-      case ast::FieldRole::key: once(key, type.key, TypeKind::text, "key", "string"); break;
-      case ast::FieldRole::time: once(time, type.time, TypeKind::time, "time", "time"); break;
+      case ast::FieldRole::key:
+        if (once(key, TypeKind::text, "key", "string", "which event this is")) type.key = index;
+        break;
+      case ast::FieldRole::time:
+        if (once(time, TypeKind::time, "time", "time", "when it was")) type.time = index;
+        break;
       case ast::FieldRole::seq:
-        not_built(field.name.span, "a `seq` field", "events of one time are ordered by their arrival");
+        if (once(seq, TypeKind::integer, "seq", "int", "which of two events of one time comes first")) type.seq = index;
         break;
     }
     type.fields.push_back(std::move(def));

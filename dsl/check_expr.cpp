@@ -96,6 +96,12 @@ Expr negated(Expr e) {
   return make(Op::not_, type_of(TypeKind::boolean), span, std::move(args));
 }
 
+Expr rule_key(const KeyPart& part, std::size_t index, Span span) {
+  Expr out = make(Op::rule_key, part.type, span);
+  out.index = static_cast<std::uint32_t>(index);
+  return out;
+}
+
 Typed typed(Expr e) {
   Typed t;
   t.poison = false;
@@ -388,20 +394,26 @@ Typed Checker::check_expr(const ast::Expr& e, Scope& s, std::optional<event::Enu
         return {};
       }
       if (s.where == Where::constant) return check_feature(entry->index, e.span, s);
-      Typed key = check_expr(e.children[0], s);
-      if (key.poison && s.where == Where::definition && deferred_) {
-        feature_of(entry->index, e.span);
-        return {};
+      // In a test a feature of several keys is asked, too: `pair of ["u1", "d9"]`.
+      const bool several = s.where == Where::test && e.children[0].kind == ExprKind::list;
+      std::vector<Typed> keys;
+      for (const ast::Expr& child : several ? e.children[0].children : e.children) {
+        Typed key = check_expr(child, s);
+        if (key.poison && s.where == Where::definition && deferred_) {
+          feature_of(entry->index, e.span);
+          return {};
+        }
+        if (key.poison) return {};
+        if (key.list) {
+          error(Code::compare_group, child.span, "`of` takes one key, and this is the list of all of a group");
+          return {};
+        }
+        keys.push_back(std::move(key));
       }
-      if (key.poison) return {};
-      if (key.list) {
-        error(Code::compare_group, e.children[0].span, "`of` takes one key, and this is the list of all of a group");
-        return {};
-      }
-      const Typed* saved = s.of_key;
-      s.of_key = &key;
+      const std::vector<Typed>* saved = s.of_keys;
+      s.of_keys = &keys;
       Typed t = check_feature(entry->index, e.span, s);
-      s.of_key = saved;
+      s.of_keys = saved;
       return t;
     }
     case ExprKind::any_rule_decides: {
@@ -535,15 +547,12 @@ Typed Checker::check_name(const ast::Expr& e, Scope& s, std::optional<event::Enu
           if (same == out.fields.end()) {
             out.fields.push_back(ref);
           } else if (!(*same == ref)) {
-            not_built(e.span, "the key of an event that takes part in two roles", "write one step for each role");
-            return {};
+            return typed(rule_key(part, i, e.span));  // of an event under two roles it is another field in each
           }
         }
         return typed(std::move(out));
       }
-      Expr out = make(Op::rule_key, part.type, e.span);
-      out.index = static_cast<std::uint32_t>(i);
-      return typed(std::move(out));
+      return typed(rule_key(part, i, e.span));
     }
   }
   const NameEntry* entry = find_name(name);
@@ -827,6 +836,14 @@ Typed Checker::check_member(const ast::Expr& e, Scope& s) {
     Typed t = field_of_alias(*alias, name, s, of.text == "first" ? Op::group_first : Op::group_last);
     if (!t.poison) t.expr.span = e.span;
     return t;
+  }
+  if (of.kind == ExprKind::member && of.children[0].kind == ExprKind::name && of.children[0].text == "hit" &&
+      find_alias("hit", s) == nullptr) {
+    const bool here = s.subject != nullptr && s.subject->name == "hit." + of.text;
+    error(Code::unknown_name, e.span, "a hit has its fields under a name of its own")
+        .hints.push_back("name it where it is taken, as in `on hit." + of.text + " as h`, and write `h." + e.text +
+                         "`" + (here ? "; or `" + e.text + "` alone" : ""));
+    return {};
   }
   if (of.kind != ExprKind::name) {
     const Typed value = check_expr(of, s);
@@ -1162,21 +1179,12 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
   Typed left = check_expr(l, s);
   const auto finish = [&](Expr out) { return typed(e.negated ? negated(std::move(out)) : std::move(out)); };
   if (!e.list.empty()) {
-    const auto at = lists_.find(e.list);
-    if (at == lists_.end()) {
-      if (poison_lists_.contains(e.list)) return {};
-      std::vector<std::string> names;
-      for (const auto& [name, index] : lists_) names.push_back(name);
-      Span place = e.span;
-      const auto size = static_cast<std::uint32_t>(e.list.size() + 1);
-      if (place.end >= place.begin + size) place.begin = place.end - size;  // the list stands last
-      Diagnostic& d = error(Code::unknown_list, place, "there is no list `@" + e.list + "`");
-      const std::string near = nearest_name(e.list, names);
-      if (!near.empty()) d.under = "did you mean `@" + near + "`?";
-      return {};
-    }
-    if (left.poison) return {};
-    const List& list = book_.lists[at->second];
+    Span place = e.span;
+    const auto size = static_cast<std::uint32_t>(e.list.size() + 1);
+    if (place.end >= place.begin + size) place.begin = place.end - size;  // the list stands last
+    const List* found = find_list({e.list, place});
+    if (found == nullptr || left.poison) return {};
+    const List& list = *found;
     Typed element;
     element.poison = false;
     element.expr.type = list.element.kind == TypeKind::cidr ? type_of(TypeKind::ip) : list.element;
@@ -1187,7 +1195,13 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
       fit(left, element, l, element_text, "compare");
       return {};
     }
-    {
+    const bool both_money = left.expr.type.kind == TypeKind::money && element.expr.type.kind == TypeKind::money;
+    if (both_money && element.expr.type.currency.code == 0) {
+      element.poison = true;  // the same amount in the same currency: nothing is converted, so none must be known
+    } else if (both_money) {
+      if (!fit(left, element, l, element_text, "compare")) return {};
+      element.poison = true;
+    } else {
       // Tried without a word first, so that the message can speak of the list.
       Typed again = left;
       Typed same = element;
@@ -1206,7 +1220,7 @@ Typed Checker::check_in(const ast::Expr& e, Scope& s) {
     std::vector<Expr> args;
     args.push_back(std::move(left.expr));
     Expr out = make(Op::in_list, type_of(TypeKind::boolean), e.span, std::move(args));
-    out.index = static_cast<std::uint32_t>(at->second);
+    out.index = static_cast<std::uint32_t>(found - book_.lists.data());
     return finish(std::move(out));
   }
   if (left.poison) return {};
@@ -2124,8 +2138,20 @@ Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
           "a constant is wanted here, and " + quoted(decl.name.text) + " is computed from events");
     return {};
   }
+  if (s.where == Where::test && s.of_keys == nullptr) {
+    error(Code::bad_test, span, "in a test a feature says under which key it is asked")
+        .hints.push_back("`" + decl.name.text + " of \"u1\"`; with several keys `" + decl.name.text +
+                         " of [\"u1\", \"d9\"]`, in the order of its `per`");
+    return {};
+  }
   const Typed& known = feature_of(index, span);
   if (features_[index].progress != Progress::done) return {};
+  if (s.where == Where::test && known.poison) {
+    error(Code::bad_test, span,
+          quoted(decl.name.text) + " looks at fields of the event that asks for it, and in a test no event does")
+        .labels.push_back({decl.name.span, ""});
+    return {};
+  }
   if (s.where == Where::definition) {
     if (known.poison) deferred_ = true;
     // With another key of this definition the keys are looked at where it is used.
@@ -2145,7 +2171,8 @@ Typed Checker::check_feature(std::size_t index, Span span, Scope& s) {
   inner.subject = s.subject != nullptr ? &subject : nullptr;
   inner.feature = decl.name.text;
   inner.use = s.feature.empty() ? span : s.use;
-  inner.of_key = s.of_key;
+  inner.of_keys = s.of_keys;
+  inner.keys_at_use = s.keys != nullptr ? s.keys : s.keys_at_use;
   working_.push_back(decl.name.text);
   Typed t = check_expr(decl.value, inner);
   working_.pop_back();
@@ -2171,8 +2198,17 @@ std::optional<Expr> Checker::key_at_use(const ast::Key& key, const KeyPart& part
     if (same == out.fields.end()) {
       out.fields.push_back({type.event, *field});
     } else if (same->field != *field) {
-      not_built(span, "a value kept per " + part.name + " for an event that takes part in two roles",
-                "write one rule for each role, with `via` on the rule");
+      // Under two roles: meant is the key under which the rule watches.
+      const std::vector<KeyPart>* keys = s.keys != nullptr ? s.keys : s.keys_at_use;
+      for (std::size_t k = 0; keys != nullptr && k < keys->size(); ++k) {
+        if ((*keys)[k] == part) return rule_key(part, k, span);
+      }
+      error(Code::ambiguous_key, span,
+            "this is kept per " + part.name + ", and " + quoted(s.subject->name) + " takes " +
+                quoted(book_.schema.events[type.event].name) + " as " +
+                quoted(field_def(type.event, same->field).name) + " and as " +
+                quoted(field_def(type.event, *field).name))
+          .hints.push_back("name a stream for each role, or watch per " + part.name);
       return std::nullopt;
     }
   }
@@ -2182,6 +2218,11 @@ std::optional<Expr> Checker::key_at_use(const ast::Key& key, const KeyPart& part
 Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
   if (s.where == Where::constant) {
     error(Code::type_mismatch, span, "a constant is wanted here, and this is computed from events");
+    return {};
+  }
+  if (s.where == Where::test) {
+    error(Code::bad_test, span, "a test asks for features that are declared, by their name")
+        .hints.push_back("`feature NAME = " + source_text(span) + "`, and then `expect feature NAME of \"…\" == …`");
     return {};
   }
   const auto call = aggregate_call(a.function, a.arguments);
@@ -2276,27 +2317,32 @@ Typed Checker::check_aggregate(const ast::Aggregate& a, Span span, Scope& s) {
     t.list = out.function == AggregateFunction::set;
     return t;
   };
-  if (s.of_key != nullptr) {
-    if (out.keys.size() != 1) {
-      Diagnostic& d = error(Code::of_needs_single_key, s.use,
-                            quoted(s.feature) + " has " + number_word(out.keys.size()) + " keys, and `of` gives one");
+  if (s.of_keys != nullptr) {
+    const std::vector<Typed>& given_keys = *s.of_keys;
+    if (out.keys.size() != given_keys.size()) {
+      Diagnostic& d =
+          error(Code::of_needs_single_key, s.use,
+                quoted(s.feature) + " has " + number_word(out.keys.size()) + (out.keys.size() == 1 ? " key" : " keys") +
+                    ", and `of` gives " + number_word(given_keys.size()));
       d.labels.push_back({a.keys[0].span, ""});
       return {};
     }
-    const Type& given = s.of_key->expr.type;
-    const Type& wanted = out.keys[0].type;
-    Typed key = *s.of_key;
-    if (key.text_literal && !adopt(key, wanted, key.expr.span)) return {};
-    const auto textual = [](const Type& t) { return t.kind == TypeKind::text || t.kind == TypeKind::entity; };
-    const bool both_entities = given.kind == TypeKind::entity && wanted.kind == TypeKind::entity;
-    const bool fits = key.expr.type == wanted || (textual(given) && textual(wanted) && !both_entities) ||
-                      (is_number(given) && is_number(wanted));
-    if (!fits) {
-      error(Code::type_mismatch, key.expr.span,
-            quoted(s.feature) + " is kept per " + out.keys[0].name + ", and this is " + type_words(given));
-      return {};
+    for (std::size_t k = 0; k < given_keys.size(); ++k) {
+      const Type& given = given_keys[k].expr.type;
+      const Type& wanted = out.keys[k].type;
+      Typed key = given_keys[k];
+      if (key.text_literal && !adopt(key, wanted, key.expr.span)) return {};
+      const auto textual = [](const Type& t) { return t.kind == TypeKind::text || t.kind == TypeKind::entity; };
+      const bool both_entities = given.kind == TypeKind::entity && wanted.kind == TypeKind::entity;
+      const bool fits = key.expr.type == wanted || (textual(given) && textual(wanted) && !both_entities) ||
+                        (is_number(given) && is_number(wanted));
+      if (!fits) {
+        error(Code::type_mismatch, key.expr.span,
+              quoted(s.feature) + " is kept per " + out.keys[k].name + ", and this is " + type_words(given));
+        return {};
+      }
+      read.args.push_back(std::move(key.expr));
     }
-    read.args.push_back(std::move(key.expr));
   } else if (s.subject != nullptr) {
     for (std::size_t k = 0; k < a.keys.size(); ++k) {
       auto key = key_at_use(a.keys[k], out.keys[k], s.feature.empty() ? a.keys[k].span : s.use, s);

@@ -188,6 +188,7 @@ void Checker::settle_features(Expr& condition, const EventTest& test) {
            std::any_of(e.args.begin(), e.args.end(), [&](const Expr& arg) { return self(arg, wanted, self); });
   };
   const auto looks_elsewhere = [](const Expr& e) { return of_a_step(e.op); };
+  const auto of_key = [](const Expr& e) { return e.op == Op::rule_key; };
   const auto of_window = [](const Expr& e) { return (e.op == Op::aggregate && !e.flag) || e.op == Op::in_window; };
   if (condition.op == Op::and_) {
     for (Expr& arg : condition.args) settle_features(arg, test);
@@ -200,6 +201,7 @@ void Checker::settle_features(Expr& condition, const EventTest& test) {
       return;
     }
     if (any(e, looks_elsewhere, any)) return;  // under a key of another step: it is read when both are known
+    if (any(e, of_key, any)) return;           // of an event under several roles: which, is known under the key only
     Expr field = make(Op::field, e.type, e.span);
     for (const EventTypeId event : events_of(test.source)) {
       const std::string name = "(" + meaning(e, book_) + ")";
@@ -728,26 +730,19 @@ void Checker::check_add(const ast::Clause& clause, Scope& s, Rule& rule) {
     effect.lasts = positive_duration(*clause.duration, Code::bad_window, "how long an entry holds");
     ok = ok && effect.lasts.has_value();
   }
-  const auto at = lists_.find(clause.name.text);
-  if (at == lists_.end()) {
-    if (poison_lists_.contains(clause.name.text)) return;
-    std::vector<std::string> names;
-    for (const auto& [name, index] : lists_) names.push_back(name);
-    Diagnostic& d = error(Code::unknown_list, clause.name.span, "there is no list `@" + clause.name.text + "`");
-    const std::string near = nearest_name(clause.name.text, names);
-    if (!near.empty()) d.under = "did you mean `@" + near + "`?";
-    return;
-  }
+  const List* found = find_list(clause.name);
+  if (found == nullptr) return;
   if (!ok) return;
-  effect.list = static_cast<ListId>(at->second);
-  const List& list = book_.lists[at->second];
+  const List& list = *found;
+  effect.list = static_cast<ListId>(found - book_.lists.data());
   if (!effect.lasts) effect.lasts = list.lifetime;
   const Type element = list.element.kind == TypeKind::cidr ? type_of(TypeKind::ip) : list.element;
   const auto textual = [](const Type& t) { return t.kind == TypeKind::text || t.kind == TypeKind::entity; };
   if (what.text_literal && !adopt(what, element, clause.value->span)) return;
   const Type& own = what.expr.type;
+  const bool any_money = own.kind == TypeKind::money && element.kind == TypeKind::money && element.currency.code == 0;
   const bool fits =
-      own == element || (is_number(own) && is_number(element)) ||
+      own == element || any_money || (is_number(own) && is_number(element)) ||
       (textual(own) && textual(element) && (own.kind == TypeKind::text || element.kind == TypeKind::text));
   if (what.list || !fits) {
     error(Code::type_mismatch, clause.value->span,
@@ -1232,6 +1227,7 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
           quoted(book_.schema.events[event].name) + " already has a policy, " + quoted(first->second.first))
         .labels.push_back({first->second.second, "the first"});
   }
+  warn_late(policy.on.name, decl.on.name.span);
   policy.sum = decl.combine.text != "max";
   if (decl.cap) {
     policy.cap = parse_decimal(decl.cap->text);
@@ -1286,11 +1282,21 @@ void Checker::check_policy(const ast::PolicyDecl& decl, Span span) {
   book_.policies.push_back(std::move(policy));
 }
 
+void Checker::warn_late(const std::string& event, Span span) {
+  if (options_.lateness.us <= 0) return;
+  warning(Code::late_decisions, span,
+          "decisions on " + quoted(event) + " wait " + to_text(options_.lateness) + ", the lateness of their source")
+      .hints.push_back(
+          "with `lateness: 0s` in the configuration events are judged as they arrive, and what comes out of order "
+          "is late");
+}
+
 void Checker::check_decided() {
   if (default_policies_unsure_) return;
   for (const auto& [event, span] : decided_) {
     if (policies_.contains(event)) continue;
     const std::string& name = book_.schema.events[event].name;
+    warn_late(name, span);
     std::string
         lines;  // what the rules in fact decide, the strictest first: the policy to write means the same as none
     for (const Action a : {Action::block, Action::reject, Action::throttle, Action::challenge, Action::review}) {

@@ -139,6 +139,81 @@ bool Checker::event_or_sample(const ast::EventName& name, SampleInfo& out) {
   return false;
 }
 
+/// An entity as a test names it, `user "u1"`: its kind is one of these rules, its value is read as such a field is written.
+std::optional<Expr> Checker::entity_value(const ast::Name& kind, const ast::Text& text) {
+  if (kind.text == "ip") {
+    const auto ip = event::parse_ip(text.text);
+    if (ip) return constant(*ip, type_of(TypeKind::ip), text.span).expr;
+    error(Code::bad_test, text.span, "\"" + text.text + "\" is not an address");
+    return std::nullopt;
+  }
+  const auto entity = book_.schema.find_entity(kind.text);
+  if (!entity) {
+    error(Code::unknown_type, kind.span, "there is no entity " + quoted(kind.text)).under =
+        did_you_mean(kind.text, names_of({NameKind::entity}));
+    return std::nullopt;
+  }
+  Type type = type_of(TypeKind::entity);
+  type.entity = *entity;
+  return constant(text_value(text.text), type, text.span).expr;
+}
+
+/// What a test expects of a list, a label or a feature becomes conditions, true when it is so.
+bool Checker::check_state(const ast::TestStep& step, TestStep& out) {
+  const auto hold = [&](std::string words, Expr condition) {
+    if (step.negated) condition = make(Op::not_, condition.type, condition.span, {std::move(condition)});
+    out.holds.push_back({std::move(words), std::move(condition)});
+  };
+  // What is so instead, when it does not hold.
+  const std::string has = step.negated ? " has " : " does not have ";
+  if (step.kind == ast::TestStepKind::expect_label) {
+    auto whom = entity_value(step.name, step.text);
+    if (!whom) return false;
+    out.label = label_id(step.name.text, step.label.text);
+    out.whom = whom->value;
+    Expr condition = make(Op::has_label, type_of(TypeKind::boolean), step.span, {std::move(*whom)});
+    condition.index = out.label;
+    hold(step.name.text + " \"" + step.text.text + "\"" + has + "label \"" + step.label.text + "\"",
+         std::move(condition));
+    return true;
+  }
+  if (step.kind == ast::TestStepKind::expect_list) {
+    const List* list = find_list(step.name);
+    if (list == nullptr) return false;
+    out.list = static_cast<ListId>(list - book_.lists.data());
+    event::FieldDef entry;
+    entry.name = "@" + list->name;
+    entry.type = list->element.kind == TypeKind::cidr ? type_of(TypeKind::ip) : list->element;
+    for (const ast::Expr& e : step.values) {
+      const auto value = object_value(e, entry);
+      if (!value) return false;
+      Expr condition =
+          make(Op::in_list, type_of(TypeKind::boolean), e.span, {constant(*value, entry.type, e.span).expr});
+      condition.index = out.list;
+      hold("@" + list->name + has + source_text(e.span), std::move(condition));
+    }
+    return true;
+  }
+  Scope scope;
+  scope.where = Where::test;
+  auto condition = check_condition(step.values[0], scope);
+  if (!condition) return false;
+  hold("`" + source_text(step.values[0].span) + "` is not so", std::move(*condition));
+  const auto show_features = [&](const ast::Expr& e, const auto& self) -> void {
+    if (e.kind == ast::ExprKind::feature_of) {
+      Typed value = check_whole(e, scope);
+      if (!value.poison) out.shown.push_back({source_text(e.span), std::move(value.expr)});
+      return;
+    }
+    for (const ast::Expr& child : e.children) self(child, self);
+  };
+  show_features(step.values[0], show_features);
+  if (!out.shown.empty()) return true;
+  error(Code::bad_test, step.values[0].span, "no feature is asked here")
+      .hints.push_back("`expect feature NAME of \"u1\" == 3`");
+  return false;
+}
+
 void Checker::check_test(const ast::TestDecl& decl, Span span) {
   Test test;
   test.name = decl.name.text;
@@ -181,20 +256,12 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
       }
       case ast::TestStepKind::given_list: {
         out.kind = TestStep::Kind::given_list;
-        const auto at = lists_.find(step.name.text);
-        if (at == lists_.end()) {
-          if (poison_lists_.contains(step.name.text)) continue;
-          std::vector<std::string> names;
-          for (const auto& [name, index] : lists_) names.push_back(name);
-          Diagnostic& d = error(Code::unknown_list, step.name.span, "there is no list `@" + step.name.text + "`");
-          const std::string near = nearest_name(step.name.text, names);
-          if (!near.empty()) d.under = "did you mean `@" + near + "`?";
-          continue;
-        }
-        out.list = static_cast<ListId>(at->second);
+        const List* list = find_list(step.name);
+        if (list == nullptr) continue;
+        out.list = static_cast<ListId>(list - book_.lists.data());
         List given;
         given.name = step.name.text;
-        given.element = book_.lists[at->second].element;
+        given.element = list->element;
         for (const ast::Expr& entry : step.values) add_written_entry(given, entry);
         out.values = std::move(given.entries);
         out.networks = std::move(given.networks);
@@ -214,23 +281,9 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
       }
       case ast::TestStepKind::given_label: {
         out.kind = TestStep::Kind::given_label;
-        // The kind is an entity of these rules; the value is read as such a field is written.
-        const bool is_ip = step.name.text == "ip";
-        if (!is_ip && !book_.schema.find_entity(step.name.text)) {
-          error(Code::unknown_type, step.name.span, "there is no entity " + quoted(step.name.text)).under =
-              did_you_mean(step.name.text, names_of({NameKind::entity}));
-          continue;
-        }
-        if (is_ip) {
-          const auto ip = event::parse_ip(step.text.text);
-          if (!ip) {
-            error(Code::bad_test, step.text.span, "\"" + step.text.text + "\" is not an address");
-            continue;
-          }
-          out.values.push_back(*ip);
-        } else {
-          out.values.push_back(text_value(step.text.text));
-        }
+        const auto whom = entity_value(step.name, step.text);
+        if (!whom) continue;
+        out.values.push_back(whom->value);
         out.label = label_id(step.name.text, step.label.text);
         break;
       }
@@ -309,9 +362,24 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
           error(Code::bad_test, step.text.span, "`page` is no decision, it alerts somebody");
         break;
       }
+      case ast::TestStepKind::expect_score: {
+        out.kind = TestStep::Kind::expect_score;
+        const auto score = check_constant(step.values[0], type_of(TypeKind::decimal), "a score");
+        if (!score) continue;
+        out.score = score->value.number();
+        break;
+      }
       case ast::TestStepKind::expect_alerts:
         out.kind = TestStep::Kind::expect_alerts;
         out.number = step.number;
+        break;
+      case ast::TestStepKind::expect_list:
+      case ast::TestStepKind::expect_label:
+      case ast::TestStepKind::expect_feature:
+        out.kind = TestStep::Kind::expect_state;
+        if (!check_state(step, out)) continue;
+        out.question = questions_;
+        questions_ += static_cast<std::uint32_t>(out.holds.size() + out.shown.size());
         break;
     }
     test.steps.push_back(std::move(out));

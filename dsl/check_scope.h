@@ -61,7 +61,7 @@ struct Alias {
   std::vector<EventTypeId> events;  // the types its event may be of
 };
 
-enum class Where { constant, definition, counted, on_rule, step, after, policy };
+enum class Where { constant, definition, counted, on_rule, step, after, policy, test };
 
 struct Scope {
   Where where = Where::constant;
@@ -70,11 +70,12 @@ struct Scope {
   std::vector<Alias> aliases;
   const std::vector<Let>* lets = nullptr;
   const std::vector<KeyPart>* keys = nullptr;              // of a rule `per`
+  const std::vector<KeyPart>* keys_at_use = nullptr;       // inside a feature read in such a rule: its keys
   const std::vector<Alternative>* key_source = nullptr;    // in a step: where the rule's keys stand in its own event
   const std::vector<std::string>* step_streams = nullptr;  // names of the sequence's streams, for messages
   const Scope* outer = nullptr;                            // of an aggregate: the scope it stands in
   std::optional<PlaceId> member_of;                        // inside some(…) and group functions
-  const Typed* of_key = nullptr;                           // inside `feature of x`
+  const std::vector<Typed>* of_keys = nullptr;             // inside `feature of x`
   std::string feature;                                     // inside a feature read at its place of use
   Span use;                                                // that place
   bool text_placeholder = false;
@@ -140,7 +141,6 @@ class Checker {
   // ------------------------------------------------ messages
   Diagnostic& error(Code code, Span span, std::string message);
   Diagnostic& warning(Code code, Span span, std::string message);
-  Diagnostic& not_built(Span span, const std::string& what, const std::string& hint);
   [[nodiscard]] std::string source_text(Span span) const;
   static std::string did_you_mean(std::string_view wrong, const std::vector<std::string>& candidates);
 
@@ -163,6 +163,8 @@ class Checker {
   std::optional<Value> value_of_text(const Type& type, std::string_view text, std::string& problem);
   /// The text of a file that a declaration names, read once; nothing, and a message, when it cannot be had.
   std::shared_ptr<const std::string> read_data_file(const ast::Text& name);
+  /// Nothing, and a message, when there is none of this name.
+  const List* find_list(const ast::Name& name);
   void read_list_file(List& list, const ast::ListDecl& decl);
   void add_written_entry(List& list, const ast::Expr& entry);
   bool add_entry(List& list, std::string_view text, std::string& problem);
@@ -319,6 +321,7 @@ class Checker {
   void check_switches();
   void check_policy(const ast::PolicyDecl& decl, Span span);
   void check_decided();
+  void warn_late(const std::string& event, Span span);
   void check_circles();
   std::optional<Duration> positive_duration(const ast::Text& text, Code code, const std::string& what);
 
@@ -328,6 +331,8 @@ class Checker {
   bool fill_object(const ast::Object& object, EventTypeId event, std::vector<Value>& values, bool& key_given,
                    bool& time_given);
   void check_test(const ast::TestDecl& decl, Span span);
+  bool check_state(const ast::TestStep& step, TestStep& out);
+  std::optional<Expr> entity_value(const ast::Name& kind, const ast::Text& text);
   std::optional<Value> object_value(const ast::Expr& e, const event::FieldDef& field);
   /// Whether `missing` stands for a field: a sample without what the one it is made of has.
   bool left_out(const ast::Expr& e, const event::FieldDef& field) const;
@@ -352,6 +357,7 @@ class Checker {
   std::set<std::string, std::less<>> poison_lets_;               // of the rule at hand: did not type
   std::map<std::string, std::size_t, std::less<>> table_ids_;
   std::set<std::string, std::less<>> poison_tables_;
+  std::uint32_t questions_ = 0;           // that tests ask so far
   std::string data_path_;                 // of the data file read last, as messages name it
   bool deferred_ = false;                 // a feature names a field: its types are known only where it is used
   std::string wanted_by_;                 // what an enumeration's value is compared with, as written; for its message

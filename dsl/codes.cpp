@@ -92,7 +92,6 @@ constexpr CodeEntry entries[] = {
     {Code::accept_without_use, "`# accept` that silences nothing"},
     {Code::means_otherwise, "written as in another language, where it means something else"},
     {Code::test_without_expect, "a test that expects nothing"},
-    {Code::not_built, "understood, but not built yet"},
 };
 
 constexpr bool ascending() {

@@ -1,5 +1,5 @@
 // The register of diagnostic numbers, grouped: 01xx how it is written, 02xx names, types and values, 03xx windows and features,
-// 04xx rules and sequences, 05xx warnings, 09xx not built yet. A number is never used twice, also not after its message is gone.
+// 04xx rules and sequences, 05xx warnings. A number is never used twice, also not after its message is gone.
 #pragma once
 
 #include <cstdint>
@@ -99,9 +99,8 @@ enum class Code : std::uint16_t {
   accept_without_use = 537,
   means_otherwise = 538,  // it means something else in other languages
   test_without_expect = 539,
-  // 09xx: parsed and understood, not built yet
-  not_built = 901,
 };
+// E0901 said "not built yet", of what is built now.
 
 struct CodeEntry {
   Code code;

@@ -3,6 +3,8 @@
 #include <map>
 #include <vector>
 
+#include "base/utf8.h"
+
 namespace tocsin::dsl {
 namespace {
 
@@ -41,11 +43,30 @@ constexpr Entry entries[] = {
      "More than 100 brackets, `not`s or aggregates stand inside each other. Nobody reads that; give inner parts names "
      "with "
      "`let`, `field` or `feature`.",
-     "", ""},
+     "param deep = ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((("
+     "((((((((((((((1)))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))"
+     "))))))))))))))))",
+     "param deep = ((1))"},
     {Code::chain_too_long,
-     "More than 1,000 parts are joined by `and`, `or` or an operator. Values to compare with belong in a list: "
-     "`x in [a, b]` or `x in @list`.",
-     "", ""},
+     "More than 1,000 parts are joined by `and`, `or` or an operator, or features that build on features become as "
+     "large when they are written out. Values to compare with belong in a list: `x in [a, b]` or `x in @list`.",
+     "feature doubled0 = count from login per user in last 1h\n"
+     "feature doubled1 = doubled0 + doubled0\n"
+     "feature doubled2 = doubled1 + doubled1\n"
+     "feature doubled3 = doubled2 + doubled2\n"
+     "feature doubled4 = doubled3 + doubled3\n"
+     "feature doubled5 = doubled4 + doubled4\n"
+     "feature doubled6 = doubled5 + doubled5\n"
+     "feature doubled7 = doubled6 + doubled6\n"
+     "feature doubled8 = doubled7 + doubled7\n"
+     "feature doubled9 = doubled8 + doubled8\n"
+     "feature doubled10 = doubled9 + doubled9\n"
+     "feature doubled11 = doubled10 + doubled10\n"
+     "feature doubled12 = doubled11 + doubled11\n"
+     "feature doubled13 = doubled12 + doubled12\n"
+     "feature doubled14 = doubled13 + doubled13\n"
+     "rule r on login { when doubled14 > 3 }",
+     "feature logins = count from login per user in last 1h\nrule r on login { when 16384 * logins > 3 }"},
     {Code::bad_literal,
      "A number, duration, time or address does not read. Durations have the units ms s m h d w and are written "
      "`250ms`, "
@@ -55,7 +76,7 @@ constexpr Entry entries[] = {
     {Code::bad_text_encoding,
      "Rule files are UTF-8. This one has bytes that are not; it was probably saved by an editor in another encoding. "
      "Nothing of the file was read.",
-     "", ""},
+     "rule r on login { title \"caf\xE9\"  when tries > 3 }", "rule r on login { title \"café\"  when tries > 3 }"},
     {Code::and_or_mixed,
      "`a and b or c` is read one way by some people and the other way by others, so neither is taken. Parentheses say "
      "which is meant.",
@@ -150,7 +171,8 @@ constexpr Entry entries[] = {
      "A line of the table's file, or a row that a test gives, does not fit its columns. The first line of the file "
      "names "
      "them; a value that may be empty is declared `optional`.",
-     "", ""},
+     "test \"a rate\" { given table fx { currency: \"euro\", usd: 1.1 }  expect alerts 0 }",
+     "test \"a rate\" { given table fx { currency: \"EUR\", usd: 1.1 }  expect alerts 0 }"},
     {Code::bad_pattern,
      "`matches` takes a regular expression that is written in the rule, in quotes or as a param. It must read, and "
      "must not be one that could "
@@ -246,7 +268,9 @@ constexpr Entry entries[] = {
      "has its own `within`.",
      "rule r per user { sequence { login within 5m then transfer } }",
      "rule r per user { sequence { login then transfer within 5m } }"},
-    {Code::link_on_first, "`first` and `next` tie a step to the one before it, and the first step has none.", "", ""},
+    {Code::link_on_first, "`first` and `next` tie a step to the one before it, and the first step has none.",
+     "rule r per user { sequence within 1h { first login then transfer } }",
+     "rule r per user { sequence within 1h { login then first transfer } }"},
     {Code::later_alias,
      "When this step is tested the later one has not happened. Put the comparison into the later step.",
      "rule r per user { sequence within 1h { login as l where l.device == t.device then transfer as t } }",
@@ -283,7 +307,14 @@ constexpr Entry entries[] = {
      "The rule means something, but more than the engine can run: a sequence with too many steps, or a condition it "
      "cannot "
      "ask at the right moment. The message says how to write it instead.",
-     "", ""},
+     "feature seen = count from login per user in last 1h\n"
+     "rule r per user {\n"
+     "  sequence within 1h { login as a then login as b where b.tries > a.tries + (seen of a.user) then transfer }\n"
+     "}",
+     "feature seen = count from login per user in last 1h\n"
+     "rule r per user {\n"
+     "  sequence within 1h { login as a then login as b where b.tries > a.tries and seen > 3 then transfer }\n"
+     "}"},
     // ------------------------------------------------------------ warnings
     {Code::never_true, "The parts of the condition contradict each other, so it is never true.",
      "rule r on login { when tries >= 5 and tries < 3 }", "rule r on login { when tries >= 3 and tries < 5 }"},
@@ -307,7 +338,9 @@ constexpr Entry entries[] = {
      "switch quiet = on\nrule r on login { when tries > 3 }",
      "switch quiet = on\nrule r on login { switch quiet  when tries > 3 }"},
     {Code::late_decisions,
-     "Events of this source wait for others that may be late, and the decisions about them wait as long.", "", ""},
+     "Events of this source wait for others that may be late, and the decisions about them wait as long.",
+     "policy p on login { score sum  review when score > 3  allow otherwise }  # and the source's lateness is 10s",
+     "rule r on login { when tries > 3 }"},
     {Code::pick_every,
      "`pick every` reports each choice of events for the steps as a match of its own: many hits for one event, of "
      "which at "
@@ -383,12 +416,6 @@ constexpr Entry entries[] = {
     {Code::test_without_expect, "A test passes when nothing it expects fails; one that expects nothing always passes.",
      "test \"t\" { at \"2026-01-01T00:00:00Z\"  send login { user: \"u1\" } }",
      "test \"t\" { at \"2026-01-01T00:00:00Z\"  send login { user: \"u1\" }  expect alerts 0 }"},
-    // ------------------------------------------------------------ not built yet
-    {Code::not_built,
-     "The language has it, this version has not. docs/language.md lists what is missing; the hint says what serves "
-     "until "
-     "then.",
-     "", ""},
 };
 
 constexpr std::string_view no_page = "This code has no page yet.";
@@ -438,7 +465,20 @@ std::string to_text(const CodePage& page) {
     out += "\n" + std::string(name) + ":\n";
     while (!text.empty()) {
       const std::string_view line = text.substr(0, text.find('\n'));
-      out += "    " + std::string(line) + "\n";
+      out += "    ";
+      // What is no UTF-8 stands in an example as its byte, and is shown as such.
+      for (std::size_t at = 0; at < line.size(); ++at) {
+        const std::size_t good = first_not_utf8(line.substr(at));
+        out += line.substr(at, good);
+        at += good;
+        if (at < line.size()) {
+          out += '<';
+          out += "0123456789ABCDEF"[static_cast<unsigned char>(line[at]) >> 4U];
+          out += "0123456789ABCDEF"[static_cast<unsigned char>(line[at]) & 15U];
+          out += '>';
+        }
+      }
+      out += '\n';
       text.remove_prefix(std::min(text.size(), line.size() + 1));
     }
   };

@@ -13,7 +13,9 @@
 //   test    = "test" text "{" step+ "}"
 //   step    = "at" text | "given" (@list "has" expression, … | "table" name object | name text "has" "label" text)
 //           | "send" ["+" duration] event object ["times" number "every" duration] | "wait" duration
-//           | "expect" ("no" "rule" name | "rule" name ["with" number "events"] | "decision" action | "alerts" number)
+//           | "expect" ("no" "rule" name | "rule" name ["with" number "events"] | "decision" action | "score" expression
+//                       | "alerts" number | "feature" expression | @list "has" ["no"] expression, …
+//                       | name text "has" ["no"] "label" text)
 //   rule, policy: grammar_rule.cpp          expression, source: grammar_expression.cpp
 #include <algorithm>
 #include <charconv>
@@ -65,7 +67,7 @@ constexpr Rule<struct test_head_id, ast::Text> test_head = "test head";
 constexpr Rule<struct test_step_id, TestStep> test_step = "test step";
 
 // ---------------------------------------------------------------- data
-/// Inside <…> a type is kept as its text: no type takes a type that takes a type, which the checker says.
+/// Inside <…> a type is kept as its text, too, which is how it is printed.
 constexpr auto type_argument = [](auto& context) {
   TypeRef& inner = x3::_attr(context);
   std::string out = inner.name.text;
@@ -74,6 +76,7 @@ constexpr auto type_argument = [](auto& context) {
   if (!inner.values.empty()) out += ")";
   x3::_val(context).argument = std::move(out);
   x3::_val(context).argument_span = inner.span;
+  x3::_val(context).element.push_back(std::move(inner));
 };
 constexpr auto currency_argument = [](auto& context) {
   x3::_val(context).argument = std::move(x3::_attr(context).text);
@@ -152,7 +155,14 @@ const auto test_step_def = placed(
           (word("rule")[is_step(TestStepKind::expect_rule)] >> name[put(&TestStep::name)] >>
            -(word("with") >> whole_number[step_number] >> word("events"))) |
           (word("decision")[is_step(TestStepKind::expect_decision)] >> one_of(actions)[put(&TestStep::text)]) |
-          (word("alerts")[is_step(TestStepKind::expect_alerts)] >> whole_number[step_number]))));
+          (word("score")[is_step(TestStepKind::expect_score)] >> expression[push(&TestStep::values)]) |
+          (word("alerts")[is_step(TestStepKind::expect_alerts)] >> whole_number[step_number]) |
+          (word("feature")[is_step(TestStepKind::expect_feature)] >> expression[push(&TestStep::values)]) |
+          (list_name[put(&TestStep::name)] >> word("has")[is_step(TestStepKind::expect_list)] >>
+           -quiet("no")[say(&TestStep::negated, true)] >> expression[push(&TestStep::values)] % quiet_sign(",")) |
+          (name_before_text[put(&TestStep::name)] >> string[put(&TestStep::text)] >> word("has") >>
+           -quiet("no")[say(&TestStep::negated, true)] >> word("label")[is_step(TestStepKind::expect_label)] >>
+           string[put(&TestStep::label)]))));
 
 BOOST_SPIRIT_DEFINE(type, field, pair, object, entity_declaration, event_declaration, list_declaration,
                     table_declaration, param_declaration, switch_declaration, stream_declaration, field_declaration,

@@ -72,6 +72,7 @@ struct Read : x3::parser<Read<Value, read>> {
   }
 };
 inline constexpr Read<ast::Name, &Reader::name> name{};
+inline constexpr Read<ast::Name, &Reader::name_before_text> name_before_text{};
 inline constexpr Read<ast::Name, &Reader::atom_name> atom_name{};
 inline constexpr Read<ast::EventName, &Reader::event_name> event_name{};
 inline constexpr Read<ast::Name, &Reader::list_name> list_name{};

@@ -365,6 +365,13 @@ bool Reader::take_name(Iterator& at, ast::Name& out, std::string_view what, bool
 
 bool Reader::name(Iterator& at, ast::Name& out) { return take_name(at, out, "a name", nullptr); }
 
+bool Reader::name_before_text(Iterator& at, ast::Name& out) {
+  const Iterator from = skip(at);
+  if (identifier_at(from).empty()) return false;
+  const Iterator next = skip(token_end(from));
+  return next != end() && *next == '"' && name(at, out);
+}
+
 bool Reader::atom_name(Iterator& at, ast::Name& out) {
   if (stopped_) return false;
   const Iterator from = skip(at);

@@ -79,6 +79,8 @@ class Reader {
   bool word(Iterator& at, std::string_view text, Span& span, Wanted wanted = Wanted::word);
   bool sign(Iterator& at, std::string_view text, Span& span, Wanted wanted = Wanted::sign);
   bool name(Iterator& at, ast::Name& out);
+  /// A name with a text behind it, `user "u1"`; where that is not so, nothing of it was expected.
+  bool name_before_text(Iterator& at, ast::Name& out);
   bool atom_name(Iterator& at, ast::Name& out);
   bool event_name(Iterator& at, ast::EventName& out);
   bool list_name(Iterator& at, ast::Name& out);

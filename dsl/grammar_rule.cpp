@@ -93,7 +93,7 @@ const auto until_def =
 
 const auto sequence_def = -(word("within") >> duration[put(&Sequence::within)]) >> sign("{") >>
                           called("a step (an event, `no` event, `all of`, `at least n` …)",
-                                 step[push(&Sequence::steps)]) >>
+                                 linked_step[push(&Sequence::steps)]) >>  // that a link is none here, the checker says
                           *(then_word >> called("a step", linked_step[push(&Sequence::steps)])) >>
                           -until[put(&Sequence::until)] >> sign("}");
 

@@ -329,7 +329,14 @@ std::string text_of(const TestStep& step) {
       return "expect rule " + step.name.text +
              (step.number ? " with " + std::to_string(*step.number) + " events" : std::string());
     case TestStepKind::expect_decision: return "expect decision " + step.text.text;
+    case TestStepKind::expect_score: return "expect score " + list_of(step.values);
     case TestStepKind::expect_alerts: return "expect alerts " + std::to_string(step.number.value_or(0));
+    case TestStepKind::expect_list:
+      return "expect @" + step.name.text + " has " + (step.negated ? "no " : "") + list_of(step.values);
+    case TestStepKind::expect_label:
+      return "expect " + step.name.text + " " + quoted(step.text.text) + " has " + (step.negated ? "no " : "") +
+             "label " + quoted(step.label.text);
+    case TestStepKind::expect_feature: return "expect feature " + list_of(step.values);
   }
   return {};
 }
@@ -450,7 +457,11 @@ std::string_view word_of(TestStepKind kind) {
     case TestStepKind::expect_no_rule: return "expect-no-rule";
     case TestStepKind::expect_rule: return "expect-rule";
     case TestStepKind::expect_decision: return "expect-decision";
+    case TestStepKind::expect_score: return "expect-score";
     case TestStepKind::expect_alerts: return "expect-alerts";
+    case TestStepKind::expect_list: return "expect-list";
+    case TestStepKind::expect_label: return "expect-label";
+    case TestStepKind::expect_feature: return "expect-feature";
   }
   return "";
 }
@@ -720,6 +731,7 @@ class Dumper {
       text(one.text.text);
       if (!one.name.text.empty()) word(one.name.text);
       text(one.label.text);
+      if (one.negated) word("no");
       if (one.number) number(*one.number);
       for (const Expr& entry : one.values) expr(entry);
       maybe("after", one.after);

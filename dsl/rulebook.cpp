@@ -675,7 +675,7 @@ std::string dump(const Rulebook& book) {
     print.add("event ", type.name, '\n');
     for (std::size_t i = 0; i < type.fields.size(); ++i) {
       const event::FieldDef& field = type.fields[i];
-      print.add(i == type.key ? "  key " : i == type.time ? "  time " : "  ");
+      print.add(i == type.key ? "  key " : i == type.time ? "  time " : i == type.seq ? "  seq " : "  ");
       print.add(field.name, " : ", book.schema.type_text(field.type));
       if (field.optional && !field.derived) print.add(" optional");
       if (field.derived) print.add(" derived");

@@ -392,7 +392,9 @@ struct TestStep {
     expect_rule,
     expect_no_rule,
     expect_decision,
-    expect_alerts
+    expect_score,
+    expect_alerts,
+    expect_state  // of a list, a label, a feature: all of `holds` is true
   };
   Kind kind = Kind::at;
   Span span;
@@ -412,6 +414,12 @@ struct TestStep {
   std::uint32_t rule = 0;                // expect_rule, expect_no_rule
   std::optional<std::uint64_t> number;   // with n events; alerts n
   Action action = Action::allow;         // expect_decision
+  Decimal score;                         // expect_score
+  // expect_state: questions as of the clock of the test, each named by what is to be said when it is not true; and for people the
+  // values of the features that are asked.
+  std::vector<Shown> holds, shown;
+  std::optional<event::Value> whom;  // expect_state of a label
+  std::uint32_t question = 0;  // expect_state: number of the first of them among all questions of the book's tests
 };
 struct Test {
   std::string name;
@@ -430,7 +438,8 @@ struct Rulebook {
   std::vector<Switch> switches;
   std::vector<DerivedField> derived;
   std::vector<Aggregate> aggregates;
-  std::vector<Rule> rules;  // in name order
+  std::size_t aggregates_of_tests = 0;  // those from here on are asked by tests alone
+  std::vector<Rule> rules;              // in name order
   std::vector<Policy> policies;
   std::vector<Test> tests;
   std::shared_ptr<std::deque<std::string>> texts = std::make_shared<std::deque<std::string>>();

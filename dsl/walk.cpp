@@ -107,7 +107,7 @@ void walk(const Decl& declaration, Visitor& visitor) {
     case Decl::Kind::test:
       for (const TestStep& step : declaration.test->steps) {
         visitor.test_step(step);
-        if (step.kind == TestStepKind::given_list) visitor.list(step.name);
+        if (step.kind == TestStepKind::given_list || step.kind == TestStepKind::expect_list) visitor.list(step.name);
         for (const Expr& value : step.values) walk(value, visitor);
         walk_name(step.event, visitor);
         walk_object(step.fields, visitor);

@@ -72,9 +72,10 @@ std::string Rules::messages() const {
   return text + last_line();
 }
 
-Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice, BuildFor purpose) {
+Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice, BuildFor purpose, Duration lateness) {
   dsl::CheckOptions options = check_options();
   options.lint.advice = advice;
+  options.lateness = lateness;
   Result<dsl::Loaded> loaded = dsl::load(paths, options);
   if (!loaded) return loaded.error();
   return rules_of(loaded.take(), purpose);

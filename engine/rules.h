@@ -30,8 +30,9 @@ dsl::CheckOptions check_options();
 
 /// The error is one of reading (a path that is not there); what is wrong with the rules stands in the result. `advice`: with what only
 /// `tocsin lint` says.
+/// `lateness`: of the source, where it is known.
 Result<Rules> load_rules(const std::vector<std::string>& paths, bool advice = false,
-                         BuildFor purpose = BuildFor::running);
+                         BuildFor purpose = BuildFor::running, Duration lateness = {});
 /// The same from texts, as a checkpoint keeps them or a test writes them; paths are what messages call them. The files
 /// of lists and tables are among the texts, or are read from where the rules name them.
 Rules rules_of_texts(const std::vector<RuleFileText>& files, BuildFor purpose = BuildFor::running);

@@ -63,8 +63,9 @@ struct EventType {
   std::uint32_t declared_count = 0;  // how many of them come from the input
   FieldIndex key = 0;                // the idempotency key: text
   FieldIndex time = 0;
-  bool of_hits = false;         // `hit.RULE`: made by the engine, never in the input
-  std::uint64_t name_hash = 0;  // what the packed form calls it (Schema::seal); 0 until then
+  std::optional<FieldIndex> seq;  // its own number of the event: puts those of one time in order
+  bool of_hits = false;           // `hit.RULE`: made by the engine, never in the input
+  std::uint64_t name_hash = 0;    // what the packed form calls it (Schema::seal); 0 until then
   [[nodiscard]] std::optional<FieldIndex> find(std::string_view field) const;
 };
 

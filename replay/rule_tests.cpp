@@ -77,6 +77,7 @@ class Runner {
       std::optional<std::string> happened = take(step);
       if (!happened) continue;
       TestFailure failure{test.name, step.span, std::move(*happened), {}};
+      if (step.kind == Kind::expect_state) add_state(step, failure.notes);
       failure.notes.push_back("rules that hit so far: " + hits_text());
       failure.notes.push_back("newest decision: " + decision_text());
       if (!left_out_.empty()) {
@@ -179,6 +180,43 @@ class Runner {
     return (*outcome_.decision)["action"].text + " (" + (*outcome_.decision)["reason"].text + ")";
   }
 
+  /// What there was instead of what the test expects of a list, a label, a feature; and which rules might have put it there.
+  void add_state(const TestStep& s, std::vector<std::string>& notes) {
+    for (std::size_t i = 0; i < s.shown.size(); ++i) {
+      const event::Value value = engine_.answer_question(s.question + s.holds.size() + i, clock_);
+      notes.push_back(s.shown[i].name + " is " +
+                      (value.is_missing() ? "missing" : event::shown(value, s.shown[i].value.type, book_.schema)) +
+                      " at " + to_text(clock_));
+    }
+    if (!s.shown.empty()) return;
+    std::string putting;
+    const auto put_by = [&](const dsl::Rule& rule) {
+      const auto hit = outcome_.rules.find(rule.name);
+      putting += (putting.empty() ? "" : ", ") + rule.name;
+      if (rule.shadow) putting += " (a shadow rule: only shadow rules see it)";
+      putting += hit == outcome_.rules.end() ? " (did not hit)" : " (" + plural(hit->second.hits, "hit") + ")";
+    };
+    if (s.whom) {
+      const std::string& kind = book_.labels[s.label].kind;
+      std::string labels;
+      for (std::uint32_t label = 0; label < book_.labels.size(); ++label) {
+        if (book_.labels[label].kind != kind || !engine_.has_label(label, *s.whom, clock_)) continue;
+        labels += (labels.empty() ? "\"" : ", \"") + book_.labels[label].name + "\"";
+      }
+      notes.push_back("its labels at " + to_text(clock_) + ": " + (labels.empty() ? "none" : labels));
+      for (const dsl::Rule& rule : book_.rules) {
+        const auto puts = [&](const dsl::LabelEffect& effect) { return effect.label == s.label; };
+        if (std::any_of(rule.labels.begin(), rule.labels.end(), puts)) put_by(rule);
+      }
+    } else {
+      for (const dsl::Rule& rule : book_.rules) {
+        const auto puts = [&](const dsl::ListEffect& effect) { return effect.list == s.list; };
+        if (std::any_of(rule.adds.begin(), rule.adds.end(), puts)) put_by(rule);
+      }
+    }
+    notes.push_back("rules that put it there: " + (putting.empty() ? "none" : putting));
+  }
+
   /// What went wrong, if anything.
   std::optional<std::string> take(const TestStep& s) {
     switch (s.kind) {
@@ -211,6 +249,18 @@ class Runner {
         if (got == wanted) return std::nullopt;
         return "the decision is " + got + ", not " + wanted;
       }
+      case Kind::expect_score: {
+        if (!outcome_.decision) return "there was no decision, and so no score";
+        const std::string& got = (*outcome_.decision)["score"].text;
+        if (parse_decimal(got) == s.score) return std::nullopt;
+        return "the score of the newest decision is " + got + ", not " + to_text(s.score);
+      }
+      case Kind::expect_state: {
+        for (std::size_t i = 0; i < s.holds.size(); ++i) {
+          if (!engine::is_true(engine_.answer_question(s.question + i, clock_))) return s.holds[i].name;
+        }
+        return std::nullopt;
+      }
       case Kind::expect_alerts: {
         const std::uint64_t wanted = s.number.value_or(0);
         const std::size_t made = outcome_.alerts.size();
@@ -239,6 +289,12 @@ std::string snippet(const dsl::SourceFile& file, const dsl::Span& span) {
          std::string(file.line(place.line)) + "\n";
 }
 
+std::vector<engine::RuleFileText> files_of(const dsl::Loaded& rules) {
+  std::vector<engine::RuleFileText> files;
+  for (const dsl::SourceFile& file : rules.sources) files.push_back({file.path(), std::string(file.text())});
+  return files;
+}
+
 /// Of a test with more events only the newest are asked how near they came; all are seen as history.
 constexpr std::uint64_t asked_events_max = 512;
 
@@ -249,9 +305,7 @@ class Misses {
 
   Status tell(const dsl::Test& test, std::uint32_t rule, std::uint64_t events_sent, std::vector<std::string>& notes) {
     if (ruleset_ == nullptr) {
-      std::vector<engine::RuleFileText> files;
-      for (const dsl::SourceFile& file : rules_.sources) files.push_back({file.path(), std::string(file.text())});
-      auto built = engine::build(book_, std::move(files), engine::BuildFor::explaining);
+      auto built = engine::build(book_, files_of(rules_), engine::BuildFor::explaining_tests);
       if (!built) return built.error();
       ruleset_ = built.take();
     }
@@ -307,9 +361,10 @@ void empty_lists_and_tables(dsl::Rulebook& book) {
 
 }  // namespace
 
-Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure) {
+Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure,
+                             std::vector<engine::RuleFileText> files) {
   empty_lists_and_tables(book);
-  Result<std::shared_ptr<const engine::Ruleset>> ruleset = engine::build(book, {});
+  auto ruleset = engine::build(book, std::move(files), engine::BuildFor::testing);
   if (!ruleset) return ruleset.error();
   TestReport report;
   report.rules = book.rules.size();
@@ -333,7 +388,7 @@ Result<TestReport> run_tests(const dsl::Loaded& rules) {
   TOCSIN_CHECK(rules.book.has_value());
   std::vector<std::size_t> all(rules.book->tests.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  Result<TestReport> report = run_tests(*rules.book, all, false);
+  Result<TestReport> report = run_tests(*rules.book, all, false, files_of(rules));
   if (!report) return report;
   dsl::Rulebook book = *rules.book;
   empty_lists_and_tables(book);

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "dsl/check.h"
+#include "engine/compile/build.h"
 
 namespace tocsin::replay {
 
@@ -37,8 +38,9 @@ struct TestReport {
 /// Requires: the rules were loaded without errors.
 Result<TestReport> run_tests(const dsl::Loaded& rules);
 /// The tests of a book that somebody changed. `order` says which run, as indices into its tests, and in which order; `first_failure`: stop
-/// there.
-Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure);
+/// there. `files`: the rule text, which decisions are told in.
+Result<TestReport> run_tests(dsl::Rulebook book, const std::vector<std::size_t>& order, bool first_failure,
+                             std::vector<engine::RuleFileText> files = {});
 
 /// Failures with the line they are about, then "R rules, T tests, F failed".
 std::string to_text(const TestReport& report, const dsl::SourceSet& sources);

@@ -3,8 +3,7 @@
 //
 //   language_cases [FILE.yaml…]
 //
-// Without arguments: all of language/cases in $TOCSIN_SHARED, or in ../shared beside the project. A case whose rules use what is not built
-// yet is skipped by name, with the message that refused it. The last line is `N passed, M failed, K skipped`.
+// Without arguments: all of language/cases in $TOCSIN_SHARED, or in ../shared beside the project. The last line is `N passed, M failed, K skipped`.
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -24,7 +23,7 @@ namespace {
 using namespace tocsin;
 using replay::Json;
 
-enum class Verdict { passed, failed, skipped };
+enum class Verdict { passed, failed };
 struct CaseResult {
   Verdict verdict = Verdict::passed;
   std::string text;
@@ -56,23 +55,6 @@ std::string json_of(const YAML::Node& node, const event::Type& type, Timestamp s
     case event::TypeKind::time: return quoted(to_text(moment(node.Scalar(), start)));
     default: return quoted(node.Scalar());
   }
-}
-
-bool only_not_built(const dsl::Diagnostics& diagnostics) {
-  bool any = false;
-  for (const dsl::Diagnostic& d : diagnostics.all()) {
-    if (d.severity != dsl::Severity::error) continue;
-    if (d.code != dsl::Code::not_built) return false;
-    any = true;
-  }
-  return any;
-}
-
-std::string not_built_message(const dsl::Diagnostics& diagnostics) {
-  for (const dsl::Diagnostic& d : diagnostics.all()) {
-    if (d.code == dsl::Code::not_built) return std::string(dsl::letter_of(d.code)) + ": " + d.message;
-  }
-  return {};
 }
 
 /// The events a step bound, by alias in the order of the record: "a=[a1] b=[b1,b2]".
@@ -112,8 +94,6 @@ class Case {
     const engine::Rules rules = engine::rules_of_text(path_ + ":rules", text);
     const bool refused_wanted = root_["expect"]["refused"] && root_["expect"]["refused"].as<bool>();
     if (!rules.ok()) {
-      if (only_not_built(rules.loaded.diagnostics))
-        return {Verdict::skipped, not_built_message(rules.loaded.diagnostics)};
       if (refused_wanted) return {Verdict::passed, ""};
       return {Verdict::failed, "the rules do not load:\n" + rules.messages()};
     }
@@ -418,7 +398,7 @@ int main(int argument_count, char** arguments) {
       return 0;
     }
   }
-  int passed = 0, failed = 0, skipped = 0;
+  int passed = 0, failed = 0;
   for (const std::string& file : files) {
     std::string name = std::filesystem::path(file).stem().string();
     const CaseResult result = run_file(file, name);
@@ -428,12 +408,8 @@ int main(int argument_count, char** arguments) {
         ++failed;
         std::printf("FAILED %s (%s)\n%s\n", name.c_str(), file.c_str(), result.text.c_str());
         break;
-      case Verdict::skipped:
-        ++skipped;
-        std::printf("skipped: %s: %s\n", name.c_str(), result.text.c_str());
-        break;
     }
   }
-  std::printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  std::printf("%d passed, %d failed, 0 skipped\n", passed, failed);
   return failed == 0 ? 0 : 1;
 }

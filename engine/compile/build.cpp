@@ -52,11 +52,12 @@ void aggregates_of(const Expr& expr, const std::vector<dsl::Let>& lets, std::vec
 class Build {
  public:
   Build(const dsl::Rulebook& book, std::vector<RuleFileText> files, BuildFor purpose = BuildFor::running)
-      : viewed_(needs_views(book) ? std::optional(with_views(book)) : std::nullopt),
-        book_(viewed_ ? *viewed_ : book),
+      : tests_(purpose == BuildFor::testing || purpose == BuildFor::explaining_tests),
+        changed_(changed(book, tests_)),
+        book_(changed_ ? *changed_ : book),
         plan_(lower(book_)),
         purpose_(purpose) {
-    out_->explains = purpose == BuildFor::explaining;
+    out_->explains = purpose == BuildFor::explaining || purpose == BuildFor::explaining_tests;
     for (RuleFileText& file : files) {
       out_->files.push_back({std::move(file.path), std::make_shared<const std::string>(std::move(file.text)), false});
     }
@@ -88,6 +89,7 @@ class Build {
     build_lists();
     build_look_ups();
     build_resolves();
+    if (tests_) build_questions();
     build_visibility();
     build_strata();
     out_->text_patterns = texts_.finish(out_->codes);
@@ -103,13 +105,33 @@ class Build {
   }
 
  private:
+  /// The book as it is run, when that is another one than was written.
+  static std::optional<dsl::Rulebook> changed(const dsl::Rulebook& book, bool tests) {
+    const bool fewer = !tests && book.aggregates.size() > book.aggregates_of_tests;
+    if (!fewer && !needs_views(book)) return std::nullopt;
+    dsl::Rulebook copy = book;
+    // What only tests ask for is not kept up to date anywhere else.
+    if (fewer) copy.aggregates.resize(book.aggregates_of_tests);
+    return needs_views(copy) ? with_views(std::move(copy)) : std::move(copy);
+  }
+
   // ---- predicates of rules: which condition decides what
 
+  /// What a test asks of an event under one of several roles of its type.
+  struct RolePredicates {
+    dsl::Source source;
+    std::vector<Expr> own;  // of the step's condition, what looks at this event only
+    nfa::PredicateId full{};
+    nfa::PredicateId stream{};
+  };
   struct TestPredicates {
     nfa::PredicateId full{};
     nfa::PredicateId stream{};
     std::vector<Expr> cross;           // conjuncts that look at other steps
     std::vector<Expr> described_when;  // conjuncts of `when` that compare this step with an earlier one
+    // The source as the first role has it, and the further roles. What holds under one of those counts as `full` and `stream` do, for
+    // the key of that role.
+    std::vector<RolePredicates> roles;
   };
 
   nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule,
@@ -284,9 +306,9 @@ class Build {
 
   /// In a rule that takes one event type under several roles, what is asked under one role must not answer for another: such
   /// predicates carry the role in their name.
-  std::string role_of(const dsl::EventTest& test) const {
+  std::string role_of(const dsl::Source& source) const {
     std::string role;
-    for (const dsl::Alternative& a : test.source.alternatives) {
+    for (const dsl::Alternative& a : source.alternatives) {
       if (!several_roles_.contains(a.event)) continue;
       role += "|" + book_.schema.events[a.event].name + " by";
       for (const event::FieldIndex field : a.key) role += " " + book_.schema.events[a.event].fields[field].name;
@@ -294,15 +316,51 @@ class Build {
     return role;
   }
 
+  /// The source once for each role: of every event type the alternatives of one key. More than one only for a source that takes a
+  /// type under several.
+  static std::vector<dsl::Source> by_role(const dsl::Source& source) {
+    std::vector<dsl::Source> roles;
+    std::map<event::EventTypeId, std::vector<std::vector<event::FieldIndex>>> keys;
+    for (const dsl::Alternative& a : source.alternatives) {
+      auto& known = keys[a.event];
+      auto at = std::find(known.begin(), known.end(), a.key);
+      if (at == known.end()) at = known.insert(at, a.key);
+      const auto role = static_cast<std::size_t>(at - known.begin());
+      if (roles.size() <= role) roles.resize(role + 1);
+      roles[role].name = source.name;
+      roles[role].alternatives.push_back(a);
+    }
+    return roles;
+  }
+  /// The rule's key as the field by which an event of the role is found.
+  static void find_key_in(Expr& expr, const dsl::Source& role) {
+    for (Expr& arg : expr.args) find_key_in(arg, role);
+    if (expr.op != Op::rule_key) return;
+    expr.op = Op::field;
+    for (const dsl::Alternative& a : role.alternatives) expr.fields.push_back({a.event, a.key[expr.index]});
+    expr.index = 0;
+  }
+
   TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule, std::vector<Expr> unary = {}) {
     TestPredicates p;
-    const std::string role = role_of(test);
-    p.stream = nfa::PredicateId{plan_.predicate(conditions_of(test.source, nullptr), book_, role)};
     std::vector<Expr> conjuncts;
     if (test.where) split_conjuncts(*test.where, conjuncts);
     for (Expr& c : conjuncts) (mentions_places(c) ? p.cross : unary).push_back(std::move(c));
-    const Expr own = conjunction(std::move(unary));
-    p.full = rule_predicate(conditions_of(test.source, &own), rule, role);
+    for (dsl::Source& source : by_role(test.source)) {
+      RolePredicates role{std::move(source), unary, {}, {}};
+      for (dsl::Alternative& a : role.source.alternatives) {
+        if (a.where) find_key_in(*a.where, role.source);
+      }
+      for (Expr& c : role.own) find_key_in(c, role.source);
+      // The first stands for all of them and is no other test's, hence the name of them all.
+      const std::string name = role_of(p.roles.empty() ? test.source : role.source);
+      role.stream = nfa::PredicateId{plan_.predicate(conditions_of(role.source, nullptr), book_, name)};
+      const Expr own = conjunction(role.own);
+      role.full = rule_predicate(conditions_of(role.source, &own), rule, name);
+      p.roles.push_back(std::move(role));
+    }
+    p.stream = p.roles.front().stream;
+    p.full = p.roles.front().full;
     return p;
   }
 
@@ -884,19 +942,6 @@ class Build {
       for (const dsl::KeyPart& part : rule.keys) extra += part.name + ";";
       const std::vector<std::uint64_t> value_meanings = meanings_of_values(plan);
       nfa::Meanings meanings{predicate_meanings, value_meanings, guard_meanings, hash64(extra)};
-      Status roles;
-      each_test(sequence, [&](const dsl::EventTest& test) {
-        for (const dsl::Alternative& a : test.source.alternatives) {
-          for (const dsl::Alternative& b : test.source.alternatives) {
-            if (a.event != b.event || a.key == b.key) continue;
-            roles = Error{ErrorKind::refused, "rule " + rule.name + ": `" + test.source.name + "` takes `" +
-                                                  book_.schema.events[a.event].name +
-                                                  "` under two roles; a step takes it under one: name a stream "
-                                                  "for each role"};
-          }
-        }
-      });
-      if (!roles) return roles;
       const std::size_t last_tests = sequence.steps.back().parts.size();
       std::size_t step_tests = 0;
       for (const dsl::Step& step : sequence.steps) step_tests += step.parts.size();
@@ -923,8 +968,10 @@ class Build {
       if (!program) return program.error().while_doing("rule " + rule.name);
       if (purpose_ == BuildFor::checking) continue;
       plan.program = program.take();
-      if (out_->explains) add_tests(sequence, tests, pattern, plan);
-      add_routes(r, sequence, plan);
+      plan.several_roles =
+          std::any_of(tests.begin(), tests.end(), [](const TestPredicates& t) { return t.roles.size() > 1; });
+      if (out_->explains) add_tests(tests, pattern, plan);
+      add_routes(r, plan);
       const auto index = static_cast<std::uint32_t>(out_->patterns.size());
       KeySpace& space = out_->keyspaces[plan.keyspace];
       plan.slot = static_cast<std::uint32_t>(space.programs.size());
@@ -954,25 +1001,24 @@ class Build {
     return no_code;
   }
 
-  void add_tests(const dsl::Sequence& sequence, const std::vector<TestPredicates>& tests, nfa::Pattern pattern,
-                 PatternPlan& plan) {
-    each_test(sequence, [&](const dsl::EventTest& test) {
+  void add_tests(const std::vector<TestPredicates>& tests, nfa::Pattern pattern, PatternPlan& plan) {
+    for (const TestPredicates& test : tests) {
       TestPlan built;
-      built.stream = tests[plan.tests.size()].stream;
-      std::vector<Expr> conjuncts, unary;
-      if (test.where) split_conjuncts(*test.where, conjuncts);
-      for (Expr& c : conjuncts) {
-        if (!mentions_places(c)) unary.push_back(std::move(c));
-      }
-      const Expr own = conjunction(std::move(unary));
-      const std::vector<PlanCondition> membership = conditions_of(test.source, nullptr);
-      for (const PlanCondition& c : membership) {
+      built.stream = test.stream;
+      for (const RolePredicates& role : test.roles) {
+        const Expr own = conjunction(role.own);
         const bool no_where = own.op == Op::constant && is_true(own.value);
-        built.types.push_back(
-            {c.event, unless_always(membership, c.event), no_where ? no_code : builders_[c.event].build(own)});
+        const std::vector<PlanCondition> membership = conditions_of(role.source, nullptr);
+        for (const PlanCondition& c : membership) {
+          const auto a = std::find_if(role.source.alternatives.begin(), role.source.alternatives.end(),
+                                      [&](const dsl::Alternative& x) { return x.event == c.event; });
+          built.types.push_back({c.event, unless_always(membership, c.event),
+                                 no_where ? no_code : builders_[c.event].build(own),
+                                 test.roles.size() > 1 ? a->key : std::vector<event::FieldIndex>{}});
+        }
       }
       plan.tests.push_back(std::move(built));
-    });
+    }
     std::uint32_t next_test = 0;
     const auto renumber = [&](nfa::Element& element) {
       element.predicate = nfa::PredicateId{2 * next_test};
@@ -991,21 +1037,32 @@ class Build {
   }
 
   /// Under which keys of which event types the pattern is to be stepped, and which predicates count under each.
-  void add_routes(std::uint32_t rule, const dsl::Sequence& sequence, const PatternPlan& plan) {
+  void add_routes(std::uint32_t rule, const PatternPlan& plan) {
     const auto pattern_index = static_cast<std::uint32_t>(out_->patterns.size());
-    const std::vector<TestPredicates>& tests = test_predicates_.at(rule);
-    // Per event type and key: the predicates of the tests that use this key.
-    std::map<std::pair<event::EventTypeId, std::vector<event::FieldIndex>>, std::set<std::uint32_t>> uses;
+    // Per event type and key: which predicates of the program count, and which of the event they stand for.
+    std::map<std::pair<event::EventTypeId, std::vector<event::FieldIndex>>, std::map<std::uint32_t, std::uint32_t>>
+        uses;
     std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>> keys;
-    std::size_t next_test = 0;
-    const auto add = [&](const dsl::EventTest& test) {
-      const TestPredicates& p = tests[next_test++];
-      for (const dsl::Alternative& a : test.source.alternatives) {
-        keys[a.event].insert(a.key);
-        uses[{a.event, a.key}].insert({static_cast<std::uint32_t>(p.full), static_cast<std::uint32_t>(p.stream)});
+    for (const TestPredicates& test : test_predicates_.at(rule)) {
+      for (const RolePredicates& role : test.roles) {
+        for (const dsl::Alternative& a : role.source.alternatives) {
+          keys[a.event].insert(a.key);
+          uses[{a.event, a.key}][static_cast<std::uint32_t>(test.full)] = static_cast<std::uint32_t>(role.full);
+          uses[{a.event, a.key}][static_cast<std::uint32_t>(test.stream)] = static_cast<std::uint32_t>(role.stream);
+        }
       }
+    }
+    std::map<std::uint32_t, std::uint64_t> bit_in_program;
+    for (const nfa::Program::Word& word : plan.program.words) {
+      for (std::uint64_t left = word.mask; left != 0; left &= left - 1) {
+        const auto bit = static_cast<unsigned>(std::countr_zero(left));
+        bit_in_program[word.index * 64 + bit] = std::uint64_t{1} << word.bit[bit];
+      }
+    }
+    const std::size_t words = (plan_.predicates.size() + 63) / 64;
+    const auto set = [](std::vector<std::uint64_t>& bits, std::uint32_t predicate) {
+      bits[predicate / 64] |= std::uint64_t{1} << (predicate % 64);
     };
-    each_test(sequence, add);
     for (const auto& [place, predicates] : uses) {
       TypePlan& type = out_->types[place.first];
       const std::uint32_t use = key_use(place.first, plan.keyspace, place.second);
@@ -1015,26 +1072,26 @@ class Build {
         type.routes.push_back({use, {}, {}, {}, {}});
         route = type.routes.end() - 1;
       }
-      const std::size_t words = (plan_.predicates.size() + 63) / 64;
-      std::vector<std::uint64_t> mask(words, 0);
-      for (const std::uint32_t p : predicates) mask[p / 64] |= std::uint64_t{1} << (p % 64);
       route->wakes.resize(words, 0);
       route->begins.resize(words, 0);
-      for (const nfa::Program::Word& word : plan.program.words) {
-        route->wakes[word.index] |= mask[word.index] & word.mask;
-        for (std::uint64_t left = word.mask; left != 0; left &= left - 1) {
-          const auto bit = static_cast<unsigned>(std::countr_zero(left));
-          const std::uint64_t own = std::uint64_t{1} << word.bit[bit];
-          if ((own & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
-          if ((mask[word.index] >> bit & 1U) == 0) continue;
-          route->begins[word.index] |= std::uint64_t{1} << bit;
-          const std::pair beginner{word.index * 64 + bit, static_cast<std::uint32_t>(route->patterns.size())};
-          route->beginners.insert(std::upper_bound(route->beginners.begin(), route->beginners.end(), beginner),
-                                  beginner);
+      Route::Entry entry{pattern_index, {}, {}};
+      if (keys[place.first].size() > 1) entry.allowed.resize(words, 0);
+      for (const auto& [own, of_event] : predicates) {
+        if (own != of_event) {
+          entry.stands_for.emplace_back(of_event, own);
+        } else if (!entry.allowed.empty()) {
+          set(entry.allowed, own);
         }
+        const auto bit = bit_in_program.find(own);
+        if (bit == bit_in_program.end()) continue;
+        set(route->wakes, of_event);
+        if ((bit->second & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
+        set(route->begins, of_event);
+        const std::pair beginner{of_event, static_cast<std::uint32_t>(route->patterns.size())};
+        const auto at = std::lower_bound(route->beginners.begin(), route->beginners.end(), beginner);
+        if (at == route->beginners.end() || *at != beginner) route->beginners.insert(at, beginner);
       }
-      const bool several_roles = keys[place.first].size() > 1;
-      route->patterns.push_back({pattern_index, several_roles ? std::move(mask) : std::vector<std::uint64_t>{}});
+      route->patterns.push_back(std::move(entry));
     }
   }
 
@@ -1162,6 +1219,21 @@ class Build {
     }
   }
 
+  void build_questions() {
+    rule_at_hand_ = nullptr;
+    for (const dsl::Test& test : book_.tests) {
+      for (const dsl::TestStep& step : test.steps) {
+        for (const auto* questions : {&step.holds, &step.shown}) {
+          for (const dsl::Shown& question : *questions) {
+            ExprBuilder late(out_->codes, nullptr, &book_, &texts_);
+            out_->questions.push_back(
+                {question.name, late.build(question.value), question.value.type, false, event::Mask::none});
+          }
+        }
+      }
+    }
+  }
+
   void build_lists() {
     for (const dsl::List& list : book_.lists)
       out_->lists.push_back({list.name, list.element, list.entries, list.networks});
@@ -1217,7 +1289,8 @@ class Build {
     out_->digest_text = to_text(out_->digest);
   }
 
-  std::optional<dsl::Rulebook> viewed_;
+  bool tests_;
+  std::optional<dsl::Rulebook> changed_;
   const dsl::Rulebook& book_;
   Plan plan_;
   BuildFor purpose_;

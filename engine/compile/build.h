@@ -24,9 +24,10 @@ inline RuleFileText stored_file(std::string_view path, std::string_view text) {
   return {std::string(data ? path.substr(1) : path), std::string(text), data};
 }
 
-/// What is built for explaining means the same and has the same digest; it also holds what engine/run/trace.h asks for. Building for
-/// checking fails where the others do and gives nothing that runs: it builds the sequences, since nothing else can fail.
-enum class BuildFor : std::uint8_t { running, explaining, checking };
+/// What is built for explaining means the same and has the same digest; it also holds what engine/run/trace.h asks for. What is built
+/// for the book's tests also answers what these expect of lists, labels and features (Ruleset::questions). Building for checking
+/// fails where the others do and gives nothing that runs: it builds the sequences, since nothing else can fail.
+enum class BuildFor : std::uint8_t { running, explaining, testing, explaining_tests, checking };
 
 /// `files`, the rule files, are kept in the ruleset for the store, and behind them the data files of the book. Fails only for a sequence beyond the matcher's limits (nfa/limits.h), with a
 /// sentence that names the rule.

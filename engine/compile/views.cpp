@@ -196,10 +196,16 @@ class Views {
     Expr& value = share.args.front();
     if (value.op != Op::rule_key) return share;
     const std::uint32_t part = value.index;
-    value = {};
-    value.op = Op::field;
-    value.type = rule.keys[part].type;
-    for (const dsl::Alternative& a : source.alternatives) value.fields.push_back({a.event, a.key[part]});
+    Expr field;
+    field.op = Op::field;
+    field.type = rule.keys[part].type;
+    for (const dsl::Alternative& a : source.alternatives) {
+      const auto other = [&](const dsl::FieldRef& ref) { return ref.event == a.event && ref.field != a.key[part]; };
+      // Of an event under several roles it is another field in each: the builder of predicates takes the roles apart.
+      if (std::any_of(field.fields.begin(), field.fields.end(), other)) return share;
+      field.fields.push_back({a.event, a.key[part]});
+    }
+    value = std::move(field);
     return share;
   }
 

@@ -139,7 +139,7 @@ void Engine::State::arrive(const event::Event& e, Digest id) {
       case Order::Verdict::wait: {
         std::string packed;
         event::pack(e, ruleset->schema, packed);
-        order.keep(e, std::move(packed));
+        order.keep(Order::place_of(e, ruleset->schema), std::move(packed));
         break;
       }
     }
@@ -473,11 +473,13 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
   const KeySpace& space = ruleset->keyspaces[keyspace];
   for (const LiveRuns& live : key.runs) {
     const std::uint32_t index = space.programs[live.slot];
-    if (!nfa::concerns(ruleset->patterns[index].program, *e.bits)) continue;
+    const bool concerned = nfa::concerns(ruleset->patterns[index].program, *e.bits);
+    if (!concerned && !ruleset->patterns[index].several_roles) continue;
     for (const Route* route : routes) {
       const auto at = std::lower_bound(route->patterns.begin(), route->patterns.end(), index,
                                        [](const Route::Entry& x, std::uint32_t wanted) { return x.pattern < wanted; });
       if (at == route->patterns.end() || at->pattern != index) continue;
+      if (!concerned && at->stands_for.empty()) continue;
       wake(route, static_cast<std::uint32_t>(at - route->patterns.begin()));
       break;
     }
@@ -498,17 +500,14 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
       continue;
     }
     // The pattern takes this type under several roles: only what holds under the roles of this key counts.
-    nfa::PredicateBits masked = *e.bits;
-    for (std::size_t w = 0; w < masked.words().size(); ++w) {
-      std::uint64_t allowed = 0;
-      for (const Route* other : routes) {
-        for (const Route::Entry& x : other->patterns) {
-          if (x.pattern == own.pattern && w < x.allowed.size()) allowed |= x.allowed[w];
-        }
+    nfa::PredicateBits of_roles;
+    of_roles.words().resize(e.bits->words().size());
+    for (const Route* other : routes) {
+      for (const Route::Entry& x : other->patterns) {
+        if (x.pattern == own.pattern) add_bits_of_role(x, *e.bits, of_roles);
       }
-      masked.words()[w] &= allowed;
     }
-    step(own.pattern, masked);
+    step(own.pattern, of_roles);
   }
   if (key.runs.size() > KeyState::runs_kept_ready) key.forget_ended_runs();
   if (kept) {
@@ -517,6 +516,17 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     key.log.append(key_scratch);
   }
   key.last_seen = std::max(key.last_seen, e.event.time);
+}
+
+void Engine::State::add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits,
+                                     nfa::PredicateBits& out) {
+  for (std::size_t w = 0; w < out.words().size(); ++w) {
+    const bool all = entry.allowed.empty();
+    out.words()[w] |= bits.word_at(w) & (all ? ~std::uint64_t{0} : w < entry.allowed.size() ? entry.allowed[w] : 0);
+  }
+  for (const auto& [of_event, own] : entry.stands_for) {
+    if (bits.test(nfa::PredicateId{of_event})) out.set(nfa::PredicateId{own});
+  }
 }
 
 void Engine::State::count_bounds(const PatternPlan& pattern, const nfa::Counters& reached) {

@@ -210,6 +210,8 @@ struct Engine::State final : UnknownSink {
   /// Steps the key's patterns over the event, once, whatever the number of roles under which it belongs to this key (P5).
   void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                std::span<const Route* const> routes);
+  /// What of the event's predicates counts for the entry's pattern.
+  static void add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits, nfa::PredicateBits& out);
   void count_bounds(const PatternPlan& pattern, const nfa::Counters& reached);
   [[nodiscard]] static bool any_of(const BatchEvent& e, std::span<const std::uint64_t> predicates) {
     for (std::size_t w = 0; w < predicates.size(); ++w) {

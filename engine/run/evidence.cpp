@@ -151,6 +151,29 @@ Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key, const
   return engine_.read_as_of(aggregate, key, {moment_, Timestamp::min(), probe, at_deadline_});
 }
 
+Value Engine::answer_question(std::size_t question, Timestamp now) {
+  class Reader final : public AggregateReader {
+   public:
+    Reader(State& state, state::Moment moment) : state_(state), moment_(moment) {}
+    Value read(std::uint32_t aggregate, std::span<const Value> key, const Value* probe) override {
+      // No event is judged: windows without "the event itself" hold everything too.
+      return state_.read_as_of(aggregate, key, {moment_, Timestamp::min(), probe, true});
+    }
+
+   private:
+    State& state_;
+    state::Moment moment_;
+  } reader(*state_, {now, state_->released});
+  Context context = state_->context_at(now);
+  context.moment = now;
+  context.reader = &reader;
+  return settled(evaluate(state_->ruleset->codes, state_->ruleset->questions[question].code, context));
+}
+
+bool Engine::has_label(std::uint32_t label, const Value& whom, Timestamp now) const {
+  return state_->facts.has_label(label, whom, now, false);
+}
+
 // ---------------------------------------------------------------- hits
 
 /// Exceptions, then everything the context can say. False when an exception silenced the hit.

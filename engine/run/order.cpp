@@ -40,8 +40,14 @@ Order::Verdict Order::arrive(const event::Event& event) {
   return partitions_.size() == 1 && p.lateness.us == 0 && waiting_.empty() ? Verdict::now : Verdict::wait;
 }
 
-void Order::keep(const event::Event& event, std::string packed) {
-  const Place place{event.time, event.position};
+Order::Place Order::place_of(const event::Event& event, const event::Schema& schema) {
+  Place place{event.time, std::nullopt, event.position};
+  const std::optional<event::FieldIndex> seq = schema.events[event.type].seq;
+  if (seq && !event.at(*seq).is_missing()) place.seq = event.at(*seq).number();
+  return place;
+}
+
+void Order::keep(const Place& place, std::string packed) {
   waiting_.emplace(place, std::move(packed));
   added.push_back(place);
   if (waiting_.size() > waiting_max) {

@@ -1,5 +1,5 @@
 // Puts arriving events into the total order (time, sequence within the partition, partition) and moves the watermark (LANGUAGE
-// S1, SEMANTICS T4–T6). With one partition and no lateness an event is released as it arrives and nothing is kept; else events
+// S1, SEMANTICS T4–T6). Of one time, what the events say of themselves (`seq`) comes before the sequence of their arrival. With one partition and no lateness an event is released as it arrives and nothing is kept; else events
 // wait, packed, until the watermark has passed them.
 //
 // Between several partitions an event whose time equals the watermark waits until the watermark is past it: another partition
@@ -31,10 +31,11 @@ class Order {
   };
   struct Place {
     Timestamp time;
+    std::optional<Decimal> seq;  // those without stand before those with one
     event::Position position;
     auto operator<=>(const Place& other) const {
-      return std::tie(time, position.sequence, position.partition) <=>
-             std::tie(other.time, other.position.sequence, other.position.partition);
+      return std::tie(time, seq, position.sequence, position.partition) <=>
+             std::tie(other.time, other.seq, other.position.sequence, other.position.partition);
     }
     bool operator==(const Place&) const = default;
   };
@@ -44,8 +45,9 @@ class Order {
   /// Notes the arrival and says what becomes of the event.
   enum class Verdict { now, late, wait };
   Verdict arrive(const event::Event& event);
+  static Place place_of(const event::Event& event, const event::Schema& schema);
   /// Keeps an event for which arrive() said `wait`.
-  void keep(const event::Event& event, std::string packed);
+  void keep(const Place& place, std::string packed);
   void idle(std::uint32_t partition);
   void tick(Timestamp time);
   /// The next waiting event whose time has come, in order; nothing when there is none.

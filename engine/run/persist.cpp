@@ -99,7 +99,11 @@ void Engine::State::make_tables() {
   look_ups.clear();
   for (const TablePlan& table : ruleset->tables) look_ups.emplace_back(table.rows);
   std::vector<std::string> names;
-  for (const ListPlan& list : ruleset->lists) names.push_back(list.name);
+  for (const ListPlan& list : ruleset->lists) {
+    // A value of an enumeration is its number, which says nothing under another order of the values.
+    const bool numbered = list.element.kind == event::TypeKind::enumeration;
+    names.push_back(list.name + (numbered ? " " + ruleset->schema.type_text(list.element) : std::string()));
+  }
   facts.bind(ruleset->labels, names);
   dirty_keys.clear();
   timers = {};
@@ -442,7 +446,11 @@ Result<bool> Engine::restore(state::Store& store) {
       status = corrupt("the key of a waiting event");
       return false;
     }
-    s.order.restore_waiting({key->time, key->position}, std::string(value));
+    const std::optional<event::Event> waiting = event::unpack(value, s.ruleset->schema, s.arena);
+    Order::Place place{key->time, std::nullopt, key->position};
+    if (waiting)
+      place.seq = Order::place_of(*waiting, s.ruleset->schema).seq;  // else its type is gone: it will be dropped
+    s.order.restore_waiting(place, std::string(value));
     return true;
   });
   if (!scan) return scan.error();

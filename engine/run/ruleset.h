@@ -87,6 +87,8 @@ struct Route {
   struct Entry {
     std::uint32_t pattern = 0;
     std::vector<std::uint64_t> allowed;  // predicates valid under this role; empty: all
+    // Of a step that takes the type under several roles: a predicate of this role, and that by which the program knows the step.
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> stands_for;
   };
   std::vector<Entry> patterns;       // by pattern
   std::vector<std::uint64_t> wakes;  // union of the predicates that matter to the programs: none set, nothing to do
@@ -207,8 +209,9 @@ struct TestPlan {
   nfa::PredicateId stream{};
   struct OfType {
     event::EventTypeId type = 0;
-    CodeId member = no_code;  // of the stream; no_code: every event of the type is
-    CodeId where = no_code;   // what its `where` says about its own event alone; no_code: nothing
+    CodeId member = no_code;             // of the stream; no_code: every event of the type is
+    CodeId where = no_code;              // what its `where` says about its own event alone; no_code: nothing
+    std::vector<event::FieldIndex> key;  // under which this is asked, of a test that takes the type under several roles
   };
   std::vector<OfType> types;
 };
@@ -251,6 +254,7 @@ struct PatternPlan {
       values;  // by ValueId: the field that conditions across events compare, by event type
   std::vector<ConfirmedPlan> confirmed;
   CodeId when = no_code;
+  bool several_roles = false;  // some step takes an event type under several roles
   // Only when the ruleset explains: the tests in the order steps with their parts, absences, until; and the pattern again, whose
   // predicates are 2t for test t with its own `where` true, and 2t + 1 for its stream. `when` is not taken apart in it, and all
   // conditions across events are guards.
@@ -303,6 +307,7 @@ struct Ruleset {
   std::shared_ptr<const TextPatterns> text_patterns;
   std::vector<PredicateOwner> predicate_owners;
   std::vector<std::string> predicate_texts;
+  std::vector<NamedCode> questions;  // of tests (BuildFor), asked by Engine::answer_question()
   std::uint32_t strata = 1;
   bool explains = false;  // built with all that engine/run/trace.h needs
   Digest digest;          // of the meaning of everything above

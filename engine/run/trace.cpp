@@ -464,10 +464,7 @@ void Tracer::see(Engine::State& engine, BatchEvent& e, const PatternPlan& patter
     if (account != nullptr) keys.emplace(key.bytes);
     std::vector<std::uint64_t>& words = by_key[key.bytes].words();
     words.resize(std::max(words.size(), e.bits->words().size()));
-    for (std::size_t w = 0; w < words.size(); ++w) {
-      const bool all = entry->allowed.empty();
-      words[w] |= e.bits->word_at(w) & (all ? ~std::uint64_t{0} : w < entry->allowed.size() ? entry->allowed[w] : 0);
-    }
+    Engine::State::add_bits_of_role(*entry, *e.bits, by_key[key.bytes]);
   }
   if (!wanted_.misses) return;
   for (const auto& [bytes, bits] : by_key) {
@@ -475,6 +472,16 @@ void Tracer::see(Engine::State& engine, BatchEvent& e, const PatternPlan& patter
       see_under(engine, e, pattern, bytes, bits, account);
   }
 }
+
+namespace {
+
+std::string key_bytes(const event::Event& e, const std::vector<event::FieldIndex>& fields) {
+  std::string bytes;
+  for (const event::FieldIndex field : fields) state::append_key_part(bytes, e.at(field));
+  return bytes;
+}
+
+}  // namespace
 
 void Tracer::see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& pattern, std::string_view bytes,
                        const nfa::PredicateBits& bits, Account* account) {
@@ -488,8 +495,11 @@ void Tracer::see_under(Engine::State& engine, BatchEvent& e, const PatternPlan& 
   for (std::uint32_t t = 0; t < pattern.tests.size(); ++t) {
     for (const TestPlan::OfType& of : pattern.tests[t].types) {
       if (of.type != e.event.type) continue;
+      if (!of.key.empty() && key_bytes(e.event, of.key) != bytes) continue;  // under another role
       Clauses clauses(engine, context, {e.event.time, e.release}, false, nullptr);
-      const bool of_stream = bits.test(pattern.tests[t].stream);
+      const bool of_role =
+          of.key.empty() || of.member == no_code || is_true(evaluate(engine.ruleset->codes, of.member, context));
+      const bool of_stream = of_role && bits.test(pattern.tests[t].stream);
       bool fits = of_stream;
       of_any = of_any || of_stream;
       if (of_stream) {

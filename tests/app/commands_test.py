@@ -68,6 +68,13 @@ def main():
         suite.run("no path is wrong use", 2, "check", err="paths")
 
         suite.run("check: good rules", 0, "check", good, out="1 file, 1 rule: ok\n")
+        deciding = path("deciding.risk", "event a { key id : string  time at : time }\npolicy p on a { score sum  allow otherwise }\n")
+        config = path("tocsin.yaml", f"rules: [{deciding}]\nsource: {{kind: files, paths: [{events}], lateness: 5s}}\n"
+                                     f"sink: {{kind: files, directory: {out}}}\nstate: {{directory: {out}}}\n")
+        suite.run("check: without a configuration no lateness is known", 0, "check", deciding, out="1 file, 0 rules: ok\n")
+        suite.run("check: decisions that wait for the source", 0, "check", "--config", config, deciding,
+                  out="2:13: warning[W0507]: decisions on `a` wait 5s, the lateness of their source\n")
+        suite.run("check: a configuration that is not there", 3, "check", "--config", absent, deciding, err="absent.risk")
         said = suite.run("check: a wrong name", 1, "check", wrong, out="wrong.risk:3:22: error[E02")
         suite.check("check: the last line counts", said.endswith("1 file, 1 rule: 1 error, 0 warnings; nothing was loaded\n"), said)
         said = suite.run("check: as JSON", 1, "check", wrong, "--format", "json")

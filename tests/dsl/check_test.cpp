@@ -127,7 +127,7 @@ TEST_CASE("the shipped pack checks without an error") {
   CHECK(dump(book) == dump(*again.value().book));
 }
 
-TEST_CASE("of the day-one rules, what is built checks and the rest is refused by name") {
+TEST_CASE("the day-one rules check") {
   const auto path = shared_folder() / "language" / "day_one.risk";
   if (!std::filesystem::exists(path)) {
     MESSAGE("skipped: the language folder is not here (TOCSIN_SHARED)");
@@ -135,28 +135,13 @@ TEST_CASE("of the day-one rules, what is built checks and the rest is refused by
   }
   const auto loaded = load({path.string()});
   REQUIRE(loaded.ok());
-  std::vector<Span> wrong;
   for (const Diagnostic& d : loaded.value().diagnostics.all()) {
-    if (d.severity == Severity::warning) continue;
     INFO(render(d, loaded.value().sources));
-    CHECK(d.code == Code::not_built);
-    wrong.push_back(d.span);
-  }
-  std::set<std::string> accepted;
-  for (const ast::Decl& decl : loaded.value().files[0].declarations) {
-    const bool bad = std::any_of(wrong.begin(), wrong.end(),
-                                 [&](Span s) { return s.begin >= decl.span.begin && s.begin < decl.span.end; });
-    if (decl.rule && !bad) accepted.insert(decl.rule->name.text);
-  }
-  for (const char* name : {"r02_test_then_cash_out", "r03_cards_per_device", "r05_credential_stuffing",
-                           "r06_guessed_password", "r11_structuring", "r14_promo_abuse", "r15_referral_farm",
-                           "r16_refund_abuse", "r20_scraper", "r21_sim_swap", "r22b_jump", "r24b_flapping"}) {
-    CAPTURE(name);
-    CHECK(accepted.contains(name));
+    CHECK(d.severity == Severity::warning);
   }
 }
 
-TEST_CASE("worked cases: what must not load does not, what is built does") {
+TEST_CASE("worked cases: what must not load does not, the others do") {
   const auto folder = shared_folder() / "language" / "cases";
   if (!std::filesystem::exists(folder)) {
     MESSAGE("skipped: the worked cases are not here (TOCSIN_SHARED)");
@@ -183,8 +168,7 @@ TEST_CASE("worked cases: what must not load does not, what is built does") {
       continue;
     }
     for (const Diagnostic& d : checked.diagnostics.all()) {
-      const bool fine = d.severity == Severity::warning || d.code == Code::not_built;
-      CHECK(fine);
+      CHECK(d.severity == Severity::warning);
     }
   }
   CHECK(seen == refused.size());

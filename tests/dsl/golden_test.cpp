@@ -7,7 +7,7 @@
 //   --- messages
 //   rules.risk:1:9: error[E0201]: …
 //
-// `--- lint` instead of `--- rules` asks for advice as well, as `tocsin lint` does.
+// `--- lateness 10s` behind the rules says what the configuration knows of the source. `--- lint` instead of `--- rules` asks for advice as well, as `tocsin lint` does.
 // TOCSIN_UPDATE=1 rewrites the messages; the difference is what gets reviewed.
 #include <doctest/doctest.h>
 
@@ -20,6 +20,7 @@
 #include "dsl/check.h"
 #include "dsl/fix.h"
 #include "dsl/parse.h"
+#include "engine/rules.h"
 
 using namespace tocsin::dsl;
 
@@ -27,12 +28,19 @@ namespace {
 
 constexpr std::string_view rules_line = "--- rules\n";
 constexpr std::string_view lint_line = "--- lint\n";
+constexpr std::string_view lateness_line = "--- lateness ";
 constexpr std::string_view file_line = "--- file ";
 constexpr std::string_view messages_line = "--- messages\n";
 
-/// Takes the data files off the end of the rules.
+/// Takes the lateness and the data files off the end of the rules.
 CheckOptions split_files(std::string& rules) {
   CheckOptions options;
+  if (const auto at = rules.find(lateness_line); at != std::string::npos) {
+    const auto end = rules.find('\n', at);
+    const std::size_t begin = at + lateness_line.size();
+    options.lateness = tocsin::parse_duration(rules.substr(begin, end - begin)).value();
+    rules.erase(at, end + 1 - at);
+  }
   for (auto at = rules.find(file_line); at != std::string::npos;) {
     const auto end = rules.find('\n', at);
     const auto next = rules.find(file_line, end);
@@ -52,7 +60,7 @@ std::string messages_of(std::string rules, bool advice) {
   Diagnostics diagnostics;
   parse(sources, 0, diagnostics);
   if (diagnostics.error_count() == 0) {
-    const Loaded loaded = load_sources(sources, options);
+    const Loaded loaded = tocsin::engine::rules_of(load_sources(sources, options)).loaded;
     return render(loaded.diagnostics, loaded.sources);
   }
   add_fixes(diagnostics, sources);

@@ -117,6 +117,46 @@ TEST_CASE("an expected rule that did not hit says how near it was") {
   CHECK(report.failures.front().notes.back() == "no event was sent that big looks at");
 }
 
+TEST_CASE("an expected score, label, entry or feature says what there was instead") {
+  const auto failure = [](const std::string& steps) {
+    const TestReport report = run(R"(
+list @hot : set<user> for 1h
+feature many = count from a per user in last 1h
+feature of_both = count from a per user, v in last 1h
+rule puts on a { severity info  when v > 5  label user "high" for 1h  label user "seen"  add user to @hot }
+rule also on b { mode shadow  label user "high" }
+test "t" { at "2026-01-05T10:00:00Z"  )" +
+                                  steps + " }\n");
+    REQUIRE(report.failures.size() == 1);
+    std::string text = report.failures.front().happened + "\n";
+    for (const std::string& note : report.failures.front().notes) {
+      if (!note.starts_with("rules that hit") && !note.starts_with("left out")) text += note + "\n";
+    }
+    return text;
+  };
+  CHECK(failure("expect score 3") ==
+        "there was no decision, and so no score\nnewest decision: none, no event of a policy was sent\n");
+  CHECK(failure("send first { v: 11 }  expect score 3") ==
+        "the score of the newest decision is 0, not 3\nnewest decision: block (rule big decides block)\n");
+  CHECK(failure("send first {}  expect user \"u1\" has label \"high\"") ==
+        "user \"u1\" does not have label \"high\"\nits labels at 2026-01-05T10:00:00Z: none\n"
+        "rules that put it there: also (a shadow rule: only shadow rules see it) (did not hit), puts (did not hit)\n"
+        "newest decision: allow (no rule decided: allow)\n");
+  CHECK(failure("send first { v: 6 }  expect user \"u1\" has no label \"high\"") ==
+        "user \"u1\" has label \"high\"\nits labels at 2026-01-05T10:00:00Z: \"high\", \"seen\"\n"
+        "rules that put it there: also (a shadow rule: only shadow rules see it) (did not hit), puts (1 hit)\n"
+        "newest decision: allow (no rule decided: allow)\n");
+  CHECK(failure("send first { v: 6 }  expect @hot has \"u1\", \"u2\"") ==
+        "@hot does not have \"u2\"\nrules that put it there: puts (1 hit)\nnewest decision: allow (no rule decided: "
+        "allow)\n");
+  CHECK(failure("expect @known has \"u9\"") ==
+        "@known does not have \"u9\"\nrules that put it there: none\n"
+        "newest decision: none, no event of a policy was sent\n");
+  CHECK(failure("send first { v: 6 }  expect feature many of \"u1\" > 2 * of_both of [\"u1\", 6]") ==
+        "`many of \"u1\" > 2 * of_both of [\"u1\", 6]` is not so\nmany of \"u1\" is 1 at 2026-01-05T10:00:00Z\n"
+        "of_both of [\"u1\", 6] is 1 at 2026-01-05T10:00:00Z\nnewest decision: allow (no rule decided: allow)\n");
+}
+
 TEST_CASE("each expectation can fail") {
   const char* wrong[] = {"expect no rule big",    "expect rule big with 2 events",
                          "expect decision allow", "expect alerts 0",
