@@ -267,6 +267,18 @@ def test_pages_and_reload(world):
         process.send_signal(signal.SIGHUP)
         wait_for("the reload", lambda: json.loads(get(port, "/status")[1])["reload"]["ok"] == 1)
         check(json.loads(get(port, "/status")[1])["ruleset"] != digest, "the digest is the old one")
+        with_list = RULE_TEXT + 'list @near : set<ip> from "near.txt"\n'
+        world.write("near.txt", "10.0.0.1\n")
+        world.write("pages.risk", with_list)
+        process.send_signal(signal.SIGHUP)
+        wait_for("a list", lambda: json.loads(get(port, "/status")[1])["reload"]["ok"] == 2)
+        digest = json.loads(get(port, "/status")[1])["ruleset"]
+        world.write("near.txt", "10.0.0.1\n10.0.0.999\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for("a bad line in a list", lambda: json.loads(get(port, "/status")[1])["reload"]["failed"] == 2)
+        status = json.loads(get(port, "/status")[1])
+        check('near.txt:2: "10.0.0.999" is not an address' in status["reload"]["error"], status)
+        check(status["ruleset"] == digest, "the old list is not kept")
         taken = world.write("taken.yaml", open(config, encoding="utf-8").read())
         code, _, text = world.run(taken)
         check(code == 3 and str(port) in text, f"the port is taken: {code}: {text}")

@@ -13,7 +13,7 @@ namespace {
 const char* const rules_text = R"(
 entity user, device
 event a { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
-event b { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
+event b { key id : string  time at : time  seq nr : int  user : user  dev : device optional  v : decimal optional  s : string optional }
 event x { key id : string  time at : time  user : user  dev : device optional  v : decimal optional  s : string optional }
 stream big = a where v > 2
 field seen on b = count from a per user in 30s before
@@ -90,6 +90,22 @@ rule quiet per user { sequence { a as p then no b for 15s } suppressed by above 
 rule above on hit.quiet as q { when count from hit.quiet per dev in last 30s >= 2 alert once per 40s by user resolve on x }
 )";
 
+// Steps that take an event under several roles: the keys are those of `user` and of `s`.
+const char* const roles_text = R"(
+entity user
+event a { key id : string  time at : time  user : user  s : user optional  v : decimal optional  dev : string optional }
+event b { key id : string  time at : time  seq nr : int  user : user  s : user optional  v : decimal optional  dev : string optional }
+event x { key id : string  time at : time  user : user  s : user optional  v : decimal optional  dev : string optional }
+stream both = a via user where v > 0, a via s where v > 1, b via user
+feature seen = count from both per user in last 30s
+rule pair per user { sequence within 1m { both as p where user != "k" and seen >= 1 then b via s as q where q.v >= 1 }
+  because "{user} {seen} {count from both per user in last 1m}" }
+rule row per user { sequence within 1m { exactly 2 consecutive both as g where g.v < 4 } decide review because "{g.v}" }
+rule none per user { sequence { b via user as p then no both for 15s } because "{p.v} {seen}" label user "none" for 20s }
+rule share per user { rollout 50% of user sequence within 1m { both as p where p.v > 1 or user has label "none" then next both as q where q.v >= p.v } }
+rule either per user { sequence within 1m { all of { both as p; x via s as q where user != "z" } } because "{p.v} {q.v}" }
+)";
+
 std::string effects_rules() {
   std::string text = rules_text;
   return text.substr(0, text.find("feature per_device")) + effects;
@@ -116,7 +132,8 @@ std::vector<RuleSet> rule_sets() {
   return {{rules(), {"burst", "quiet", "chain", "row", "first_no", "distinct_values"}},
           {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}},
           {alerts_rules(), {"low", "high", "quick", "open", "reopens", "quiet", "above"}},
-          {hits_rules(), {"low", "high", "quiet", "on_quiet", "pair", "shade_on", "rolled", "asks"}}};
+          {hits_rules(), {"low", "high", "quiet", "on_quiet", "pair", "shade_on", "rolled", "asks"}},
+          {roles_text, {"pair", "row", "none", "share", "either"}}};
 }
 
 std::vector<Sent> random_stream(std::uint32_t partitions) {
@@ -135,7 +152,8 @@ std::vector<Sent> random_stream(std::uint32_t partitions) {
             to_text(at) + R"(","user":"u)" + std::to_string(*rc::gen::inRange(0, 3)) + "\"";
     if (*rc::gen::inRange(0, 4) > 0) line += R"(,"dev":"d)" + std::to_string(*rc::gen::inRange(0, 2)) + "\"";
     if (*rc::gen::inRange(0, 4) > 0) line += R"(,"v":)" + std::to_string(*rc::gen::inRange(0, 5));
-    if (*rc::gen::inRange(0, 3) > 0) line += std::string(R"(,"s":")") + *rc::gen::element('k', 'z') + "\"";
+    if (*rc::gen::inRange(0, 3) > 0) line += R"(,"s":")" + *rc::gen::element<std::string>("k", "z", "u1") + "\"";
+    if (type == 'b') line += R"(,"nr":)" + std::to_string(*rc::gen::inRange(0, 3));
     events.push_back({line + "}", *rc::gen::inRange<std::uint32_t>(0, partitions)});
   }
   return events;
