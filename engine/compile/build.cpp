@@ -134,11 +134,18 @@ class Build {
     std::vector<RolePredicates> roles;
   };
 
-  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule,
+  /// Whether a late event is anything to the rule where the predicate is asked (T6).
+  enum class Late : std::uint8_t { is_nothing, counts };
+
+  nfa::PredicateId rule_predicate(std::vector<PlanCondition> conditions, std::uint32_t rule, Late late,
                                   const std::string& role = {}) {
     const std::uint32_t id = plan_.predicate(std::move(conditions), book_, role);
-    std::vector<std::uint32_t>& rules = plan_.predicates[id].rules;
-    if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(rule);
+    const auto add = [rule](std::vector<std::uint32_t>& rules) {
+      if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(rule);
+    };
+    PredicateOwner& owner = plan_.predicates[id].owner;
+    add(owner.rules);
+    if (late == Late::counts) add(owner.rules_of_late);
     return nfa::PredicateId{id};
   }
 
@@ -341,7 +348,8 @@ class Build {
     expr.index = 0;
   }
 
-  TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule, std::vector<Expr> unary = {}) {
+  TestPredicates test_predicates(const dsl::EventTest& test, std::uint32_t rule, Late late,
+                                 std::vector<Expr> unary = {}) {
     TestPredicates p;
     std::vector<Expr> conjuncts;
     if (test.where) split_conjuncts(*test.where, conjuncts);
@@ -356,7 +364,7 @@ class Build {
       const std::string name = role_of(p.roles.empty() ? test.source : role.source);
       role.stream = nfa::PredicateId{plan_.predicate(conditions_of(role.source, nullptr), book_, name)};
       const Expr own = conjunction(role.own);
-      role.full = rule_predicate(conditions_of(role.source, &own), rule, name);
+      role.full = rule_predicate(conditions_of(role.source, &own), rule, late, name);
       p.roles.push_back(std::move(role));
     }
     p.stream = p.roles.front().stream;
@@ -372,6 +380,12 @@ class Build {
     for (const dsl::Absence& absence : sequence.absences) f(absence.test);
     if (sequence.until) f(*sequence.until);
   }
+  static Late late_of(const dsl::EventTest& test, const dsl::Sequence& sequence) {
+    const bool is_until = sequence.until && &*sequence.until == &test;
+    const bool is_no = std::any_of(sequence.absences.begin(), sequence.absences.end(),
+                                   [&](const dsl::Absence& absence) { return &absence.test == &test; });
+    return is_until || is_no ? Late::counts : Late::is_nothing;
+  }
 
   void add_predicates() {
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
@@ -379,7 +393,7 @@ class Build {
       if (rule.off) continue;
       if (rule.on) {
         const Expr when = rule.when ? with_lets_inlined(*rule.when, rule.lets) : constant_true();
-        on_predicates_[r] = rule_predicate(conditions_of(*rule.on, &when), r);
+        on_predicates_[r] = rule_predicate(conditions_of(*rule.on, &when), r, Late::is_nothing);
         continue;
       }
       std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>> keys;
@@ -408,14 +422,14 @@ class Build {
       }
       each_test(*rule.sequence, [&](const dsl::EventTest& test) {
         FromWhen extra = from_when[&test];
-        tests.push_back(test_predicates(test, r, std::move(extra.unary)));
+        tests.push_back(test_predicates(test, r, late_of(test, *rule.sequence), std::move(extra.unary)));
         tests.back().described_when = std::move(extra.described);
       });
     }
     for (std::uint32_t r = 0; r < book_.rules.size(); ++r) {
       if (book_.rules[r].off) continue;
       for (const dsl::Source& source : book_.rules[r].resolves) {
-        resolve_predicates_[r].push_back(rule_predicate(conditions_of(source, nullptr), r));
+        resolve_predicates_[r].push_back(rule_predicate(conditions_of(source, nullptr), r, Late::counts));
       }
     }
     for (std::uint32_t p = 0; p < book_.policies.size(); ++p) {
@@ -488,7 +502,7 @@ class Build {
     }
     std::map<std::pair<event::EventTypeId, std::uint32_t>, std::vector<IndexedPredicate>> by_place;
     for (std::uint32_t p = 0; p < plan_.predicates.size(); ++p) {
-      out_->predicate_owners.push_back({plan_.predicates[p].rules});
+      out_->predicate_owners.push_back(plan_.predicates[p].owner);
       out_->predicate_texts.push_back(plan_.predicates[p].text);
       for (const PlanCondition& c : plan_.predicates[p].conditions) {
         by_place[{c.event, c.stratum}].push_back({nfa::PredicateId{p}, c.expr});

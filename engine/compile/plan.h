@@ -27,7 +27,7 @@ struct PlanCondition {
 struct PlanPredicate {
   std::vector<PlanCondition> conditions;  // at most one per event type
   std::string text;                       // meaning; equal texts are one predicate
-  std::vector<std::uint32_t> rules;       // for the count of unknown results
+  PredicateOwner owner;                   // for the count of unknown results
 };
 
 struct PlanKeySpace {

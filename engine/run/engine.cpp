@@ -371,9 +371,35 @@ event::Value Engine::State::read_as_of(std::uint32_t index, std::span<const Valu
   return cells.answer(column.layout, aggregate.window, question);
 }
 
+void Engine::State::settle_unknown() {
+  for (const auto& [bits, count] : unknown_counts) {
+    const UnknownPlace place = UnknownPlace::unpacked(bits);
+    const std::string field =
+        place.missing ? ruleset->schema.events[place.missing->event].fields[place.missing->field].name : "(feature)";
+    const auto add = [&](std::uint32_t rule) {
+      counters.unknown_by_rule_and_field[{ruleset->rules[rule].info.name, field}] += count;
+    };
+    switch (place.by) {
+      case UnknownPlace::By::rule: add(place.asked); break;
+      case UnknownPlace::By::predicate:
+        for (const std::uint32_t rule : ruleset->predicate_owners[place.asked].rules) add(rule);
+        break;
+      case UnknownPlace::By::predicate_of_late:
+        for (const std::uint32_t rule : ruleset->predicate_owners[place.asked].rules_of_late) add(rule);
+        break;
+    }
+  }
+  unknown_counts.clear();
+}
+
 void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Context& context) {
-  const auto field = first_missing_field(ruleset->codes, code, context);
-  ++unknown_counts[static_cast<std::uint64_t>(predicate) << 16U | (field ? *field : 0xffffU)];
+  const auto asked = static_cast<std::uint32_t>(predicate);
+  const PredicateOwner& owner = ruleset->predicate_owners[asked];
+  const bool late = context.subject->late;
+  if ((late ? owner.rules_of_late : owner.rules).empty()) return;
+  const UnknownPlace place{late ? UnknownPlace::By::predicate_of_late : UnknownPlace::By::predicate, asked,
+                           first_missing_field(ruleset->codes, code, context)};
+  ++unknown_counts[place.packed()];
 }
 
 // ---------------------------------------------------------------- patterns and deadlines
@@ -400,7 +426,7 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
     MatchHost host(*this, pattern, key, bytes);
     matches.clear();
     nfa::advance(pattern.program, live.runs, before, host, matches);
-    count_bounds(pattern, host.counters);
+    count_reached(pattern, host);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   }
 }
@@ -456,7 +482,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     }
     kept |= nfa::step(pattern.program, key.runs_of(pattern.slot),
                       {position, e.release, e.event.time, e.event.late, &bits, values_compared}, host, matches);
-    count_bounds(pattern, host.counters);
+    count_reached(pattern, host);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
   };
@@ -529,7 +555,9 @@ void Engine::State::add_bits_of_role(const Route::Entry& entry, const nfa::Predi
   }
 }
 
-void Engine::State::count_bounds(const PatternPlan& pattern, const nfa::Counters& reached) {
+void Engine::State::count_reached(const PatternPlan& pattern, const MatchHost& host) {
+  for (const MatchHost::Unknown& unknown : host.unknown()) unknown_of_rule(pattern.rule, unknown.missing);
+  const nfa::Counters& reached = host.counters;
   const std::string& rule = ruleset->rules[pattern.rule].info.name;
   if (reached.searches_cut > 0) counters.bounds[rule + "/search"] += reached.searches_cut;
   if (reached.every_capped > 0) counters.bounds[rule + "/every"] += reached.every_capped;
@@ -907,28 +935,7 @@ Timestamp Engine::watermark() const { return state_->order.watermark(); }
 
 const Counters& Engine::counters() const {
   State& s = *state_;
-  for (const auto& [place, count] : s.unknown_counts) {
-    const auto predicate = static_cast<std::size_t>(place >> 16U);
-    const auto field = static_cast<event::FieldIndex>(place & 0xffffU);
-    for (const std::uint32_t rule : s.ruleset->predicate_owners[predicate].rules) {
-      std::string name = "(feature)";
-      if (field != 0xffffU) {
-        // The field belongs to one of the event types the predicate speaks of; names are the same in all of them.
-        for (std::size_t t = 0; t < s.ruleset->types.size(); ++t) {
-          for (const TypeStratum& stratum : s.ruleset->types[t].strata) {
-            for (const PredicateTable::Entry& entry : stratum.predicates.entries) {
-              if (static_cast<std::size_t>(entry.id) == predicate &&
-                  field < s.ruleset->schema.events[t].fields.size()) {
-                name = s.ruleset->schema.events[t].fields[field].name;
-              }
-            }
-          }
-        }
-      }
-      s.counters.unknown_by_rule_and_field[{s.ruleset->rules[rule].info.name, name}] += count;
-    }
-  }
-  s.unknown_counts.clear();
+  s.settle_unknown();
   for (std::size_t i = 0; i < s.decisions_by_action.size(); ++i) {
     if (s.decisions_by_action[i] == 0) continue;
     s.counters.decisions_by_action[std::string(event::to_text(static_cast<event::Action>(i)))] =

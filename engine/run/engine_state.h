@@ -110,6 +110,28 @@ struct WatermarkMove {
 
 class MatchHost;
 
+/// What an unknown result is counted under, as one number: this is on the path of every event that lacks an optional field.
+struct UnknownPlace {
+  enum class By : std::uint8_t { predicate, predicate_of_late, rule };
+  static constexpr std::uint64_t no_field = 0xffffU;
+  By by = By::predicate;
+  std::uint32_t asked = 0;         // predicate or rule
+  std::optional<FieldOf> missing;  // nothing: no field of an event
+
+  [[nodiscard]] std::uint64_t packed() const {
+    return static_cast<std::uint64_t>(by) << 62U | static_cast<std::uint64_t>(asked) << 32U |
+           (missing ? static_cast<std::uint64_t>(missing->event) << 16U | missing->field : no_field << 16U | no_field);
+  }
+  static UnknownPlace unpacked(std::uint64_t bits) {
+    UnknownPlace place{static_cast<By>(bits >> 62U), static_cast<std::uint32_t>(bits >> 32U & 0x3fffffffU), {}};
+    if ((bits & no_field) != no_field) {
+      place.missing = FieldOf{static_cast<event::EventTypeId>(bits >> 16U & 0xffffU),
+                              static_cast<event::FieldIndex>(bits & 0xffffU)};
+    }
+    return place;
+  }
+};
+
 struct Engine::State final : UnknownSink {
   State(std::shared_ptr<const Ruleset> rules, EngineOptions engine_options);
 
@@ -132,7 +154,8 @@ struct Engine::State final : UnknownSink {
   std::uint64_t swept_at = 0;  // `released` at the last sweep
   Counters counters;
   std::array<std::uint64_t, event::action_count> decisions_by_action{};
-  std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;  // predicate << 16 | field
+  /// Unknown results by what asked and the missing field, until somebody reads the counters (UnknownPlace).
+  std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;
   std::uint64_t dropped_sections = 0;
   Tracer* tracer = nullptr;
   std::vector<std::string> orphans;  // records of the store that belong to nobody since a reload
@@ -212,7 +235,7 @@ struct Engine::State final : UnknownSink {
                std::span<const Route* const> routes);
   /// What of the event's predicates counts for the entry's pattern.
   static void add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits, nfa::PredicateBits& out);
-  void count_bounds(const PatternPlan& pattern, const nfa::Counters& reached);
+  void count_reached(const PatternPlan& pattern, const MatchHost& host);
   [[nodiscard]] static bool any_of(const BatchEvent& e, std::span<const std::uint64_t> predicates) {
     for (std::size_t w = 0; w < predicates.size(); ++w) {
       if ((e.bits->word_at(w) & predicates[w]) != 0) return true;
@@ -253,6 +276,12 @@ struct Engine::State final : UnknownSink {
   event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Column::Question question);
   [[nodiscard]] state::Moment moment_of_deadline(Timestamp deadline) const;
   void unknown(nfa::PredicateId predicate, CodeId code, const Context& context) override;
+  /// Gives the unknown results their names; to be called before other rules give their numbers another meaning.
+  void settle_unknown();
+  /// Of a condition that only this rule asks.
+  void unknown_of_rule(std::uint32_t rule, std::optional<FieldOf> missing) {
+    ++unknown_counts[UnknownPlace{UnknownPlace::By::rule, rule, missing}.packed()];
+  }
 
   // evidence.cpp
   void hit_of_event(BatchEvent& e, const OnRule& rule);
@@ -300,6 +329,14 @@ class MatchHost : public nfa::Host, public AggregateReader {
   /// Whether what was compared by digests holds of the events themselves.
   virtual bool confirms(const nfa::Match& match);
   event::Value read(std::uint32_t aggregate, std::span<const event::Value> key, const event::Value* probe) override;
+  /// A condition across events, or a `when`, that came out unknown: once for each event at which it was asked and each field,
+  /// however many combinations were tried.
+  struct Unknown {
+    std::uint64_t asked_at = 0;
+    std::optional<FieldOf> missing;
+    bool operator==(const Unknown&) const = default;
+  };
+  [[nodiscard]] std::span<const Unknown> unknown() const { return unknown_; }
   /// At a deadline no event is judged, so windows without "the event itself" hold everything up to the moment too.
   void set_moment(state::Moment moment, bool deadline) {
     moment_ = moment;
@@ -307,6 +344,8 @@ class MatchHost : public nfa::Host, public AggregateReader {
   }
 
  private:
+  void count_unknown(std::uint64_t asked_at, CodeId condition, const Context& context);
+
   Engine::State& engine_;
   const PatternPlan& pattern_;
   KeyState& key_;
@@ -317,6 +356,7 @@ class MatchHost : public nfa::Host, public AggregateReader {
   state::Moment moment_;
   bool at_deadline_ = false;
   std::unordered_map<std::uint64_t, event::Event> unpacked_;
+  std::vector<Unknown> unknown_;
 };
 
 }  // namespace tocsin::engine

@@ -113,7 +113,11 @@ bool MatchHost::guard(nfa::GuardId guard, const nfa::Binding& binding) {
   context.rule_key = key_values();
   context.reader = this;
   set_moment({binding.candidate.time, binding.candidate.order}, false);
-  return is_true(evaluate(engine_.ruleset->codes, pattern_.guards[static_cast<std::size_t>(guard)], context));
+  const CodeId condition = pattern_.guards[static_cast<std::size_t>(guard)];
+  const Value v = evaluate(engine_.ruleset->codes, condition, context);
+  // At a deadline nobody says which one asks, and how many are asked about together depends on the batch: those are not counted.
+  if (v.is_missing() && current_ != nullptr) count_unknown(current_position_, condition, context);
+  return is_true(v);
 }
 
 bool MatchHost::confirms(const nfa::Match& match) {
@@ -144,7 +148,13 @@ bool MatchHost::accept(const nfa::Match& match) {
   if (match.by_deadline) context.moment = match.at;
   set_moment(moment_of(match), match.by_deadline);
   const Value v = evaluate(engine_.ruleset->codes, pattern_.when, context);
+  if (v.is_missing()) count_unknown(match.last().event, pattern_.when, context);
   return is_true(v);
+}
+
+void MatchHost::count_unknown(std::uint64_t asked_at, CodeId condition, const Context& context) {
+  const Unknown unknown{asked_at, first_missing_field(engine_.ruleset->codes, condition, context)};
+  if (std::find(unknown_.begin(), unknown_.end(), unknown) == unknown_.end()) unknown_.push_back(unknown);
 }
 
 Value MatchHost::read(std::uint32_t aggregate, std::span<const Value> key, const Value* probe) {
@@ -183,7 +193,9 @@ bool Engine::State::finish_hit(PlacedHit& placed, const RulePlan& rule, const Ru
   const Codes& codes = ruleset->codes;
   for (const ExceptPlan& except : variant.excepts) {
     if (except.until && hit.at >= *except.until) continue;
-    if (!is_true(evaluate(codes, except.when, context))) continue;
+    const Value silenced = evaluate(codes, except.when, context);
+    if (silenced.is_missing()) unknown_of_rule(placed.rule, first_missing_field(codes, except.when, context));
+    if (!is_true(silenced)) continue;
     ++counters.excepted_by_rule[rule.info.name + "/" + except.name];
     return false;
   }

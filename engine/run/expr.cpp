@@ -632,21 +632,80 @@ std::vector<Value> group_values(const Codes& codes, CodeId code, Context& contex
   return values;
 }
 
-std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId code, const Context& context) {
-  const Node& node = codes.nodes[code];
-  if (node.op == NodeOp::is_missing || node.op == NodeOp::coalesce) return std::nullopt;
-  if (node.op == NodeOp::field && context.subject != nullptr) {
-    if (!node.flag)
-      return context.subject->values[node.a].is_missing() ? std::optional(static_cast<event::FieldIndex>(node.a))
-                                                          : std::nullopt;
-    return std::nullopt;
+namespace {
+
+/// A field as a node reads it.
+struct FieldRead {
+  FieldOf field;
+  const Value* value = nullptr;  // nullptr: the event is not there (an empty optional step)
+};
+
+/// Nothing: the event is of a type without the field.
+std::optional<FieldRead> read_among(const Codes& codes, std::uint32_t first, std::uint32_t count,
+                                    const event::Event* e) {
+  for (std::uint32_t i = first; i < first + count; ++i) {
+    const FieldOf& ref = codes.field_refs[i];
+    if (e == nullptr) return FieldRead{ref, nullptr};
+    if (ref.event == e->type) return FieldRead{ref, &e->values[ref.field]};
   }
-  if (node.op == NodeOp::money_as && context.subject != nullptr) {
-    // An amount of a currency that has no rate is there, and unknown all the same.
-    const Node& amount = codes.nodes[codes.children[node.first_child]];
-    if (amount.op == NodeOp::field && !amount.flag && context.subject->values[amount.a].currency != node.currency) {
-      return static_cast<event::FieldIndex>(amount.a);
+  return std::nullopt;
+}
+
+/// What the node reads when it is a field of one event.
+std::optional<FieldRead> field_read(const Codes& codes, const Node& node, const Context& context) {
+  switch (node.op) {
+    case NodeOp::field:
+      if (node.flag) return read_among(codes, node.a, node.b, context.subject);
+      return FieldRead{{context.subject->type, static_cast<event::FieldIndex>(node.a)},
+                       &context.subject->values[node.a]};
+    case NodeOp::member_field: return read_among(codes, node.b, node.c, context.member);
+    case NodeOp::place_field:
+    case NodeOp::group_first:
+    case NodeOp::group_last: {
+      const std::span<const event::Event* const> bound = context.places[node.a];
+      const event::Event* e = nullptr;
+      if (!bound.empty()) e = node.op == NodeOp::group_last ? bound.back() : bound.front();
+      return read_among(codes, node.b, node.c, e);
     }
+    default: return std::nullopt;
+  }
+}
+
+bool is_missing(const FieldRead& read) { return read.value == nullptr || read.value->is_missing(); }
+
+}  // namespace
+
+std::optional<FieldOf> first_missing_field(const Codes& codes, CodeId code, const Context& context) {
+  const Node& node = codes.nodes[code];
+  if (const auto read = field_read(codes, node, context)) {
+    return is_missing(*read) ? std::optional(read->field) : std::nullopt;
+  }
+  switch (node.op) {
+    case NodeOp::is_missing:
+    case NodeOp::coalesce:
+    case NodeOp::group_aggregate: return std::nullopt;  // a member without the field is passed over
+    case NodeOp::some: {
+      Context inner = context;
+      for (const event::Event* member : context.places[node.a]) {
+        inner.member = member;
+        if (const auto field = first_missing_field(codes, codes.children[node.first_child], inner)) return field;
+      }
+      return std::nullopt;
+    }
+    case NodeOp::in_group:
+      if (const auto field = first_missing_field(codes, codes.children[node.first_child], context)) return field;
+      for (const event::Event* member : context.places[node.a]) {
+        const auto read = read_among(codes, node.b, node.c, member);
+        if (read && is_missing(*read)) return read->field;
+      }
+      return std::nullopt;
+    case NodeOp::money_as: {
+      // An amount of a currency that has no rate is there, and unknown all the same.
+      const auto amount = field_read(codes, codes.nodes[codes.children[node.first_child]], context);
+      if (amount && (is_missing(*amount) || amount->value->currency != node.currency)) return amount->field;
+      break;
+    }
+    default: break;
   }
   for (std::uint32_t i = 0; i < node.child_count; ++i) {
     if (const auto field = first_missing_field(codes, codes.children[node.first_child + i], context)) return field;

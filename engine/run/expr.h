@@ -205,7 +205,8 @@ nfa::Value compared_value(const event::Value& value);
 /// The values of a group's members for a text placeholder.
 std::vector<event::Value> group_values(const Codes& codes, CodeId code, Context& context);
 
-/// Index of the first field, in written order, that the expression reads from its subject and that is missing there.
-std::optional<event::FieldIndex> first_missing_field(const Codes& codes, CodeId code, const Context& context);
+/// The first field, in written order, that the expression reads from its subject or a bound event and that is missing there.
+/// Nothing: what is unknown is no field (a window, a table, a calculation).
+std::optional<FieldOf> first_missing_field(const Codes& codes, CodeId code, const Context& context);
 
 }  // namespace tocsin::engine

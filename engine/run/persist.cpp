@@ -506,6 +506,7 @@ Result<bool> Engine::restore(state::Store& store) {
 
 void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   TOCSIN_CHECK(!capture);
+  settle_unknown();
   // Everything that lives, written down under the old rules…
   struct Written {
     std::uint64_t keyspace = 0;

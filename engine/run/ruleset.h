@@ -276,9 +276,10 @@ struct TablePlan {
   std::shared_ptr<const TableRows> rows;
 };
 
-/// Whose metric a predicate's unknown result counts for.
+/// Whose metric a predicate's unknown result counts for: `rules`; for a late event only `rules_of_late`, to which it is something (T6).
 struct PredicateOwner {
   std::vector<std::uint32_t> rules;
+  std::vector<std::uint32_t> rules_of_late;
 };
 
 /// How the store and the daemon's records write the path of a file: that of a data file begins with a zero byte.

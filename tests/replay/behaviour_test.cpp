@@ -215,7 +215,7 @@ void check_case(const std::string& path) {
       CHECK(wanted.parts[section] == text);
     }
   }
-  // The same events in other batches and shards: the same bytes.
+  // The same events in other batches and shards: the same bytes, and the same counts.
   for (const auto& [shards, batch] : {std::pair<std::uint32_t, std::size_t>{7, 1}, {1, 512}, {7, 3}}) {
     CAPTURE(shards);
     CAPTURE(batch);
@@ -224,6 +224,7 @@ void check_case(const std::string& path) {
     Stream again(rules.ruleset, other, batch);
     play(again, wanted.parts["events"]);
     CHECK(sorted_by_stream(again.output().lines) == sorted_by_stream(stream.output().lines));
+    CHECK(counts_text(again) == got["counts"]);
   }
 }
 
