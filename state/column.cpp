@@ -1119,6 +1119,32 @@ Value Column::extreme(const ColumnLayout& layout, Function function, WindowState
   return value_of(layout, entry_at(layout, queue.positions[queue.front]));
 }
 
+namespace {
+
+/// W11: what there was before the data begins can only raise, or only lower, the value; nothing: it can do both. What is in a set
+/// stays in it.
+std::optional<event::Bound> bound_while_warming(Function function) {
+  switch (function) {
+    case Function::count:
+    case Function::distinct:
+    case Function::max:
+    case Function::holds: return event::Bound::at_least;
+    case Function::min: return event::Bound::at_most;
+    case Function::sum:
+    case Function::avg:
+    case Function::first:
+    case Function::last:
+    case Function::variance:
+    case Function::stddev:
+    case Function::cv:
+    case Function::percentile:
+    case Function::entropy: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 /// What a window without entries says.
 Value Column::of_nothing(const ColumnLayout& layout, const Window& window) {
   switch (window.function) {
@@ -1273,48 +1299,15 @@ Value Column::answer(const ColumnLayout& layout, std::size_t window_index, const
   asked.mark_end = question.deadline ? release + 1 : release;
   asked.probe = question.probe;
   bool warming = asked.from < question.data_begins;
-  if (window.reach != Reach::since && warming) {
-    // Whatever is in the window, only a bound is of use.
-    switch (window.function) {
-      case Function::count:
-      case Function::distinct:
-      case Function::max:
-      case Function::min:
-      case Function::holds: break;
-      case Function::sum:
-      case Function::avg:
-      case Function::first:
-      case Function::last:
-      case Function::variance:
-      case Function::stddev:
-      case Function::cv:
-      case Function::percentile:
-      case Function::entropy: return {};
-    }
-  }
+  const std::optional<event::Bound> bound = bound_while_warming(window.function);
+  if (window.reach != Reach::since && warming && !bound) return {};
   bool since_mark = false;
   Value value = read_exact(layout, asked, since_mark);
   warming = warming && !since_mark;
   if (!warming || value.is_missing()) return value;
-  switch (window.function) {
-    case Function::count:
-    case Function::distinct: break;
-    case Function::max:
-    case Function::min:
-      if (window.gaps) return {};  // the first gap of the window may be another once more is known of what was before
-      break;
-    case Function::holds: return value.boolean() ? value : Value{};
-    case Function::sum:
-    case Function::avg:
-    case Function::first:
-    case Function::last:
-    case Function::variance:
-    case Function::stddev:
-    case Function::cv:
-    case Function::percentile:
-    case Function::entropy: return {};
-  }
-  value.bound = window.function == Function::min ? event::Bound::at_most : event::Bound::at_least;
+  if (!bound) return {};
+  if (window.function == Function::holds) return value.boolean() ? value : Value{};
+  value.bound = *bound;
   return value;
 }
 

@@ -25,7 +25,10 @@ struct Asked {
   Function function;
   bool gaps = false;
   std::int64_t percent = 0;
+  std::int64_t per_seconds = 0;  // of `rate`: the count is per so many
 };
+/// The value looked for in a set.
+const Value sought = Value::of_integer(3);
 const std::vector<Asked> functions = {
     {"count", Function::count},
     {"sum(v)", Function::sum},
@@ -47,6 +50,11 @@ const std::vector<Asked> functions = {
     {"stddev(gaps(seen))", Function::stddev, true},
     {"cv(gaps(seen))", Function::cv, true},
     {"median(gaps(seen))", Function::percentile, true, 50},
+    {"max(gaps(seen))", Function::max, true},
+    {"distinct(gaps(seen))", Function::distinct, true},
+    {"entropy(gaps(seen))", Function::entropy, true},
+    {"3 in set(v)", Function::holds},
+    {"rate(7s)", Function::count, false, 0, 7},
 };
 
 struct Stretch {
@@ -66,13 +74,17 @@ struct Probe {
   std::string name;
   Asked asked;
   Window window;
+  std::string text;
 };
 
 std::vector<Probe> probes() {
   std::vector<Probe> all;
   for (const Stretch& stretch : stretches) {
     for (const Asked& asked : functions) {
-      Probe probe{"q" + std::to_string(all.size()), asked, stretch.window};
+      const bool is_fixed = stretch.window.reach == Reach::last || stretch.window.reach == Reach::before;
+      if (asked.per_seconds != 0 && !is_fixed) continue;  // refused
+      Probe probe{"q" + std::to_string(all.size()), asked, stretch.window,
+                  asked.text + " from a per user " + stretch.text};
       probe.window.function = asked.function;
       probe.window.gaps = asked.gaps;
       probe.window.percent_e9 = static_cast<std::uint64_t>(asked.percent) * 1'000'000'000U;
@@ -90,11 +102,7 @@ event b { key id : string  time at : time  user : user }
 event x { key id : string  time at : time  user : user }
 rule asked on b {
 )";
-  const std::vector<Probe> all = probes();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    text += "  let " + all[i].name + " = " + all[i].asked.text + " from a per user " +
-            stretches[i / functions.size()].text + "\n";
-  }
+  for (const Probe& probe : probes()) text += "  let " + probe.name + " = " + probe.text + "\n";
   return text + "  when q0 >= 0\n}\n";
 }
 
@@ -131,7 +139,10 @@ TEST_CASE("windows of rules are what a recount says, whatever came out of order 
       sent.type = *rc::gen::weightedElement<char>({{6, 'a'}, {4, 'b'}, {1, 'x'}});
       sent.id = std::string(1, sent.type) + std::to_string(i);
       sent.user = *rc::gen::weightedElement<std::string>({{3, "u1"}, {1, "u2"}});
-      if (sent.type == 'a' && *rc::gen::inRange(0, 6) > 0) sent.v = *rc::gen::inRange<std::int64_t>(-3000, 9000);
+      if (sent.type == 'a' && *rc::gen::inRange(0, 6) > 0) {
+        sent.v = *rc::gen::weightedOneOf<std::int64_t>(
+            {{5, rc::gen::inRange<std::int64_t>(-3000, 9000)}, {1, rc::gen::just<std::int64_t>(3000)}});
+      }
       if (sent.type == 'a' && *rc::gen::inRange(0, 5) > 0) {
         sent.seen = Timestamp{sent.at.us + *rc::gen::inRange<std::int64_t>(-2'000'000, 1)};
       }
@@ -168,9 +179,15 @@ TEST_CASE("windows of rules are what a recount says, whatever came out of order 
           facts.push_back({{ordered[k].at, k + 1}, value, mark});
         }
         Type type{kind, 0, 0, {}};
-        const Value expected =
-            recount(type, facts, probe.window, {{ordered[i].at, i + 1}, Timestamp::min(), nullptr, false});
-        Type shown{expected.kind == event::Kind::duration ? TypeKind::duration : TypeKind::decimal, 0, 0, {}};
+        Value expected = recount(type, facts, probe.window, {{ordered[i].at, i + 1}, Timestamp::min(), &sought, false});
+        if (probe.asked.per_seconds != 0) {
+          const Decimal in_window = Decimal::from_integer(probe.window.length.us / 1'000'000);
+          const Int128 seconds = expected.number().units * probe.asked.per_seconds;
+          expected = Value::of_number(*divide({seconds}, in_window));
+        }
+        Type shown{TypeKind::decimal, 0, 0, {}};
+        if (expected.kind == event::Kind::duration) shown.kind = TypeKind::duration;
+        if (expected.kind == event::Kind::boolean) shown.kind = TypeKind::boolean;
         const std::string text = event::json_text(expected, shown, ruleset->schema);
         std::string got = "null";
         const replay::Json& found = values[probe.name];
