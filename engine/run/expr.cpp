@@ -89,6 +89,18 @@ const Value* field_of(const Codes& codes, std::uint32_t first, std::uint32_t cou
 /// A value that only a comparison may use in its warming state.
 Value settled(Value v) { return v.bound == Bound::exact ? v : missing(); }
 
+/// Microseconds of times and durations; overflow is missing (V1).
+std::optional<std::int64_t> sum_of(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::nullopt : std::optional(sum);
+}
+std::optional<std::int64_t> difference_of(std::int64_t a, std::int64_t b) {
+  std::int64_t difference = 0;
+  return __builtin_sub_overflow(a, b, &difference) ? std::nullopt : std::optional(difference);
+}
+Value time_or_missing(std::optional<std::int64_t> us) { return us ? Value::of_time({*us}) : missing(); }
+Value duration_or_missing(std::optional<std::int64_t> us) { return us ? Value::of_duration({*us}) : missing(); }
+
 Value arithmetic(NodeOp op, const Value& a, const Value& b) {
   if (a.is_missing() || b.is_missing()) return missing();
   const auto pair = [&](Kind x, Kind y) { return a.kind == x && b.kind == y; };
@@ -98,26 +110,19 @@ Value arithmetic(NodeOp op, const Value& a, const Value& b) {
       if (pair(Kind::money, Kind::money)) {
         return a.currency == b.currency ? money_or_missing(add(a.number(), b.number()), a.currency) : missing();
       }
-      if (pair(Kind::time, Kind::duration)) return Value::of_time(a.time() + b.duration());
-      if (pair(Kind::duration, Kind::time)) return Value::of_time(b.time() + a.duration());
-      if (pair(Kind::duration, Kind::duration)) {
-        std::int64_t sum = 0;
-        if (__builtin_add_overflow(a.duration().us, b.duration().us, &sum)) return missing();
-        return Value::of_duration({sum});
-      }
+      if (pair(Kind::time, Kind::duration)) return time_or_missing(sum_of(a.time().us, b.duration().us));
+      if (pair(Kind::duration, Kind::time)) return time_or_missing(sum_of(a.duration().us, b.time().us));
+      if (pair(Kind::duration, Kind::duration)) return duration_or_missing(sum_of(a.duration().us, b.duration().us));
       return missing();
     case NodeOp::subtract:
       if (pair(Kind::number, Kind::number)) return number_or_missing(subtract(a.number(), b.number()));
       if (pair(Kind::money, Kind::money)) {
         return a.currency == b.currency ? money_or_missing(subtract(a.number(), b.number()), a.currency) : missing();
       }
-      if (pair(Kind::time, Kind::time)) return Value::of_duration(a.time() - b.time());
-      if (pair(Kind::time, Kind::duration)) return Value::of_time(a.time() - b.duration());
-      if (pair(Kind::duration, Kind::duration)) {
-        std::int64_t difference = 0;
-        if (__builtin_sub_overflow(a.duration().us, b.duration().us, &difference)) return missing();
-        return Value::of_duration({difference});
-      }
+      if (pair(Kind::time, Kind::time)) return duration_or_missing(difference_of(a.time().us, b.time().us));
+      if (pair(Kind::time, Kind::duration)) return time_or_missing(difference_of(a.time().us, b.duration().us));
+      if (pair(Kind::duration, Kind::duration))
+        return duration_or_missing(difference_of(a.duration().us, b.duration().us));
       return missing();
     case NodeOp::multiply: {
       const auto scaled = [](const Value& d, const Value& n) {

@@ -29,7 +29,7 @@ long double km(const Decimal& d) { return static_cast<long double>(d.units) / 1e
 }  // namespace
 
 TEST_CASE("distances are right to the metre, for any two places") {
-  rc::check("sphere = another formula in floating point", [] {
+  CHECK(rc::check("sphere = another formula in floating point", [] {
     const auto latitude = rc::gen::inRange<std::int64_t>(-90'000'000'000, 90'000'000'001);
     const auto longitude = rc::gen::inRange<std::int64_t>(-180'000'000'000, 180'000'000'001);
     const std::int64_t lat_a = *latitude;
@@ -48,7 +48,7 @@ TEST_CASE("distances are right to the metre, for any two places") {
     // Half a metre of rounding, and the two formulas' own errors.
     RC_ASSERT(std::fabs(km(d) - slow_km(lat_a, lon_a, lat_b, lon_b)) <= 0.00052L);
     RC_ASSERT(distance_km(lat_b, lon_b, lat_a, lon_a) == d);
-  });
+  }));
 }
 
 TEST_CASE("known distances") {

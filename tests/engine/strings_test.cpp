@@ -182,7 +182,7 @@ rc::Gen<std::string> text_of(const std::string& letters, int longest) {
 }  // namespace
 
 TEST_CASE("a pattern is found where a walk through all ways finds it, alone and in a scan with others") {
-  rc::check("regular expressions", [] {
+  CHECK(rc::check("regular expressions", [] {
     const auto first = *tree(2);
     const auto second = *tree(2);
     RC_PRE(!dsl::problem_in_form(written(first)) && !dsl::problem_in_form(written(second)));
@@ -198,11 +198,11 @@ TEST_CASE("a pattern is found where a walk through all ways finds it, alone and 
       RC_ASSERT(m.shared(1, text) == found(second, text));
       RC_ASSERT(m.shared(2, text) == (text.find("ab") != std::string::npos));
     }
-  });
+  }));
 }
 
 TEST_CASE("wildcards and literals mean the same with and without a scan, and ignore case when told") {
-  rc::check("like", [] {
+  CHECK(rc::check("like", [] {
     const std::string pattern = *text_of("ab*?", 7);
     const std::string text = *text_of("ab", 8);
     RC_ASSERT(like(text, pattern) == slow_like(text, pattern));
@@ -222,7 +222,7 @@ TEST_CASE("wildcards and literals mean the same with and without a scan, and ign
       RC_ASSERT(m.alone(i + 1, upper) == m.alone(i, text));
     }
     RC_ASSERT(m.alone(0, text) == slow_like(text, pattern));
-  });
+  }));
 }
 
 TEST_CASE("beyond ASCII, and what only the library can answer") {

@@ -43,7 +43,7 @@ TableShape shape_of_numbers() {
 }  // namespace
 
 TEST_CASE("a look-up gives the newest row that is not later than the moment, whether it is of a file or came later") {
-  rc::check("rows = all rows looked at", [] {
+  CHECK(rc::check("rows = all rows looked at", [] {
     const auto small = rc::gen::inRange(0, 6);
     const auto rows = *rc::gen::container<std::vector<Row>>(
         rc::gen::map(rc::gen::tuple(small, small, rc::gen::inRange(0, 1000)), [](const std::tuple<int, int, int>& t) {
@@ -70,7 +70,7 @@ TEST_CASE("a look-up gives the newest row that is not later than the moment, whe
         RC_ASSERT(number(table.find({&asked, 1}, 0, Timestamp{moment})) == slow(rows, key, moment));
       }
     }
-  });
+  }));
 }
 
 TEST_CASE("an address finds the smallest network it lies in") {

@@ -20,6 +20,15 @@ Value number(Whole units) {
   return Number{std::move(units)};
 }
 
+/// What does not fit into 64 bits is missing (V1).
+template <typename T>
+Value of_us(Whole us) {
+  static const Whole largest = Whole::of_digits("9223372036854775807");
+  static const Whole smallest = -Whole::of_digits("9223372036854775808");
+  if (Whole::compare(us, largest) > 0 || Whole::compare(us, smallest) < 0) return missing();
+  return T{std::move(us)};
+}
+
 /// a / b, the half to the even neighbour.
 Whole rounded(const Whole& a, const Whole& b) {
   auto [quotient, rest] = Whole::divide(a, b);
@@ -31,6 +40,8 @@ Whole rounded(const Whole& a, const Whole& b) {
 
 int order(const Value& a, const Value& b) {
   if (const auto* x = std::get_if<Number>(&a)) return Whole::compare(x->units, std::get<Number>(b).units);
+  if (const auto* x = std::get_if<Span>(&a)) return Whole::compare(x->us, std::get<Span>(b).us);
+  if (const auto* x = std::get_if<Moment>(&a)) return Whole::compare(x->us, std::get<Moment>(b).us);
   if (const auto* x = std::get_if<bool>(&a)) return *x == std::get<bool>(b) ? 0 : *x ? 1 : -1;
   const auto& x = std::get<std::string>(a);
   const auto& y = std::get<std::string>(b);
@@ -54,6 +65,62 @@ bool fits(const std::string& text, std::size_t t, const std::string& pattern, st
   if (p == pattern.size()) return t == text.size();
   if (pattern[p] == '*') return fits(text, t, pattern, p + 1) || (t < text.size() && fits(text, t + 1, pattern, p));
   return t < text.size() && (pattern[p] == '?' || pattern[p] == text[t]) && fits(text, t + 1, pattern, p + 1);
+}
+
+/// Texts are ASCII here.
+std::string with_letters(std::string text, char first, char last, int by) {
+  for (char& c : text) {
+    if (c >= first && c <= last) c = static_cast<char>(c + by);
+  }
+  return text;
+}
+std::string lower(const std::string& text) { return with_letters(text, 'A', 'Z', 'a' - 'A'); }
+
+bool text_test(Do what, const std::string& text, const std::string& part) {
+  switch (what) {
+    case Do::contains:
+      for (std::size_t at = 0; at <= text.size(); ++at) {
+        if (stands_at(text, at, part)) return true;
+      }
+      return false;
+    case Do::starts_with: return stands_at(text, 0, part);
+    case Do::ends_with: return text.size() >= part.size() && stands_at(text, text.size() - part.size(), part);
+    default: return fits(text, 0, part, 0);
+  }
+}
+
+/// Times, durations, and numbers with them; nothing: the operation is on numbers.
+std::optional<Value> with_time(Do what, const Value& a, const Value& b) {
+  const auto* span = std::get_if<Span>(&a);
+  const auto* moment = std::get_if<Moment>(&a);
+  const auto* by_span = std::get_if<Span>(&b);
+  const auto* by_moment = std::get_if<Moment>(&b);
+  const auto* by_number = std::get_if<Number>(&b);
+  const auto* number_first = std::get_if<Number>(&a);
+  switch (what) {
+    case Do::add:
+      if (span != nullptr && by_span != nullptr) return of_us<Span>(span->us + by_span->us);
+      if (moment != nullptr && by_span != nullptr) return of_us<Moment>(moment->us + by_span->us);
+      if (span != nullptr && by_moment != nullptr) return of_us<Moment>(span->us + by_moment->us);
+      break;
+    case Do::subtract:
+      if (span != nullptr && by_span != nullptr) return of_us<Span>(span->us - by_span->us);
+      if (moment != nullptr && by_span != nullptr) return of_us<Moment>(moment->us - by_span->us);
+      if (moment != nullptr && by_moment != nullptr) return of_us<Span>(moment->us - by_moment->us);
+      break;
+    case Do::multiply:
+      if (span != nullptr && by_number != nullptr) return of_us<Span>(rounded(span->us * by_number->units, one));
+      if (number_first != nullptr && by_span != nullptr) {
+        return of_us<Span>(rounded(by_span->us * number_first->units, one));
+      }
+      break;
+    case Do::divide:
+      if (span == nullptr) break;
+      if (by_span != nullptr) return by_span->us.zero() ? missing() : number(rounded(span->us * one, by_span->us));
+      return by_number->units.zero() ? missing() : of_us<Span>(rounded(span->us * one, by_number->units));
+    default: break;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -198,6 +265,7 @@ Value evaluate(const Tree& tree, const std::map<std::string, Value>& event) {
       }
       return unknown ? missing() : Value(!decides);
     }
+    case Do::not_in:
     case Do::in: {
       if (is_missing(v[0])) return missing();
       bool unknown = false;
@@ -205,9 +273,9 @@ Value evaluate(const Tree& tree, const std::map<std::string, Value>& event) {
         if (is_missing(v[i]))
           unknown = true;
         else if (order(v[0], v[i]) == 0)
-          return true;
+          return tree.what == Do::in;
       }
-      return unknown ? missing() : Value(false);
+      return unknown ? missing() : Value(tree.what == Do::not_in);
     }
     case Do::in_range:
     case Do::in_half_open: {
@@ -236,14 +304,55 @@ Value evaluate(const Tree& tree, const std::map<std::string, Value>& event) {
     case Do::greater: return order(v[0], v[1]) > 0;
     case Do::greater_equal: return order(v[0], v[1]) >= 0;
     case Do::contains:
-      for (std::size_t at = 0; at <= text(0).size(); ++at) {
-        if (stands_at(text(0), at, text(1))) return true;
-      }
-      return false;
-    case Do::starts_with: return stands_at(text(0), 0, text(1));
+    case Do::starts_with:
     case Do::ends_with:
-      return text(0).size() >= text(1).size() && stands_at(text(0), text(0).size() - text(1).size(), text(1));
-    case Do::like: return fits(text(0), 0, text(1), 0);
+    case Do::like: return text_test(tree.what, text(0), text(1));
+    case Do::contains_ignoring_case: return text_test(Do::contains, lower(text(0)), lower(text(1)));
+    case Do::starts_with_ignoring_case: return text_test(Do::starts_with, lower(text(0)), lower(text(1)));
+    case Do::ends_with_ignoring_case: return text_test(Do::ends_with, lower(text(0)), lower(text(1)));
+    case Do::like_ignoring_case: return text_test(Do::like, lower(text(0)), lower(text(1)));
+    case Do::hours_between:
+    case Do::days_between: {
+      const Whole apart = std::get<Moment>(v[0]).us - std::get<Moment>(v[1]).us;
+      const Whole hour(3'600'000'000);
+      const Whole unit = tree.what == Do::hours_between ? hour : hour * Whole(24);
+      return number(rounded((apart.negative() ? -apart : apart) * one, unit));
+    }
+    case Do::least: return order(v[1], v[0]) < 0 ? v[1] : v[0];
+    case Do::greatest: return order(v[1], v[0]) > 0 ? v[1] : v[0];
+    case Do::left:
+    case Do::right: {
+      // Of a constant that is a whole number, negative: missing.
+      const Whole& count = std::get<Number>(v[1]).units;
+      if (count.negative()) return missing();
+      std::string out;
+      for (Whole left = count; Whole::compare(left, one) >= 0 && out.size() < text(0).size(); left = left - one) {
+        if (tree.what == Do::left) {
+          out.push_back(text(0)[out.size()]);
+        } else {
+          out.insert(out.begin(), text(0)[text(0).size() - 1 - out.size()]);
+        }
+      }
+      return out;
+    }
+    case Do::trim: {
+      std::string out = text(0);
+      while (!out.empty() && out.back() == ' ') out.pop_back();
+      while (!out.empty() && out.front() == ' ') out.erase(out.begin());
+      return out;
+    }
+    case Do::lower: return lower(text(0));
+    case Do::upper: return with_letters(text(0), 'a', 'z', 'A' - 'a');
+    default: break;
+  }
+  if (v.size() == 2) {
+    if (const auto value = with_time(tree.what, v[0], v[1])) return *value;
+  }
+  if (const auto* span = std::get_if<Span>(&v[0])) {
+    const bool turn = tree.what == Do::negate || span->us.negative();
+    return of_us<Span>(turn ? -span->us : span->us);  // negate, abs
+  }
+  switch (tree.what) {
     case Do::add: return number(units(0) + units(1));
     case Do::subtract: return number(units(0) - units(1));
     case Do::multiply: return number(rounded(units(0) * units(1), one));
@@ -255,6 +364,19 @@ Value evaluate(const Tree& tree, const std::map<std::string, Value>& event) {
       auto [whole, rest] = Whole::divide(units(0), one);
       if (rest.negative()) whole = whole - Whole(1);
       return number(whole * one);
+    }
+    case Do::ceil: {
+      auto [whole, rest] = Whole::divide(units(0), one);
+      if (!rest.zero() && !rest.negative()) whole = whole + Whole(1);
+      return number(whole * one);
+    }
+    case Do::round: return number(rounded(units(0), one) * one);
+    case Do::round_to: {
+      // To the place that 10^(9 - digits) units are one of.
+      Whole unit(1);
+      const Whole digits = Whole::divide(units(1), one).first;
+      for (Whole i(9); Whole::compare(i, digits) > 0; i = i - Whole(1)) unit = unit * Whole(10);
+      return number(rounded(units(0), unit) * unit);
     }
     case Do::length: return number(Whole(static_cast<long long>(text(0).size())) * one);
     default: return missing();
@@ -277,8 +399,17 @@ std::string shown(const Value& value) {
 std::string written(const Tree& tree) {
   const auto part = [&](std::size_t i) { return written(tree.parts[i]); };
   const auto between = [&](const char* sign) { return "(" + part(0) + " " + sign + " " + part(1) + ")"; };
+  const auto ignoring_case = [&](const char* test) {
+    return "(" + part(0) + " " + test + " " + part(1) + " ignoring case)";
+  };
+  const auto call = [&](const char* name) {
+    std::string text = std::string(name) + "(" + part(0);
+    for (std::size_t i = 1; i < tree.parts.size(); ++i) text += ", " + part(i);
+    return text + ")";
+  };
   switch (tree.what) {
     case Do::constant:
+      if (std::holds_alternative<Span>(tree.value)) return tree.name;
       if (const auto* s = std::get_if<std::string>(&tree.value)) return "\"" + *s + "\"";
       return "(" + shown(tree.value) + ")";
     case Do::field: return tree.name;
@@ -292,6 +423,7 @@ std::string written(const Tree& tree) {
     case Do::greater: return between(">");
     case Do::greater_equal: return between(">=");
     case Do::in: return "(" + part(0) + " in [" + part(1) + ", " + part(2) + "])";
+    case Do::not_in: return "(" + part(0) + " not in [" + part(1) + ", " + part(2) + "])";
     case Do::in_range: return "(" + part(0) + " in " + part(1) + " .. " + part(2) + ")";
     case Do::in_half_open: return "(" + part(0) + " in " + part(1) + " ..< " + part(2) + ")";
     case Do::is_missing: return "(" + part(0) + " is missing)";
@@ -299,15 +431,31 @@ std::string written(const Tree& tree) {
     case Do::starts_with: return between("starts with");
     case Do::ends_with: return between("ends with");
     case Do::like: return between("like");
+    case Do::contains_ignoring_case: return ignoring_case("contains");
+    case Do::starts_with_ignoring_case: return ignoring_case("starts with");
+    case Do::ends_with_ignoring_case: return ignoring_case("ends with");
+    case Do::like_ignoring_case: return ignoring_case("like");
     case Do::add: return between("+");
     case Do::subtract: return between("-");
     case Do::multiply: return between("*");
     case Do::divide: return between("/");
     case Do::remainder: return between("%");
     case Do::negate: return "(-" + part(0) + ")";
-    case Do::abs: return "abs(" + part(0) + ")";
-    case Do::floor: return "floor(" + part(0) + ")";
-    case Do::length: return "length(" + part(0) + ")";
+    case Do::abs: return call("abs");
+    case Do::floor: return call("floor");
+    case Do::length: return call("length");
+    case Do::ceil: return call("ceil");
+    case Do::round:
+    case Do::round_to: return call("round");
+    case Do::least: return call("least");
+    case Do::greatest: return call("greatest");
+    case Do::hours_between: return call("hours_between");
+    case Do::days_between: return call("days_between");
+    case Do::left: return call("left");
+    case Do::right: return call("right");
+    case Do::trim: return call("trim");
+    case Do::lower: return call("lower");
+    case Do::upper: return call("upper");
     case Do::coalesce: return between("??");
   }
   return {};

@@ -43,7 +43,15 @@ struct Number {
   Whole units;
 };
 
-using Value = std::variant<std::monostate, bool, Number, std::string>;  // the first is missing
+/// Whole microseconds: a duration, and a time since 1970. Both fit into 64 bits, or are missing.
+struct Span {
+  Whole us;
+};
+struct Moment {
+  Whole us;
+};
+
+using Value = std::variant<std::monostate, bool, Number, std::string, Span, Moment>;  // the first is missing
 
 enum class Do {
   constant,
@@ -58,6 +66,7 @@ enum class Do {
   greater,
   greater_equal,
   in,
+  not_in,
   in_range,
   in_half_open,
   is_missing,
@@ -65,6 +74,10 @@ enum class Do {
   starts_with,
   ends_with,
   like,
+  contains_ignoring_case,
+  starts_with_ignoring_case,
+  ends_with_ignoring_case,
+  like_ignoring_case,
   add,
   subtract,
   multiply,
@@ -73,14 +86,26 @@ enum class Do {
   negate,
   abs,
   floor,
+  ceil,
+  round,     // to the whole number
+  round_to,  // parts[1]: a constant, digits behind the point
+  least,
+  greatest,
+  hours_between,
+  days_between,
   length,
+  left,  // parts[1]: a constant
+  right,
+  trim,
+  lower,
+  upper,
   coalesce
 };
 
 struct Tree {
   Do what = Do::constant;
   Value value;       // constant
-  std::string name;  // field
+  std::string name;  // field; a constant span: as it is written
   std::vector<Tree> parts;
 };
 
