@@ -450,6 +450,13 @@ std::optional<std::uint64_t> AllBody::oldest_needed() const {
   return oldest;
 }
 
+void AllBody::events(std::vector<std::uint64_t>& out) const {
+  for (Ordinal o = sets.first_event(); o != sets.end_event(); ++o) out.push_back(sets.event(o).event);
+  for (const Complete& c : held) {
+    for (const auto& [bound, leaf] : c.taken) out.push_back(bound.event);
+  }
+}
+
 std::optional<Timestamp> AllBody::expires_at(const Program&) const {
   if (!held.empty() || (window == Automaton::unbounded && !empty())) return std::nullopt;
   Timestamp at = lost == Place{} ? Timestamp::min() : lost.time + Duration{window} + Duration{1};

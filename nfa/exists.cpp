@@ -19,9 +19,40 @@ void drop_dead(const Program& program, ExistsBody& body, Timestamp now) {
   if (body.reached == 0 && body.waiting.empty() && body.lost_until < now) body.lost_until = Timestamp::min();
 }
 
-void forget_first_waiting(ExistsBody& body) {
+/// What the log holds for the events of `chain` that are not in `neighbour` (nullptr: none).
+std::uint64_t bytes_beside(const Bound* chain, const Bound* neighbour, std::size_t count, Host& host) {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (neighbour == nullptr || neighbour[i].event != chain[i].event) bytes += host.event_bytes(chain[i].event);
+  }
+  return bytes;
+}
+
+/// After a store was read, or waiting chains went, the bytes of the others have to be added up.
+void count_events(ExistsBody& body, Host& host) {
+  if (body.counted) return;
+  body.counted = true;
+  body.waiting_bytes = 0;
+  const Bound* before = nullptr;
+  for (std::size_t i = body.waiting_head; i < body.waiting.size(); i += body.step_count) {
+    const Bound* chain = body.waiting.data() + i;
+    body.waiting_bytes += bytes_beside(chain, before, body.step_count, host);
+    before = chain;
+  }
+  for (std::size_t i = 0; i < body.reached; ++i) {
+    for (std::size_t k = 0; k <= i; ++k) {
+      body.largest_event =
+          std::max(body.largest_event, static_cast<std::uint32_t>(host.event_bytes(body.chains.of(i)[k].event)));
+    }
+  }
+}
+
+void forget_first_waiting(ExistsBody& body, Host& host) {
+  const Bound* gone = body.waiting.data() + body.waiting_head;
   body.waiting_head += body.step_count;
-  if (body.waiting_head == body.waiting.size()) {
+  const bool others = body.waiting_head != body.waiting.size();
+  body.waiting_bytes -= bytes_beside(gone, others ? gone + body.step_count : nullptr, body.step_count, host);
+  if (!others) {
     body.waiting.clear();
     body.waiting_head = 0;
   } else if (body.waiting_head * 2 > body.waiting.size()) {
@@ -37,18 +68,52 @@ void emit(const Program& program, ExistsBody& body, const Bound* chain, Host& ho
 }
 
 void wait(ExistsBody& body, const Bound* chain, Host& host) {
+  const Bound* before =
+      body.waiting_head == body.waiting.size() ? nullptr : body.waiting.data() + body.waiting.size() - body.step_count;
+  body.waiting_bytes += bytes_beside(chain, before, body.step_count, host);
   body.waiting.insert(body.waiting.end(), chain, chain + body.step_count);
-  const std::size_t each = body.step_count * sizeof(Bound);
-  const std::size_t most = std::max<std::size_t>(host.runs_bytes / each, 1) * body.step_count;
-  while (body.waiting.size() - body.waiting_head > most) {
+}
+
+/// What the log holds for the chains of the steps, exactly enough: one has most of its events from the one before.
+std::uint64_t chain_bytes(const ExistsBody& body, Host& host) {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < body.reached; ++i) {
+    const Bound* chain = body.chains.of(i);
+    bytes += bytes_beside(chain, i == 0 ? nullptr : body.chains.of(i - 1), i, host) + host.event_bytes(chain[i].event);
+  }
+  return bytes;
+}
+
+/// Drops the oldest, waiting or begun, until the limit is kept; the newest beginning stays whatever its size.
+void limit(const Program& program, ExistsBody& body, Host& host) {
+  const auto is_over = [&] {
+    const std::size_t in_chains = static_cast<std::size_t>(body.reached) * (body.reached + 1) / 2;
+    const std::size_t bounds = in_chains + body.waiting.size() - body.waiting_head;
+    const std::uint64_t known = bounds * sizeof(Bound) + body.waiting_bytes;
+    if (known + in_chains * body.largest_event <= host.runs_bytes) return false;
+    return known + chain_bytes(body, host) > host.runs_bytes;
+  };
+  while (is_over()) {
+    const std::size_t waiting = (body.waiting.size() - body.waiting_head) / body.step_count;
+    if (waiting + body.reached <= 1) return;
     ++host.counters.dropped;
-    body.lost_until = body.waiting[body.waiting_head + body.step_count - 1].time + body.wait;
-    forget_first_waiting(body);
+    if (waiting != 0) {
+      body.lost_until =
+          std::max(body.lost_until, body.waiting[body.waiting_head + body.step_count - 1].time + body.wait);
+      forget_first_waiting(body, host);
+    } else {
+      // Its match might have come at any time within the window.
+      const Timestamp start = body.chains.of(body.reached - 1)->time;
+      body.lost_until = program.horizon == Program::unbounded
+                            ? Timestamp::max()
+                            : std::max(body.lost_until, start + Duration{program.horizon});
+      --body.reached;
+    }
   }
 }
 
 /// A waiting match is dead as soon as an X of a final `no`, or the `until`, comes in its time.
-void end_waiting(const Program& program, ExistsBody& body, std::uint64_t bits, Place here) {
+void end_waiting(const Program& program, ExistsBody& body, std::uint64_t bits, Place here, Host& host) {
   if (body.waiting.empty() || (bits & program.no_until_mask) == 0) return;
   const auto ended = [&](const Bound* chain) {
     const Bound& last = chain[body.step_count - 1];
@@ -69,7 +134,9 @@ void end_waiting(const Program& program, ExistsBody& body, std::uint64_t bits, P
     if (to != from) std::copy(chain, chain + body.step_count, body.waiting.data() + to);
     to += body.step_count;
   }
+  body.counted = body.counted && body.waiting.size() == to;
   body.waiting.resize(to);
+  count_events(body, host);
   if (body.waiting_head == to) {
     body.waiting.clear();
     body.waiting_head = 0;
@@ -82,10 +149,10 @@ void end_begun(ExistsBody& body, Place here) {
 }
 
 /// After a match: what begins before the floor is gone, and waits for nothing.
-void settle(ExistsBody& body) {
+void settle(ExistsBody& body, Host& host) {
   while (body.reached != 0 && body.chains.of(body.reached - 1)->place() < body.floor) --body.reached;
   while (body.waiting_head != body.waiting.size() && body.waiting[body.waiting_head].place() < body.floor) {
-    forget_first_waiting(body);
+    forget_first_waiting(body, host);
   }
 }
 
@@ -146,7 +213,8 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
   auto* body = static_cast<ExistsBody*>(runs.body.get());
   if (o.late) {  // T6: nothing but `no` and `until` sees it
     if (body == nullptr || (bits & program.no_until_mask) == 0) return false;
-    end_waiting(program, *body, bits, here);
+    count_events(*body, host);
+    end_waiting(program, *body, bits, here, host);
     if ((bits & program.until) != 0) end_begun(*body, here);
     return false;
   }
@@ -156,8 +224,9 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
     body = static_cast<ExistsBody*>(runs.body.get());
     body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
   }
+  count_events(*body, host);
   drop_dead(program, *body, o.time);
-  end_waiting(program, *body, bits, here);
+  end_waiting(program, *body, bits, here, host);
 
   const std::size_t last = program.steps.size() - 1;
   const Bound bound{o.event, o.order, o.time};
@@ -184,7 +253,7 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
         kept = true;
       } else {
         emit(program, *body, whole.data(), host, out);
-        settle(*body);
+        settle(*body, host);
       }
       continue;
     }
@@ -197,16 +266,21 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
     kept = true;
   }
   if (ends) end_begun(*body, here);
+  if (kept) {
+    body->largest_event = std::max(body->largest_event, static_cast<std::uint32_t>(host.event_bytes(o.event)));
+    limit(program, *body, host);
+  }
   return kept;
 }
 
 void exists_advance(const Program& program, ExistsBody& body, Timestamp time, Host& host, std::vector<Match>& out) {
+  count_events(body, host);
   while (body.waiting_head != body.waiting.size()) {
     const Bound* chain = body.waiting.data() + body.waiting_head;
     if (!(chain[body.step_count - 1].time + body.wait < time)) break;
     if (chain[0].place() >= body.floor) emit(program, body, chain, host, out);
-    forget_first_waiting(body);
-    settle(body);
+    forget_first_waiting(body, host);
+    settle(body, host);
   }
   drop_dead(program, body, time);
 }
@@ -225,6 +299,13 @@ std::optional<std::uint64_t> ExistsBody::oldest_needed() const {
   if (reached != 0) oldest = chains.of(reached - 1)->event;
   if (waiting_head != waiting.size()) oldest = std::min(oldest.value_or(UINT64_MAX), waiting[waiting_head].event);
   return oldest;
+}
+
+void ExistsBody::events(std::vector<std::uint64_t>& out) const {
+  for (std::size_t i = 0; i < reached; ++i) {
+    for (std::size_t k = 0; k <= i; ++k) out.push_back(chains.of(i)[k].event);
+  }
+  for (std::size_t i = waiting_head; i < waiting.size(); ++i) out.push_back(waiting[i].event);
 }
 
 std::optional<Timestamp> ExistsBody::expires_at(const Program& program) const {
@@ -283,6 +364,7 @@ std::unique_ptr<RunsBody> decode_exists(const Program& program, ByteReader& in) 
       return nullptr;
     }
   }
+  body->counted = false;
   return body;
 }
 

@@ -49,6 +49,7 @@ struct ExistsBody final : RunsBody {
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
+  void events(std::vector<std::uint64_t>& out) const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
   [[nodiscard]] std::vector<Timestamp> deadlines() const override;
   void prefetch() const override {}
@@ -65,6 +66,10 @@ struct ExistsBody final : RunsBody {
   Duration wait;  // from the last event to the deadline
   Timestamp lost_until =
       Timestamp::min();  // a match dropped by the byte limit might have used up what begins till then
+  /// What the log holds for the waiting chains (Host::event_bytes); events that a chain shares with the one before count once.
+  std::uint64_t waiting_bytes = 0;
+  std::uint32_t largest_event = 0;  // no event of a chain is larger
+  bool counted = true;              // false: just read from a store, the two above are not known
 };
 
 /// Empty when the program is of the kind for which chains may be enough, whatever its conditions across events; else why not.

@@ -624,6 +624,10 @@ std::optional<std::uint64_t> ExplicitRuns::oldest_needed() const {
   return oldest;
 }
 
+void ExplicitRuns::events(std::vector<std::uint64_t>& out) const {
+  for (const Cell& cell : cells) out.push_back(cell.event);
+}
+
 std::optional<Timestamp> ExplicitRuns::expires_at(const Program&) const {
   Timestamp at = lost_until;
   for (const Run& r : runs) {

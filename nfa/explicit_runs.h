@@ -61,6 +61,7 @@ struct ExplicitRuns final : RunsBody {
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
+  void events(std::vector<std::uint64_t>& out) const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
   [[nodiscard]] std::size_t held_count() const override { return held.size(); }
   [[nodiscard]] std::vector<Timestamp> deadlines() const override;

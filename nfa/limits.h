@@ -21,7 +21,9 @@ inline constexpr std::uint32_t every_max = 100;
 /// as many matches as there are ways to leave some out. Of all that one event or moment completes or ends no more are put
 /// out. The caller may say another number in Host; 0: as many as there are, as in Flink.
 inline constexpr std::size_t moment_matches_max = 1000;
-/// S9: what one program keeps for one key. The caller may say another number in Host.
+/// S9: what one program keeps for one key, the events in the key's log that it refers to included. Each program counts them in
+/// full, so that what another one keeps changes nothing. The newest event is kept whatever its size. The caller may say another
+/// number in Host.
 inline constexpr std::size_t runs_bytes_max = std::size_t{1} << 20U;
 /// Occurrences looked at in one search, about one millisecond: a condition that nothing satisfies must not stop the
 /// stream.

@@ -143,6 +143,7 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) 
     b.kept.push_back(k);
     before = k;
   }
+  if (!b.kept.empty()) b.event_bytes = Body::uncounted;
   return body;
 }
 
@@ -159,6 +160,10 @@ std::optional<std::uint64_t> Body::oldest_needed() const {
   if (late_count == 0) return oldest;
   for (std::size_t i = head; i < kept.size(); ++i) oldest = std::min(oldest, kept[i].event);
   return oldest;
+}
+
+void Body::events(std::vector<std::uint64_t>& out) const {
+  for (std::size_t i = head; i < kept.size(); ++i) out.push_back(kept[i].event);
 }
 
 std::optional<Timestamp> Body::expires_at(const Program& program) const {

@@ -45,6 +45,8 @@ struct RunsBody {
   /// Nothing that a later event could use, and no mark that a later match must bear: then step() and advance() let the
   /// body go.
   [[nodiscard]] virtual bool empty() const = 0;
+  /// Appends the positions of all events that are referred to, some perhaps several times.
+  virtual void events(std::vector<std::uint64_t>& out) const = 0;
   /// Bytes of this object and what it holds.
   [[nodiscard]] virtual std::size_t bytes() const = 0;
   [[nodiscard]] virtual std::optional<Timestamp> next_deadline() const = 0;
@@ -68,20 +70,25 @@ struct Body final : RunsBody {
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
+  void events(std::vector<std::uint64_t>& out) const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
   [[nodiscard]] std::vector<Timestamp> deadlines() const override;
   void prefetch() const override;
   void encode(const Program& program, ByteWriter& out) const override;
 
-  std::vector<Kept> kept;        // in total order, from `head` on
-  std::vector<Value> values;     // of kept[i] at i * program.values.size()
-  std::size_t head = 0;          // dropped in front, freed now and then
-  std::size_t late_count = 0;    // late ones among the kept
-  std::vector<Pending> pending;  // by (deadline, last), which is the order of arrival
-  std::vector<Place> reach;      // per step: the newest first event of a chain up to it; Place{} for none
-  Place floor;                   // a match begins at or after it (M)
-  Place lost;                    // the newest one dropped by the byte limit, while a match may miss it
-  Place newest_start;            // the newest kept one that may begin a match
+  /// `event_bytes` when nobody has counted them since they were read from a store.
+  static constexpr std::uint64_t uncounted = UINT64_MAX;
+
+  std::vector<Kept> kept;            // in total order, from `head` on
+  std::vector<Value> values;         // of kept[i] at i * program.values.size()
+  std::size_t head = 0;              // dropped in front, freed now and then
+  std::size_t late_count = 0;        // late ones among the kept
+  std::uint64_t event_bytes = 0;     // what the log holds for the kept ones (Host::event_bytes)
+  std::vector<Pending> pending;      // by (deadline, last), which is the order of arrival
+  std::vector<Place> reach;          // per step: the newest first event of a chain up to it; Place{} for none
+  Place floor;                       // a match begins at or after it (M)
+  Place lost;                        // the newest one dropped by the byte limit, while a match may miss it
+  Place newest_start;                // the newest kept one that may begin a match
 };
 
 // How bodies write what they are made of.
@@ -115,6 +122,10 @@ inline std::optional<Timestamp> next_deadline(const Runs& runs) {
   return runs.body == nullptr ? std::nullopt : runs.body->next_deadline();
 }
 inline std::size_t held_count(const Runs& runs) { return runs.body == nullptr ? 0 : runs.body->held_count(); }
+/// Appends the positions of all events still referred to; the log of the key needs no others.
+inline void events(const Runs& runs, std::vector<std::uint64_t>& out) {
+  if (!runs.empty()) runs.body->events(out);
+}
 /// The smallest event position still referred to; the log of the key may be cut below it.
 inline std::optional<std::uint64_t> oldest_needed(const Runs& runs) {
   return runs.empty() ? std::nullopt : runs.body->oldest_needed();

@@ -23,8 +23,16 @@ bool alive(const Program& program, const Body& body, Place start, Timestamp now)
   return program.horizon == Program::unbounded || start.time > base_time(body, now) - Duration{program.horizon};
 }
 
-void drop_front(const Program& program, Body& body) {
+/// After a store was read nobody knows yet what the events come to.
+void count_events(Body& body, Host& host) {
+  if (body.event_bytes != Body::uncounted) return;
+  body.event_bytes = 0;
+  for (std::size_t i = body.head; i < body.kept.size(); ++i) body.event_bytes += host.event_bytes(body.kept[i].event);
+}
+
+void drop_front(const Program& program, Body& body, Host& host) {
   body.late_count -= body.kept[body.head].late() ? 1U : 0U;
+  body.event_bytes -= host.event_bytes(body.kept[body.head].event);
   ++body.head;
   if (body.head == body.kept.size()) {
     body.kept.clear();
@@ -42,7 +50,7 @@ void drop_front(const Program& program, Body& body) {
 
 /// Drops in front what no match can use any more. What must stay is a possible first event, and an X of a first `no`
 /// that may stand before one; all else counts only behind a first event.
-void drop_unused(const Program& program, Body& body, Timestamp now) {
+void drop_unused(const Program& program, Body& body, Timestamp now, Host& host) {
   if (body.head == body.kept.size()) return;
   const bool live = alive(program, body, body.newest_start, now);
   const Timestamp base = base_time(body, now);
@@ -56,12 +64,12 @@ void drop_unused(const Program& program, Body& body, Timestamp now) {
       return;
     }
     if ((k.bits & program.first_no_mask) != 0 && time >= quiet_from) return;
-    drop_front(program, body);
+    drop_front(program, body, host);
   }
 }
 
-void prune(const Program& program, Body& body, Timestamp now) {
-  drop_unused(program, body, now);
+void prune(const Program& program, Body& body, Timestamp now, Host& host) {
+  drop_unused(program, body, now, host);
   if (body.head != body.kept.size() || body.lost == Place{}) return;
   // Nothing that is still to come can have missed what a limit dropped.
   const bool over =
@@ -69,6 +77,7 @@ void prune(const Program& program, Body& body, Timestamp now) {
   if (over || body.lost < body.floor) body.lost = Place{};
 }
 
+/// Requires: the caller counts the event's bytes if it stays.
 void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t bits) {
   const Kept k{o.event, o.order, o.time.us, bits};
   const auto at = std::upper_bound(body.kept.begin() + static_cast<std::ptrdiff_t>(body.head), body.kept.end(), k,
@@ -85,7 +94,8 @@ void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t 
   }
 }
 
-void take_back(const Program& program, Body& body) {
+void take_back(const Program& program, Body& body, Host& host) {
+  body.event_bytes -= host.event_bytes(body.kept.back().event);
   body.kept.pop_back();
   body.values.resize(body.values.size() - program.values.size());
 }
@@ -105,28 +115,31 @@ void end_waiting(const Program& program, Body& body, std::uint64_t bits, Place h
 }
 
 /// After matches: what begins before the floor is gone.
-void settle(const Program& program, Body& body, Timestamp now) {
+void settle(const Program& program, Body& body, Timestamp now, Host& host) {
   for (Place& p : body.reach) {
     if (p < body.floor) p = Place{};
   }
   if (body.newest_start < body.floor) body.newest_start = Place{};
   std::erase_if(body.pending, [&](const Pending& p) { return p.last < body.floor; });
-  prune(program, body, now);
+  prune(program, body, now, host);
 }
 
 void limit(const Program& program, Body& body, Host& host) {
   const std::size_t each = sizeof(Kept) + program.values.size() * sizeof(Value);
-  const std::size_t most = std::max<std::size_t>(host.runs_bytes / each, 1);
-  while (body.kept.size() - body.head > most) {
+  const auto is_over = [&] {
+    const std::size_t count = body.kept.size() - body.head;
+    return count > 1 && count * each + body.event_bytes > host.runs_bytes;
+  };
+  while (is_over()) {
     ++host.counters.dropped;
     if (program.pick == Pick::earliest) {
       body.lost = std::max(body.lost, body.kept.back().place());
       body.late_count -= body.kept.back().late() ? 1U : 0U;
-      take_back(program, body);
+      take_back(program, body, host);
     } else {
       const Place gone = body.kept[body.head].place();
       body.lost = std::max(body.lost, gone);
-      drop_front(program, body);
+      drop_front(program, body, host);
       std::erase_if(body.pending, [&](const Pending& p) { return p.last <= gone; });
     }
   }
@@ -159,8 +172,10 @@ bool step_late(const Program& program, Runs& runs, const Occurrence& o, std::uin
   if (bits == 0) return false;
   if (runs.empty() && (bits & program.first_no_mask) == 0) return false;
   Body& body = body_of(program, runs);
+  count_events(body, host);
   end_waiting(program, body, bits, {o.time, o.order});
   put(program, body, o, bits | Kept::late_bit);
+  body.event_bytes += host.event_bytes(o.event);
   limit(program, body, host);
   return keeps(body, o.event);
 }
@@ -170,7 +185,8 @@ bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::u
   if (o.late) return step_late(program, runs, o, bits, host);
   if (runs.body == nullptr && (bits & (program.start_mask | program.first_no_mask)) == 0) return false;
   Body& body = body_of(program, runs);
-  prune(program, body, o.time);
+  count_events(body, host);
+  prune(program, body, o.time, host);
   const Place here{o.time, o.order};
   end_waiting(program, body, bits, here);
 
@@ -204,9 +220,10 @@ bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::u
 
   // Of neighbouring events that only a first `no` asks for, the later one says all the earlier one did.
   if ((bits & ~program.lonely_no_mask) == 0 && body.head != body.kept.size() && body.kept.back().bits == bits) {
-    take_back(program, body);
+    take_back(program, body, host);
   }
   put(program, body, o, bits);
+  if (keep) body.event_bytes += host.event_bytes(o.event);
   if (completes && program.waits()) {
     body.pending.push_back({here, o.time + Duration{program.final_wait}});
   } else if (completes) {
@@ -221,13 +238,14 @@ bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::u
       const auto first_value = body.values.begin() + static_cast<std::ptrdiff_t>(at) * width;
       body.values.erase(first_value, first_value + width);
     }
-    if (out.size() != before) settle(program, body, o.time);
+    if (out.size() != before) settle(program, body, o.time, host);
   }
   limit(program, body, host);
   return keeps(body, o.event);
 }
 
 void search_advance(const Program& program, Body& body, Timestamp time, Host& host, std::vector<Match>& out) {
+  count_events(body, host);
   while (!body.pending.empty() && body.pending.front().deadline < time) {
     const Pending due = body.pending.front();
     const auto begin = body.kept.begin() + static_cast<std::ptrdiff_t>(body.head);
@@ -238,9 +256,9 @@ void search_advance(const Program& program, Body& body, Timestamp time, Host& ho
     }
     body.pending.erase(body.pending.begin());
     // Not pruned yet: what follows in the order of deadlines looks at times long gone.
-    if (out.size() != before) settle(program, body, due.last.time);
+    if (out.size() != before) settle(program, body, due.last.time, host);
   }
-  prune(program, body, time);
+  prune(program, body, time, host);
 }
 
 /// Of all events of a match the one that stands before all others, as `before` has it.

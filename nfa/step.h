@@ -68,6 +68,9 @@ class Host {
   virtual bool guard(GuardId guard, const Binding& binding) = 0;
   /// `when`: part of what a combination must satisfy (C1).
   virtual bool accept(const Match& match) = 0;
+  /// What the log of the key holds for an event, the one at hand included: kept events count towards runs_bytes. The same answer
+  /// as long as anything refers to the event.
+  virtual std::size_t event_bytes(std::uint64_t /*event*/) { return 0; }
 
   Counters counters;
   Match

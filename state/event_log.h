@@ -31,14 +31,20 @@ class EventLog {
   /// Forgets one event (retention differs per event type); its position stays taken.
   void drop(std::uint64_t position);
 
+  /// Forgets all events but those at the positions, which need be neither sorted nor different; they are sorted.
+  void keep_only(std::vector<std::uint64_t>& positions);
+  /// Since the last keep_only() the events have come to twice as much (and more than is worth a look): asking who still needs them
+  /// costs no more than what was appended since.
+  [[nodiscard]] bool has_grown() const { return bytes() > 2 * kept_bytes_ + 4096; }
+
   /// Brings the newest event's place into the cache.
   void prefetch() const {
-    __builtin_prefetch(offsets_.data() + first_);
+    __builtin_prefetch(entries_.data() + first_);
     __builtin_prefetch(bytes_.data());
   }
 
   [[nodiscard]] std::uint64_t begin() const { return begin_; }
-  [[nodiscard]] std::uint64_t end() const { return begin_ + offsets_.size() - first_; }
+  [[nodiscard]] std::uint64_t end() const { return end_; }
   [[nodiscard]] bool empty() const { return begin() == end(); }
 
   /// Events from here on are in no checkpoint yet.
@@ -58,21 +64,32 @@ class EventLog {
   /// While loading, after the events: the log's own numbers (the next position, where it began), from the key's slab.
   Status restore_end(std::uint64_t begin, std::uint64_t end);
 
-  /// Memory held by the events.
+  /// Of the packed events.
   [[nodiscard]] std::size_t bytes() const { return bytes_.size() - dead_bytes_; }
+  /// Memory held outside of this object.
+  [[nodiscard]] std::size_t memory() const {
+    return bytes_.capacity() + entries_.capacity() * sizeof(Entry) + dropped_.capacity() * sizeof(std::uint64_t);
+  }
 
  private:
-  struct Span {
+  /// Those dropped leave nothing behind: one old event that is still needed may stand before millions that are not.
+  struct Entry {
+    std::uint64_t position = 0;
     std::uint64_t at = 0;    // in bytes_
-    std::uint64_t size = 0;  // 0: dropped
+    std::uint64_t size = 0;  // 0: dropped since the last compaction
   };
+  [[nodiscard]] std::size_t index_of(std::uint64_t position) const;
+  void drop_at(std::size_t index);
   void compact();
 
   std::string bytes_;
-  std::vector<Span> offsets_;  // from first_ on: the events of begin_, begin_ + 1, …
+  std::vector<Entry> entries_;  // from first_ on, by position
   std::size_t first_ = 0;
+  std::size_t dead_entries_ = 0;  // dropped, from first_ on
   std::uint64_t dead_bytes_ = 0;  // of bytes_, held by nobody
+  std::uint64_t kept_bytes_ = 0;  // left by the last keep_only()
   std::uint64_t begin_ = 0;
+  std::uint64_t end_ = 0;
   std::uint64_t dirty_from_ = 0;
   std::uint64_t stored_from_ = 0;
   std::vector<std::uint64_t> dropped_;

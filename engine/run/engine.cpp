@@ -462,6 +462,20 @@ void Engine::State::tidy_key(KeyState& key) {
     if (const auto needed = nfa::oldest_needed(runs)) oldest = std::min(oldest, *needed);
   }
   if (oldest > key.log.begin()) key.log.trim_before(oldest);
+  // One old event may be needed still while those behind it are not.
+  if (!key.log.has_grown()) return;
+  needed_scratch.clear();
+  for (const auto& [slot, runs] : key.runs) nfa::events(runs, needed_scratch);
+  key.log.keep_only(needed_scratch);
+}
+
+std::string_view Engine::State::packed(const BatchEvent& e) {
+  if (packed_event != e.release) {
+    packed_scratch.clear();
+    event::pack(e.event, ruleset->schema, packed_scratch);
+    packed_event = e.release;
+  }
+  return packed_scratch;
 }
 
 void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
@@ -537,9 +551,7 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
   }
   if (key.runs.size() > KeyState::runs_kept_ready) key.forget_ended_runs();
   if (kept) {
-    key_scratch.clear();
-    event::pack(e.event, ruleset->schema, key_scratch);
-    key.log.append(key_scratch);
+    key.log.append(packed(e));
   }
   key.last_seen = std::max(key.last_seen, e.event.time);
 }

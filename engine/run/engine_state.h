@@ -178,6 +178,9 @@ struct Engine::State final : UnknownSink {
   std::uint64_t round = 0;                                    // an event at a key
   std::vector<std::pair<const Route*, std::uint32_t>> woken;  // entries of routes to be stepped in this round
   std::string key_scratch;
+  std::string packed_scratch;  // of packed_event
+  std::optional<std::uint64_t> packed_event;
+  std::vector<std::uint64_t> needed_scratch;
   std::vector<Digest> ids_ahead;                                // of the events of a step, by item
   std::vector<std::pair<std::uint32_t, KeyState*>> dirty_keys;  // by keyspace, since the last capture
 
@@ -270,7 +273,10 @@ struct Engine::State final : UnknownSink {
   /// `may_erase`: a key of which nothing is left may go.
   void capture_key(std::uint32_t keyspace, KeyState& key, bool may_erase);
   void schedule(std::uint32_t keyspace, KeyState& key, std::string_view bytes, std::uint64_t hash);
+  /// Lets go of what the programs of a key no longer refer to.
   void tidy_key(KeyState& key);
+  /// As the log of a key keeps it. Valid until another event is packed.
+  std::string_view packed(const BatchEvent& e);
   void sweep();
   [[nodiscard]] Timestamp begins_of(std::uint64_t fingerprint) const;
   event::Value read_as_of(std::uint32_t aggregate, std::span<const event::Value> key, state::Column::Question question);
@@ -328,6 +334,7 @@ class MatchHost : public nfa::Host, public AggregateReader {
   bool accept(const nfa::Match& match) override;
   /// Whether what was compared by digests holds of the events themselves.
   virtual bool confirms(const nfa::Match& match);
+  std::size_t event_bytes(std::uint64_t position) override;
   event::Value read(std::uint32_t aggregate, std::span<const event::Value> key, const event::Value* probe) override;
   /// A condition across events, or a `when`, that came out unknown: once for each event at which it was asked and each field,
   /// however many combinations were tried.

@@ -127,6 +127,11 @@ bool MatchHost::confirms(const nfa::Match& match) {
   });
 }
 
+std::size_t MatchHost::event_bytes(std::uint64_t position) {
+  if (current_ != nullptr && position == current_position_) return engine_.packed(*current_).size();
+  return key_.log.find(position).value_or(std::string_view()).size();
+}
+
 bool MatchHost::accept(const nfa::Match& match) {
   // A first `no` that looks back before the data begins is unknown, and unknown is not satisfied.
   const nfa::Program& program = pattern_.program;

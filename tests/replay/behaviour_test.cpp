@@ -3,12 +3,12 @@
 //
 //   --- rules       rule text
 //   --- file NAME   what stands in a file that the rules name (may be left out)
-//   --- options     lateness 10s · data begins first | complete | TIME   (may be left out)
+//   --- options     lateness 10s · data begins first | complete | TIME · program bytes N   (may be left out)
 //   --- events      lines of JSON; "advance TIME" moves time on; "row TABLE column=cell … from=TIME" adds a row, "list NAME entry" an entry
 //   --- hits        TIME rule key {alias:id …} action score shadow truncated: because
 //   --- alerts      TIME rule key severity, and how many hits were folded into it; what became of it later: rule key state …
 //   --- decisions   type:id action line score also LINES, limited ACTION (what the line said), error: reason
-//   --- counts      late, duplicates, dead letters by reason, undecided absences; only what is not zero
+//   --- counts      late, duplicates, dead letters by reason, bounds reached, unknown results, undecided absences; only what is not zero
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "engine/rules.h"
@@ -124,6 +125,7 @@ std::string counts_text(Stream& stream) {
         stream.intake().counts().dead_letters[i]);
   }
   for (const auto& [name, n] : counters.excepted_by_rule) add("excepted " + name, n);
+  for (const auto& [name, n] : counters.bounds) add("bound " + name, n);
   for (const auto& [name, n] : counters.unknown_by_rule_and_field) add("unknown " + name.first + " " + name.second, n);
   for (const engine::Undecided& absence : stream.engine().undecided()) {
     text += "undecided " + absence.rule + " " + absence.key + " until " + to_text(absence.deadline) + "\n";
@@ -136,6 +138,7 @@ engine::EngineOptions options_of(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("lateness ")) options.lateness = {parse_duration(line.substr(9)).value()};
+    if (line.starts_with("program bytes ")) options.program_bytes_max = std::stoul(line.substr(14));
     if (line.starts_with("data begins ")) {
       const std::string when = line.substr(12);
       if (when == "first") options.data_begins.kind = engine::DataBegins::Kind::first_event;
@@ -240,6 +243,40 @@ TEST_CASE("golden cases of behaviour") {
   std::sort(files.begin(), files.end());
   REQUIRE(!files.empty());
   for (const std::string& file : files) check_case(file);
+}
+
+/// The clauses that a file's name begins with: of `p14_p15_any_order.case` p14 and p15.
+std::vector<std::string> clauses_of(const std::string& name) {
+  std::vector<std::string> clauses;
+  std::istringstream words(name);
+  for (std::string word; std::getline(words, word, '_');) {
+    const bool is_clause = word.size() > 1 && word[0] >= 'a' && word[0] <= 'z' &&
+                           std::all_of(word.begin() + 1, word.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!is_clause) break;
+    clauses.push_back(word);
+  }
+  return clauses;
+}
+
+// T order and time, V values, W windows, P sequences, C choice, M after a match, E effects, L alerts, D decisions, X tests, S the
+// contract; what is refused before load (R) has no numbers.
+TEST_CASE("every clause of the language has a golden case that is named after it") {
+  std::set<std::string> shown;
+  std::error_code error;
+  for (const char* folder : {"behaviour", "rule_tests"}) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(TOCSIN_SOURCE_DIR) + "/tests/golden/" + folder, error)) {
+      for (const std::string& clause : clauses_of(entry.path().filename().string())) shown.insert(clause);
+    }
+  }
+  const std::vector<std::pair<char, int>> clauses = {{'t', 9}, {'v', 10}, {'w', 11}, {'p', 20}, {'c', 6}, {'m', 5},
+                                                     {'e', 5}, {'l', 6},  {'d', 9},  {'x', 4},  {'s', 15}};
+  for (const auto& [letter, count] : clauses) {
+    for (int i = 1; i <= count; ++i) {
+      const std::string clause = letter + std::to_string(i);
+      CHECK_MESSAGE(shown.contains(clause), clause);
+    }
+  }
 }
 
 }  // namespace
