@@ -137,10 +137,15 @@ class Work {
 
   bool fits(std::size_t step, const Occurrence& o, std::uint64_t bits) const;
   bool take(std::size_t step, const Occurrence& o, Place from, Taken& taken);
-  bool begin_or_extend(std::size_t step, const Occurrence& o, const Taken& taken, Place from);
+  bool begin_or_extend(std::size_t step, const Occurrence& o, const Taken& taken, Place from, Host& host);
   bool trace(std::size_t step, std::uint32_t before, Value asks, Place from, std::span<Bound> chain);
   void complete(std::span<const Bound> chain, Host& host, std::vector<Match>& out);
 
+  static std::uint32_t log_bytes_of(std::uint64_t event, Host& host) {
+    return static_cast<std::uint32_t>(std::min<std::size_t>(host.event_bytes(event), UINT32_MAX));
+  }
+  void count_events(Host& host);
+  void count_waiting();
   void end_waiting(std::uint64_t bits, Place here);
   void forget_first_waiting();
   void settle();
@@ -263,7 +268,7 @@ bool Work::take(std::size_t step, const Occurrence& o, Place from, Taken& taken)
 }
 
 /// The event becomes the newest of its front.
-bool Work::begin_or_extend(std::size_t step, const Occurrence& o, const Taken& taken, Place from) {
+bool Work::begin_or_extend(std::size_t step, const Occurrence& o, const Taken& taken, Place from, Host& host) {
   const Fronts::Step& own_plan = plan_.steps[step];
   const Fronts::Comparison& c = plan_.comparison;
   Tuple tells;
@@ -303,6 +308,8 @@ bool Work::begin_or_extend(std::size_t step, const Occurrence& o, const Taken& t
     }
   }
   node.below = below;
+  node.log_bytes = log_bytes_of(o.event, host);
+  body_.node_log_bytes += node.log_bytes;
   body_.values.resize((static_cast<std::size_t>(end()) + 1) * plan_.width, missing_value);
   std::copy_n(tells.values.begin(), tells.count, values_of(end()));
   if (plan_.compares()) values_of(end())[plan_.width - 1] = value;
@@ -337,6 +344,7 @@ void Work::complete(std::span<const Bound> chain, Host& host, std::vector<Match>
 
 bool Work::step(const Occurrence& o, std::uint64_t bits, Host& host, std::vector<Match>& out) {
   const Place here{o.time, o.order};
+  count_events(host);
   prune(o.time);
   end_waiting(bits, here);
   const bool ends = (bits & program_.until) != 0;
@@ -350,14 +358,15 @@ bool Work::step(const Occurrence& o, std::uint64_t bits, Host& host, std::vector
     Taken taken{0, here};
     if (i == 0 ? here < body_.floor : !take(i, o, from, taken)) continue;
     if (i != last()) {
-      kept = begin_or_extend(i, o, taken, from) || kept;
+      kept = begin_or_extend(i, o, taken, from, host) || kept;
       continue;
     }
     const Fronts::Comparison& c = plan_.comparison;
     const Value asks = plan_.compares() && c.asking == i ? own(o, c.mine) : missing_value;
     const Bound bound{o.event, o.order, o.time};
     if (program_.waits()) {
-      body_.waiting.push_back({bound, from, asks, taken.before});
+      body_.waiting.push_back({bound, from, asks, taken.before, log_bytes_of(o.event, host)});
+      body_.waiting_log_bytes += body_.waiting.back().log_bytes;
       kept = true;
       continue;
     }
@@ -384,20 +393,44 @@ void Work::late(std::uint64_t bits, Place here) {
 
 // ---- what waits
 
+/// After a store was read, the bytes of all events have to be asked for.
+void Work::count_events(Host& host) {
+  if (body_.counted) return;
+  body_.counted = true;
+  body_.node_log_bytes = 0;
+  for (std::uint32_t n = body_.first; n != end(); ++n) {
+    at(n).log_bytes = log_bytes_of(at(n).event.event, host);
+    body_.node_log_bytes += at(n).log_bytes;
+  }
+  for (Waiting& w : body_.waiting) w.log_bytes = log_bytes_of(w.last.event, host);
+  count_waiting();
+}
+
+void Work::count_waiting() {
+  body_.waiting_log_bytes = 0;
+  for (std::size_t i = body_.waiting_head; i < body_.waiting.size(); ++i) {
+    body_.waiting_log_bytes += body_.waiting[i].log_bytes;
+  }
+}
+
 /// A waiting match is dead as soon as an X of a final `no`, or the `until`, comes in its time.
 void Work::end_waiting(std::uint64_t bits, Place here) {
   if (!waits_for_some() || (bits & program_.no_until_mask) == 0) return;
-  std::erase_if(body_.waiting, [&](const Waiting& w) {
-    if (!(w.last.place() < here)) return false;
-    if ((bits & program_.until) != 0 && here.time <= w.last.time + body_.wait) return true;
-    return std::ranges::any_of(program_.absences, [&](const Program::Absence& a) {
-      return (bits & a.element.predicate) != 0 && here.time <= w.last.time + Duration{a.wait};
-    });
-  });
-  body_.waiting_head = std::min(body_.waiting_head, body_.waiting.size());
+  const auto ended =
+      std::remove_if(body_.waiting.begin() + static_cast<std::ptrdiff_t>(body_.waiting_head), body_.waiting.end(),
+                     [&](const Waiting& w) {
+                       if (!(w.last.place() < here)) return false;
+                       if ((bits & program_.until) != 0 && here.time <= w.last.time + body_.wait) return true;
+                       return std::ranges::any_of(program_.absences, [&](const Program::Absence& a) {
+                         return (bits & a.element.predicate) != 0 && here.time <= w.last.time + Duration{a.wait};
+                       });
+                     });
+  body_.waiting.erase(ended, body_.waiting.end());
+  count_waiting();
 }
 
 void Work::forget_first_waiting() {
+  body_.waiting_log_bytes -= body_.waiting[body_.waiting_head].log_bytes;
   ++body_.waiting_head;
   if (body_.waiting_head * 2 < body_.waiting.size()) return;
   // Half is gone: moving the rest costs at most one for each that went.
@@ -415,6 +448,7 @@ void Work::settle() {
 }
 
 void Work::advance(Timestamp time, Host& host, std::vector<Match>& out) {
+  count_events(host);
   while (waits_for_some()) {
     const Waiting w = body_.waiting[body_.waiting_head];
     if (!(w.last.time + body_.wait < time)) break;
@@ -437,6 +471,7 @@ void Work::advance(Timestamp time, Host& host, std::vector<Match>& out) {
 
 void Work::drop_first() {
   remove_top(body_.first);
+  body_.node_log_bytes -= at(body_.first).log_bytes;
   ++body_.first;
 }
 
@@ -509,7 +544,10 @@ void Work::sweep(Timestamp now) {
   const std::uint32_t old_first = body_.first;
   body_.first = 1;
   for (std::uint32_t n = old_first; n != old.size(); ++n) {
-    if (old[n].reached == 0) continue;
+    if (old[n].reached == 0) {
+      body_.node_log_bytes -= old[n].log_bytes;
+      continue;
+    }
     const std::uint32_t to = end();
     std::copy_n(body_.values.begin() + static_cast<std::ptrdiff_t>(n) * plan_.width, plan_.width,
                 body_.values.begin() + static_cast<std::ptrdiff_t>(to) * plan_.width);
@@ -526,10 +564,14 @@ void Work::bound(Timestamp now, Host& host) {
   // A top in a table that is half empty at most.
   const std::size_t each = sizeof(Node) + plan_.width * sizeof(Value) + 4 * sizeof(std::uint32_t);
   const std::size_t most = std::max(host.runs_bytes, plan_.steps.size() * each + sizeof(Waiting));
-  const auto node_bytes = [&] { return (end() - body_.first) * each; };
-  const auto waiting_bytes = [&] { return (body_.waiting.size() - body_.waiting_head) * sizeof(Waiting); };
-  while (node_bytes() + waiting_bytes() > most) {
-    if (body_.fresh_count * each > most / 4) {
+  const auto node_bytes = [&] { return (end() - body_.first) * each + body_.node_log_bytes; };
+  const auto waiting_bytes = [&] {
+    return (body_.waiting.size() - body_.waiting_head) * sizeof(Waiting) + body_.waiting_log_bytes;
+  };
+  const auto count = [&] { return (end() - body_.first) + (body_.waiting.size() - body_.waiting_head); };
+  while (count() > 1 && node_bytes() + waiting_bytes() > most) {
+    if (body_.fresh_count != 0 && end() != body_.first &&
+        node_bytes() / (end() - body_.first) * body_.fresh_count > most / 4) {
       sweep(now);
       continue;
     }
@@ -674,6 +716,11 @@ void fronts_advance(const Program& program, FrontsBody& body, Timestamp time, Ho
 
 FrontsBody::FrontsBody() : RunsBody(Engine::exists), nodes(1) {}
 
+void FrontsBody::events(std::vector<std::uint64_t>& out) const {
+  for (std::size_t n = first; n < nodes.size(); ++n) out.push_back(nodes[n].event.event);
+  for (std::size_t i = waiting_head; i < waiting.size(); ++i) out.push_back(waiting[i].last.event);
+}
+
 std::size_t FrontsBody::bytes() const {
   return sizeof(FrontsBody) + nodes.capacity() * sizeof(Node) + values.capacity() * sizeof(Value) +
          tops.capacity() * sizeof(std::uint32_t) + waiting.capacity() * sizeof(Waiting);
@@ -760,6 +807,7 @@ std::unique_ptr<RunsBody> decode_fronts(const Program& program, ByteReader& in) 
       fresh_count > UINT32_MAX / 2) {
     return nullptr;
   }
+  body->counted = false;
   body->alive_count = static_cast<std::uint32_t>(alive_count);
   body->fresh_count = static_cast<std::uint32_t>(fresh_count);
   body->nodes.reserve(count + 1);

@@ -56,8 +56,9 @@ struct FrontsBody final : RunsBody {
     std::uint32_t depth : 24 = 0;
     std::uint32_t step : 6 = 0;
     std::uint32_t reached : 2 = 0;  // during a sweep
+    std::uint32_t log_bytes = 0;    // what the log holds for the event
   };
-  static_assert(sizeof(Node) == 56);
+  static_assert(sizeof(Node) == 64);
 
   /// A last event whose match is decided at a deadline.
   struct Waiting {
@@ -65,12 +66,14 @@ struct FrontsBody final : RunsBody {
     Place from;  // its match begins no earlier
     Value value = missing_value;
     std::uint32_t before = 0;
+    std::uint32_t log_bytes = 0;
   };
 
   FrontsBody();
   [[nodiscard]] bool empty() const override {
     return first == nodes.size() && waiting_head == waiting.size() && cut == Place{} && lost_until == Timestamp::min();
   }
+  void events(std::vector<std::uint64_t>& out) const override;
   [[nodiscard]] std::size_t bytes() const override;
   [[nodiscard]] std::optional<Timestamp> next_deadline() const override;
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
@@ -93,6 +96,10 @@ struct FrontsBody final : RunsBody {
   Timestamp lost_until = Timestamp::min();  // a waiting match that was dropped might have used up what begins till then
   std::uint32_t alive_count = 0;            // after the last sweep
   std::uint32_t fresh_count = 0;            // nodes since
+  /// What the log holds (Host::event_bytes) for the nodes and for what waits; an event that is of two steps counts for each.
+  std::uint64_t node_log_bytes = 0;
+  std::uint64_t waiting_log_bytes = 0;
+  bool counted = true;  // false: just read from a store, nobody has asked for them yet
 };
 
 /// Empty when fronts give exactly the matches of the program, and `plan` says how; else why not, in the words of a pattern.

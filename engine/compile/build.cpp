@@ -982,6 +982,7 @@ class Build {
       if (!program) return program.error().while_doing("rule " + rule.name);
       if (purpose_ == BuildFor::checking) continue;
       plan.program = program.take();
+      plan.comparing = comparing_of(pattern, plan.values.size());
       plan.several_roles =
           std::any_of(tests.begin(), tests.end(), [](const TestPredicates& t) { return t.roles.size() > 1; });
       if (out_->explains) add_tests(tests, pattern, plan);
@@ -1013,6 +1014,24 @@ class Build {
         return builders_[type].build(c.expr);
     }
     return no_code;
+  }
+
+  static std::vector<std::vector<PatternPlan::Comparing>> comparing_of(const nfa::Pattern& pattern, std::size_t count) {
+    std::vector<std::vector<PatternPlan::Comparing>> all(count);
+    const auto add = [&](const nfa::Element& element, PatternPlan::Comparing own) {
+      own.predicate = element.predicate;
+      for (const nfa::Condition& c : element.conditions) {
+        if (c.op == nfa::Condition::Op::opaque) continue;
+        all[static_cast<std::size_t>(c.mine)].push_back(own);
+        all[static_cast<std::size_t>(c.theirs)].push_back(
+            {pattern.steps[c.step].parts[c.part].element.predicate, c.step == 0, false});
+      }
+    };
+    for (std::size_t s = 0; s < pattern.steps.size(); ++s) {
+      for (const nfa::Part& part : pattern.steps[s].parts) add(part.element, {{}, s == 0, false});
+    }
+    for (const nfa::Absence& absence : pattern.absences) add(absence.element, {{}, false, true});
+    return all;
   }
 
   void add_tests(const std::vector<TestPredicates>& tests, nfa::Pattern pattern, PatternPlan& plan) {

@@ -489,13 +489,20 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
     host.set_current(&e, position);
     host.set_moment({e.event.time, e.release}, false);
     matches.clear();
+    nfa::Runs& runs = key.runs_of(pattern.slot);
     values_compared.clear();
-    for (const std::vector<FieldOf>& fields : pattern.values) {
-      const auto own = std::ranges::find(fields, e.event.type, &FieldOf::event);
-      values_compared.push_back(own == fields.end() ? nfa::missing_value : compared_value(e.event.at(own->field)));
+    for (std::size_t v = 0; v < pattern.values.size(); ++v) {
+      const auto own = std::ranges::find(pattern.values[v], e.event.type, &FieldOf::event);
+      const bool has_field = own != pattern.values[v].end();
+      values_compared.push_back(has_field ? compared_value(e.event.at(own->field)) : nfa::missing_value);
+      if (!has_field || values_compared.back() != nfa::missing_value) continue;
+      const bool asked = std::ranges::any_of(pattern.comparing[v], [&](const PatternPlan::Comparing& by) {
+        return bits.test(by.predicate) && (by.begins || !runs.empty()) && (by.absent || !e.event.late);
+      });
+      if (asked) unknown_of_rule(pattern.rule, *own);
     }
-    kept |= nfa::step(pattern.program, key.runs_of(pattern.slot),
-                      {position, e.release, e.event.time, e.event.late, &bits, values_compared}, host, matches);
+    kept |= nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, values_compared},
+                      host, matches);
     count_reached(pattern, host);
     e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);

@@ -252,6 +252,13 @@ struct PatternPlan {
   std::vector<CodeId> guards;     // by GuardId
   std::vector<std::vector<FieldOf>>
       values;  // by ValueId: the field that conditions across events compare, by event type
+  /// Where a value of `values` is asked for, by ValueId: an event that is this and lacks it is one that a condition is unknown of.
+  struct Comparing {
+    nfa::PredicateId predicate{};
+    bool begins = false;  // of a first step; of others only once something has begun
+    bool absent = false;  // of a `no`: late events count there too
+  };
+  std::vector<std::vector<Comparing>> comparing;
   std::vector<ConfirmedPlan> confirmed;
   CodeId when = no_code;
   bool several_roles = false;  // some step takes an event type under several roles
