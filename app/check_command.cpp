@@ -101,7 +101,7 @@ int check_command(const CheckOptions& options) {
   }
   const engine::Rules& rules = loaded.value();
   std::cout << dsl::report(rules.loaded.diagnostics, rules.loaded.sources, options.format, rules.last_line(), version);
-  const bool findings = !rules.ok() || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
+  const bool findings = rules.error_count() > 0 || (options.lint && rules.loaded.diagnostics.warning_count() > 0);
   return findings ? exit_findings : exit_fine;
 }
 

@@ -223,7 +223,8 @@ void Checker::check_test(const ast::TestDecl& decl, Span span) {
   const bool expects = std::any_of(decl.steps.begin(), decl.steps.end(), [](const ast::TestStep& step) {
     using Kind = ast::TestStepKind;
     return step.kind == Kind::expect_rule || step.kind == Kind::expect_no_rule || step.kind == Kind::expect_decision ||
-           step.kind == Kind::expect_alerts;
+           step.kind == Kind::expect_score || step.kind == Kind::expect_alerts || step.kind == Kind::expect_list ||
+           step.kind == Kind::expect_label || step.kind == Kind::expect_feature;
   });
   if (!expects) {
     warning(Code::test_without_expect, decl.name.span, "this test expects nothing, so it cannot fail")

@@ -12,6 +12,7 @@ namespace {
 
 // ---------------------------------------------------------------- the table
 // A pattern is words and signs, compared without regard to capitals, and classes:
+//   {rule} a name that no word is like: with `_` or a digit
 //   {name} a name that is no word of the language    {alias} a short one on the same line    {path} a name or a.b.c
 //   {int} {num} {text} {dur}                         literals    {more} a whole number, written as one more
 //   {unit} minutes: written m                        {one} per day: written 1d
@@ -495,7 +496,7 @@ constexpr Form forms[] = {
     {"expect", "expect alert", "expect alerts 1"},
     {"expect", "expect {int} alerts", "expect alerts $1"},
     {"expect", "expect {action}", "expect decision $1"},
-    {"expect", "expect {name}", "expect rule $1"},
+    {"expect", "expect {rule}", "expect rule $1"},
 
     // ------------------------------------------------ declarations
     {"(declaration)",
@@ -761,6 +762,7 @@ class Matcher {
     end = at + 1;
     out = token;
     if (kind == "{name}") return is_name(at);
+    if (kind == "{rule}") return is_name(at) && token.find_first_of("_0123456789") != std::string_view::npos;
     if (kind == "{alias}")
       return is_name(at) && token.size() <= 4 && (at == 0 || at == first_ || same_line(at - 1, at));
     if (kind == "{path}") {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "nfa/run_sets.h"
 #include "nfa/step.h"
 #include "tests/bench/measure.h"
@@ -134,13 +135,12 @@ void run_compared(benchmark::State& state, nfa::Engine engine, nfa::Condition::O
   host.search_visits = std::int64_t{1} << 40U;
   std::vector<nfa::Match> matches;
   Draw draw(2, 30);
-  Draw value(UINT32_MAX, UINT32_MAX);
   std::uint64_t number = 0;
   const auto take = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       ++number;
       const std::uint64_t kind = draw.next();
-      nfa::Value v = static_cast<nfa::Value>(value.next());
+      auto v = static_cast<nfa::Value>(hash_mix(7, number) >> 32U);
       if (op == nfa::Condition::Op::equal) {
         v %= 1000;
       } else if (kind == 1) {
