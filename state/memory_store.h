@@ -14,6 +14,8 @@ class MemoryStore final : public Store {
   Status scan(std::string_view prefix,
               const std::function<bool(std::string_view key, std::string_view value)>& take) const override;
   Status commit(const WriteSet& changes) override;
+  [[nodiscard]] std::unique_ptr<Cursor> cursor() const override;  // walks a copy
+  Status erase_range(std::string_view begin, std::string_view end) override;
 
   /// The n-th commit from now (1 is the next) and all after it fail and change nothing, until fail_never().
   void fail_at(std::uint64_t n) { fail_in_ = n; }

@@ -41,6 +41,10 @@ std::string records_of(RecordType type, std::uint64_t keyspace) {
   return out;
 }
 
+std::string behind_records_of(RecordType type) {
+  return std::string(1, static_cast<char>(static_cast<unsigned>(type) + 1));
+}
+
 std::optional<RecordType> type_of_record(std::string_view record_key) {
   if (record_key.empty()) return std::nullopt;
   const auto type = static_cast<RecordType>(record_key[0]);
@@ -49,6 +53,7 @@ std::optional<RecordType> type_of_record(std::string_view record_key) {
     case RecordType::rules:
     case RecordType::slab:
     case RecordType::log:
+    case RecordType::history:
     case RecordType::timer:
     case RecordType::alert:
     case RecordType::id_seen:
@@ -79,6 +84,12 @@ std::string log_records_of(std::uint64_t keyspace, std::uint64_t hash, std::stri
 std::string log_record(const LogKey& key) {
   std::string out = log_records_of(key.keyspace, key.hash, key.key);
   ByteWriter(out).put_ordered_u64(key.position);
+  return out;
+}
+
+std::string history_record(const HistoryKey& key) {
+  std::string out = records_of(RecordType::history, key.type);
+  ByteWriter(out).put_ordered_u64(key.release);
   return out;
 }
 
@@ -134,6 +145,16 @@ std::optional<LogKey> parse_log_record(std::string_view record_key) {
   key.hash = reader.get_ordered_u64();
   key.key = reader.get_bytes();
   key.position = reader.get_ordered_u64();
+  return if_whole(reader, key);
+}
+
+std::optional<HistoryKey> parse_history_record(std::string_view record_key) {
+  const auto body = body_of(record_key, RecordType::history);
+  if (!body) return std::nullopt;
+  ByteReader reader(*body);
+  HistoryKey key;
+  key.type = reader.get_ordered_u64();
+  key.release = reader.get_ordered_u64();
   return if_whole(reader, key);
 }
 

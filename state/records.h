@@ -15,10 +15,12 @@
 namespace tocsin::state {
 
 enum class RecordType : std::uint8_t {
-  meta = 0x00,     // by name: source positions, watermarks, lengths of sinks, counters; "store" is the store's own
-  rules = 0x01,    // by digest: the text of the active rules; names of files stand in the value
-  slab = 0x10,     // by (keyspace, key): state/slab.h
-  log = 0x11,      // by (keyspace, hash of the key, key, position): one packed event
+  meta = 0x00,   // by name: source positions, watermarks, lengths of sinks, counters; "store" is the store's own
+  rules = 0x01,  // by digest: the text of the active rules; names of files stand in the value
+  slab = 0x10,   // by (keyspace, key): state/slab.h
+  log = 0x11,    // by (keyspace, hash of the key, key, position): one packed event
+  history =
+      0x12,  // by (hash of the event type's name, release of its first event): a block of judged events (state/history.h)
   timer = 0x20,    // by (deadline, keyspace, key, number)
   alert = 0x30,    // by (rule, subject): an open alert
   id_seen = 0x40,  // by digest: an event already judged (state/ids_seen.h)
@@ -29,6 +31,8 @@ enum class RecordType : std::uint8_t {
 // A prefix for scans: all records of a type, or of a type and keyspace.
 std::string records_of(RecordType type);
 std::string records_of(RecordType type, std::uint64_t keyspace);
+/// The end of the range that begins with the first of these.
+std::string behind_records_of(RecordType type);
 std::optional<RecordType> type_of_record(std::string_view record_key);
 
 // A keyspace is the fingerprint of what the keys are keys of ("card", "account + device"); `key` are bytes of
@@ -44,6 +48,11 @@ struct LogKey {
   std::string_view key;
   std::uint64_t position = 0;
   bool operator==(const LogKey&) const = default;
+};
+struct HistoryKey {
+  std::uint64_t type = 0;     // hash of the event type's name
+  std::uint64_t release = 0;  // of the first event of the block
+  bool operator==(const HistoryKey&) const = default;
 };
 struct TimerKey {
   Timestamp deadline;
@@ -74,6 +83,7 @@ std::string slab_record(const SlabKey& key);
 std::string log_record(const LogKey& key);
 /// All events of one key, in the order of positions.
 std::string log_records_of(std::uint64_t keyspace, std::uint64_t hash, std::string_view key);
+std::string history_record(const HistoryKey& key);
 std::string timer_record(const TimerKey& key);
 std::string alert_record(const AlertKey& key);
 std::string id_seen_record(Digest id);
@@ -85,6 +95,7 @@ std::optional<std::string_view> parse_meta_record(std::string_view record_key);
 std::optional<Digest> parse_rules_record(std::string_view record_key);
 std::optional<SlabKey> parse_slab_record(std::string_view record_key);
 std::optional<LogKey> parse_log_record(std::string_view record_key);
+std::optional<HistoryKey> parse_history_record(std::string_view record_key);
 std::optional<TimerKey> parse_timer_record(std::string_view record_key);
 std::optional<AlertKey> parse_alert_record(std::string_view record_key);
 std::optional<Digest> parse_id_seen_record(std::string_view record_key);

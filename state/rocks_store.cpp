@@ -96,6 +96,30 @@ rocksdb::Options options_of(const RocksOptions& ours) {
   return options;
 }
 
+class RocksCursor final : public Cursor {
+ public:
+  RocksCursor(std::unique_ptr<rocksdb::Iterator> at, std::string directory)
+      : at_(std::move(at)), directory_(std::move(directory)) {}
+  bool seek(std::string_view key) override {
+    at_->Seek(slice(key));
+    return at_->Valid();
+  }
+  bool next() override {
+    at_->Next();
+    return at_->Valid();
+  }
+  [[nodiscard]] std::string_view key() const override { return view(at_->key()); }
+  [[nodiscard]] std::string_view value() const override { return view(at_->value()); }
+  [[nodiscard]] Status status() const override {
+    if (!at_->status().ok()) return error_of(at_->status(), directory_);
+    return {};
+  }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> at_;
+  std::string directory_;
+};
+
 class RocksStore final : public Store {
  public:
   RocksStore(std::string directory, RocksOptions ours, rocksdb::Options options, std::unique_ptr<rocksdb::DB> db)
@@ -124,6 +148,21 @@ class RocksStore final : public Store {
       if (!take(view(at->key()), view(at->value()))) break;
     }
     if (!at->status().ok()) return error_of(at->status(), directory_);
+    return {};
+  }
+
+  [[nodiscard]] std::unique_ptr<Cursor> cursor() const override {
+    // It reads much, once: that shall not drive out of the cache what others read.
+    rocksdb::ReadOptions read;
+    read.total_order_seek = true;
+    read.fill_cache = false;
+    return std::make_unique<RocksCursor>(std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(read)), directory_);
+  }
+
+  Status erase_range(std::string_view begin, std::string_view end) override {
+    const rocksdb::Status erased =
+        db_->DeleteRange(rocksdb::WriteOptions(), db_->DefaultColumnFamily(), slice(begin), slice(end));
+    if (!erased.ok()) return error_of(erased, directory_);
     return {};
   }
 

@@ -2,7 +2,7 @@
 // a kill the store holds all of it or nothing of it, so that state and source positions are never of different moments.
 // What the keys mean is in state/records.h. Twins: MemoryStore (tests, replay) and RocksStore.
 //
-// One thread writes; reads from the same thread.
+// One thread writes; reads from the same thread, or through a cursor.
 #pragma once
 
 #include <functional>
@@ -37,6 +37,19 @@ struct WriteSet {
   }
 };
 
+/// Walks the records in the order of keys, as they were when it was made: later commits do not change what it meets. Made on the
+/// thread of its store, used by one thread, whichever; views are valid until the next move.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  /// To the first record whose key is not below `key`. False: there is none, or status() says why it cannot be read.
+  virtual bool seek(std::string_view key) = 0;
+  virtual bool next() = 0;
+  [[nodiscard]] virtual std::string_view key() const = 0;
+  [[nodiscard]] virtual std::string_view value() const = 0;
+  [[nodiscard]] virtual Status status() const = 0;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -48,6 +61,11 @@ class Store {
                       const std::function<bool(std::string_view key, std::string_view value)>& take) const = 0;
   /// All of it or, when it fails or the process is killed, nothing of it.
   virtual Status commit(const WriteSet& changes) = 0;
+  /// Requires: no commit is on its way.
+  [[nodiscard]] virtual std::unique_ptr<Cursor> cursor() const = 0;
+  /// Deletes all records with begin <= key < end, at once; a moment of its own, for what nobody will ask about any more. Cursors
+  /// still meet them.
+  virtual Status erase_range(std::string_view begin, std::string_view end) = 0;
 };
 
 }  // namespace tocsin::state

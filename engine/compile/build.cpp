@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "engine/compile/expr_build.h"
 #include "engine/compile/index.h"
+#include "engine/compile/origins.h"
 #include "engine/compile/plan.h"
 #include "engine/compile/views.h"
 
@@ -473,6 +474,7 @@ class Build {
   }
 
   void build_tables() {
+    std::vector<ColumnOrigin> origins = origins_of(plan_, book_);
     for (std::uint32_t c = 0; c < plan_.columns.size(); ++c) {
       const PlanColumn& column = plan_.columns[c];
       KeySpace& space = out_->keyspaces[column.keyspace];
@@ -481,6 +483,7 @@ class Build {
       built.slot = static_cast<std::uint32_t>(space.columns.size());
       built.layout = state::ColumnLayout(column.windows, column.type, hash64(column.meaning));
       built.stratum = column.stratum;
+      built.origin = std::move(origins[c]);
       space.columns.push_back(c);
       out_->columns.push_back(std::move(built));
       for (const PlanColumnSource& source : column.sources) {

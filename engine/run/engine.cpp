@@ -28,6 +28,7 @@ Engine::State::State(std::shared_ptr<const Ruleset> rules, EngineOptions engine_
   if (options.data_begins.kind == DataBegins::Kind::at) begins = options.data_begins.at;
   if (options.data_begins.kind == DataBegins::Kind::complete) begins = Timestamp::min();
   make_tables();
+  bind_history(Timestamp::min());
 }
 
 Engine::Engine(std::shared_ptr<const Ruleset> ruleset, EngineOptions options)
@@ -73,7 +74,7 @@ void Engine::step(std::span<const Item> items, Outbox& out) {
         break;
       case ItemKind::activation:
         s.flush(out);
-        s.adopt(item.ruleset);
+        s.adopt(item.ruleset, item.change ? item.change->fill.get() : nullptr);
         break;
       case ItemKind::label_change:
         s.flush(out);
@@ -221,6 +222,13 @@ Timestamp Engine::State::begins_of(std::uint64_t fingerprint) const {
 }
 
 // ---------------------------------------------------------------- strata
+
+void Engine::State::run_strata() {
+  for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
+    run_stratum(level);
+    run_features(level);
+  }
+}
 
 void Engine::State::run_stratum(std::uint32_t level) {
   Context context = context_at({});
@@ -393,6 +401,7 @@ void Engine::State::settle_unknown() {
 }
 
 void Engine::State::unknown(nfa::PredicateId predicate, CodeId code, const Context& context) {
+  if (!counts_unknown) return;
   const auto asked = static_cast<std::uint32_t>(predicate);
   const PredicateOwner& owner = ruleset->predicate_owners[asked];
   const bool late = context.subject->late;
@@ -839,10 +848,8 @@ void Engine::State::put_effects(const PlacedHit& hit) {
 void Engine::State::judge(std::span<BatchEvent> events, Outbox& out) {
   judged = events;
   for (BatchEvent& e : judged) e.release = ++released;
-  for (std::uint32_t level = 0; level < ruleset->strata; ++level) {
-    run_stratum(level);
-    run_features(level);
-  }
+  if (history.on && hits_above == 0) remember_judged();
+  run_strata();
   if (tracer != nullptr) {
     for (BatchEvent& e : judged) tracer->released(*this, e);
   }

@@ -29,6 +29,17 @@ struct DataBegins {
   Timestamp at;
 };
 
+/// How long judged events are kept for the windows of later rules (state/history.h), in event time. Zero: not at all.
+struct HistoryOptions {
+  Duration all;                             // of types that are not named
+  std::map<std::string, Duration> by_type;  // by name
+
+  [[nodiscard]] Duration of(const std::string& type) const {
+    const auto own = by_type.find(type);
+    return own == by_type.end() ? all : own->second;
+  }
+};
+
 struct EngineOptions {
   std::uint32_t shards = 1;
   std::uint32_t partitions = 1;    // how many the source has; more may appear later
@@ -37,6 +48,7 @@ struct EngineOptions {
   DataBegins data_begins;
   std::size_t program_bytes_max = 1 << 20;  // per rule and key (LANGUAGE S9)
   bool checkpoints = true;                  // false: capture() will not be called, nothing is remembered for it
+  HistoryOptions history;                   // without checkpoints there is none
 };
 
 /// Counted since the start of the process; for metrics, status and summary. Names are those of rules and fields.
@@ -78,6 +90,7 @@ struct PartitionPosition {
   bool active = false;
 };
 
+class Fill;
 class Tracer;
 
 class Engine {
@@ -121,9 +134,20 @@ class Engine {
   /// The ruleset of this engine must be that of the checkpoint or a newer one: state of what means the same is kept.
   Result<bool> restore(state::Store& store);
 
+  /// What was judged since the last capture weighs so much; who captures bounds it.
+  [[nodiscard]] std::size_t history_bytes() const;
+  /// Events judged so far, and hits judged as events.
+  [[nodiscard]] std::uint64_t released() const;
+  /// Forgets what is older than its retention, and what nobody keeps any more. It goes with the checkpoint after this call, and from
+  /// the disk at the call after that one. To be called when what was captured is in the store and no commit is on its way.
+  Status trim_history(state::Store& store);
+  /// What `next` would have to learn from the history, and can, if it went live now (engine/run/fill.h).
+  [[nodiscard]] std::shared_ptr<Fill> plan_fill(std::shared_ptr<const Ruleset> next) const;
+
   struct State;  // engine/run/engine_state.h; for the files of this folder
 
  private:
+  friend class Fill;
   std::unique_ptr<State> state_;
 };
 

@@ -14,6 +14,7 @@
 #include "event/action.h"
 #include "nfa/step.h"
 #include "state/event_log.h"
+#include "state/history.h"
 #include "state/ids_seen.h"
 #include "state/key_table.h"
 
@@ -108,6 +109,18 @@ struct WatermarkMove {
   std::size_t released_before = 0;  // events of the batch released before the move
 };
 
+/// What is kept of the events for later rules.
+struct History {
+  std::vector<Duration> keep;  // by event type; zero: it is not kept
+  bool on = false;             // some type is
+  state::HistoryTail tail;
+  state::HistoryCoverage coverage;
+  std::map<std::uint64_t, Timestamp> oldest;  // how far the first block in the store reaches, by type, where known
+  std::vector<std::pair<std::string, std::string>>
+      forgotten;  // ranges of records nobody will ask about: since the last capture,
+  std::vector<std::pair<std::string, std::string>> erasable;  // and before it
+};
+
 class MatchHost;
 
 /// What an unknown result is counted under, as one number: this is on the path of every event that lacks an optional field.
@@ -158,6 +171,8 @@ struct Engine::State final : UnknownSink {
   std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;
   std::uint64_t dropped_sections = 0;
   Tracer* tracer = nullptr;
+  History history;
+  bool counts_unknown = true;
   std::vector<std::string> orphans;  // records of the store that belong to nobody since a reload
 
   // The batch.
@@ -228,6 +243,8 @@ struct Engine::State final : UnknownSink {
     context.now = now;
     return context;
   }
+  /// Derived fields, predicates and windows of what is being judged.
+  void run_strata();
   void run_stratum(std::uint32_t level);
   void run_features(std::uint32_t level);
   void fetch_columns(std::size_t begin, std::size_t end, std::uint32_t level, std::uint32_t shard);
@@ -303,9 +320,25 @@ struct Engine::State final : UnknownSink {
   /// Drops what no window or program of the key can use any more; true when nothing is left.
   bool expire_key(std::uint32_t keyspace, KeyState& key, Timestamp watermark);
   void forget_records(std::uint32_t keyspace, const KeyState& key, std::vector<std::string>& records) const;
-  void adopt(std::shared_ptr<const Ruleset> next);
+  void adopt(std::shared_ptr<const Ruleset> next, Fill* fill);
+  /// The windows that the active rules have from the history.
+  void take_over(Fill& fill);
   std::string encode_key(std::uint32_t keyspace, const KeyState& key) const;
   Status decode_key_state(std::uint32_t keyspace, KeyState& key, std::string_view bytes);
+
+  // history.cpp
+  /// What of the active rules' events is kept; of what was not kept before, `since`.
+  void bind_history(Timestamp since);
+  Status restore_history(state::Store& store);
+  void remember_judged();
+  void capture_history(state::WriteSet& writes);
+  /// From here on everything that is judged is in the history, if it is kept.
+  [[nodiscard]] Timestamp history_begins_now() const {
+    return released == 0 ? Timestamp::min() : order.watermark() + Duration{1};
+  }
+  /// Since when the entries of a column are known, when its windows were `before` under the rules until now and are `after` from now
+  /// on: longer windows begin to fill only now. Timestamp::min(): as long as the data.
+  [[nodiscard]] Timestamp begins_after(const state::ColumnLayout* before, const state::ColumnLayout& after) const;
 };
 
 /// Answers late reads and guards of one key, as of one moment.

@@ -5,6 +5,7 @@
 
 #include "base/coding.h"
 #include "engine/run/engine_state.h"
+#include "engine/run/fill.h"
 #include "event/mask.h"
 #include "event/pack.h"
 #include "state/key.h"
@@ -17,7 +18,7 @@ using event::Value;
 
 namespace {
 
-constexpr std::uint8_t engine_format = 1;
+constexpr std::uint8_t engine_format = 2;                            // 1 did not say how far back columns reach
 constexpr std::uint64_t log_bounds_section = 0x746f6373696e0001ULL;  // begin and end of the key's log
 
 /// Fingerprints of what remembers: columns and programs.
@@ -284,6 +285,7 @@ void Engine::State::begin_capture() {
     }
   }
   s.order.checkpointed();
+  s.capture_history(writes);
   for (const Digest& id : s.ids.expired()) writes.erase(state::id_seen_record(id));
   capture->ids = s.ids.added();
   s.ids.checkpointed();
@@ -331,6 +333,13 @@ void Engine::State::begin_capture() {
   const std::vector<std::uint64_t> meanings = meanings_of(rules);
   out.put_varint(meanings.size());
   for (const std::uint64_t fingerprint : meanings) out.put_u64(fingerprint);
+  const bool begun = s.order.watermark() != Timestamp::min();
+  out.put_varint(begun ? rules.columns.size() : 0);
+  for (const ColumnPlan& column : rules.columns) {
+    if (!begun) break;
+    out.put_u64(column.layout.fingerprint);
+    out.put_i64(column.layout.needed_from(s.order.watermark()).us);
+  }
   writes.put(state::meta_record("engine"), std::move(engine));
 
   if (!s.tables_captured) {
@@ -369,7 +378,8 @@ Result<bool> Engine::restore(state::Store& store) {
                      "one and replay"};
   };
   ByteReader in(*meta.value());
-  if (in.get_u8() != engine_format) return corrupt("the engine's record in the store (of another format)");
+  const std::uint8_t format = in.get_u8();
+  if (format < 1 || format > engine_format) return corrupt("the engine's record in the store (of another format)");
   s.released = in.get_u64();
   const Timestamp watermark{in.get_i64()};
   const bool has_begins = in.get_u8() != 0;
@@ -394,13 +404,25 @@ Result<bool> Engine::restore(state::Store& store) {
   std::vector<std::uint64_t> known;
   count = in.get_varint();
   for (std::uint64_t i = 0; i < count && !in.failed(); ++i) known.push_back(in.get_u64());
+  std::map<std::uint64_t, Timestamp> kept_from;
+  count = format == 1 ? 0 : in.get_varint();
+  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
+    const std::uint64_t fingerprint = in.get_u64();
+    kept_from[fingerprint].us = in.get_i64();
+  }
   if (in.failed() || !in.at_end()) return corrupt("the engine's record in the store");
+  for (const ColumnPlan& column : s.ruleset->columns) {
+    const auto kept = kept_from.find(column.layout.fingerprint);
+    if (kept == kept_from.end() || column.layout.needed_from(watermark) >= kept->second) continue;
+    Timestamp& own = s.own_begins.try_emplace(kept->first, kept->second).first->second;
+    own = std::max(own, kept->second);  // a window is longer now than it was
+  }
   for (const std::uint64_t fingerprint : meanings_of(*s.ruleset)) {
     if (std::find(known.begin(), known.end(), fingerprint) == known.end()) s.own_begins[fingerprint] = watermark;
   }
   s.ids.advance(ids_now);
-
-  Status status;
+  Status status = s.restore_history(store);
+  if (!status) return status.error();
   std::map<std::uint64_t, std::uint32_t> keyspaces;
   for (std::uint32_t i = 0; i < s.ruleset->keyspaces.size(); ++i) keyspaces[s.ruleset->keyspaces[i].fingerprint] = i;
 
@@ -504,9 +526,27 @@ Result<bool> Engine::restore(state::Store& store) {
   return true;
 }
 
-void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
+void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
   TOCSIN_CHECK(!capture);
   settle_unknown();
+  history.tail.close();
+  // What is known of windows that are new, or longer than they were.
+  std::map<std::uint64_t, Timestamp> begin;
+  for (const ColumnPlan& column : next->columns) {
+    const ColumnPlan* before = nullptr;
+    for (const ColumnPlan& old : ruleset->columns) {
+      if (old.layout.fingerprint == column.layout.fingerprint) before = &old;
+    }
+    begin[column.layout.fingerprint] = begins_after(before == nullptr ? nullptr : &before->layout, column.layout);
+    if (before == nullptr || order.watermark() == Timestamp::min()) continue;
+    if (column.layout.needed_from(order.watermark()) >= before->layout.needed_from(order.watermark())) continue;
+    // What their old windows do not need any more may stand in them or not, as memory was tidied.
+    for (auto& table : tables[before->keyspace]) {
+      table.for_each([&](std::string_view, KeyState& key) {
+        if (!key.columns.empty()) key.columns[before->slot].expire(before->layout, order.watermark());
+      });
+    }
+  }
   // Everything that lives, written down under the old rules…
   struct Written {
     std::uint64_t keyspace = 0;
@@ -543,6 +583,14 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
   for (const std::uint64_t fingerprint : meanings_of(*ruleset)) {
     if (std::find(known.begin(), known.end(), fingerprint) == known.end()) own_begins[fingerprint] = order.watermark();
   }
+  for (const auto& [fingerprint, from] : begin) {
+    if (from == Timestamp::min()) {
+      own_begins.erase(fingerprint);
+    } else {
+      own_begins[fingerprint] = from;
+    }
+  }
+  bind_history(history_begins_now());
   for (std::size_t p = 0; p < ruleset->policies.size(); ++p) {
     const auto kept = old_limits.find(ruleset->policies[p].name);
     if (kept != old_limits.end()) limits[p] = std::move(kept->second);
@@ -580,6 +628,40 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next) {
     state.log = std::move(log);
     schedule(space->second, state, w.key, hash);
     touch(space->second, state);
+  }
+  if (fill != nullptr) take_over(*fill);
+}
+
+void Engine::State::take_over(Fill& fill) {
+  TOCSIN_CHECK(fill.ruleset_ == ruleset);
+  for (std::uint32_t c = 0; c < fill.wanted_.size(); ++c) {
+    if (!fill.wanted_[c]) continue;
+    const std::uint64_t fingerprint = ruleset->columns[c].layout.fingerprint;
+    if (fill.reaches_[c].since == Timestamp::min()) {
+      own_begins.erase(fingerprint);
+    } else {
+      own_begins[fingerprint] = fill.reaches_[c].since;
+    }
+  }
+  if (!fill.engine_) return;
+  State& filled = *fill.engine_->state_;
+  for (std::uint32_t keyspace = 0; keyspace < tables.size(); ++keyspace) {
+    const std::vector<std::uint32_t>& columns = ruleset->keyspaces[keyspace].columns;
+    if (std::none_of(columns.begin(), columns.end(), [&](std::uint32_t c) { return fill.wanted_[c]; })) continue;
+    filled.tables[keyspace].front().for_each([&](std::string_view bytes, KeyState& from) {
+      KeyState* to = nullptr;
+      for (std::size_t slot = 0; slot < from.columns.size(); ++slot) {
+        if (!fill.wanted_[columns[slot]] || from.columns[slot].empty()) continue;
+        if (to == nullptr) {
+          const std::uint64_t hash = state::KeyTable<KeyState>::hash_of(from);
+          to = &table_of(keyspace, hash).get_or_create(hash, bytes);
+          if (to->columns.empty()) to->columns = std::vector<state::Column>(columns.size());
+          to->last_seen = std::max(to->last_seen, from.last_seen);
+          touch(keyspace, *to);
+        }
+        to->columns[slot] = std::move(from.columns[slot]);
+      }
+    });
   }
 }
 

@@ -35,12 +35,21 @@ struct KeySpace {
   std::vector<std::uint32_t> programs;  // indices into Ruleset::patterns
 };
 
+/// What decides the entries of a column: so far back as the history knows all of it, the history can fill it (engine/run/fill.h).
+struct ColumnOrigin {
+  std::vector<event::EventTypeId> types;                                 // of the events counted
+  std::vector<std::pair<event::EventTypeId, event::FieldIndex>> fields;  // of the input, also what derived fields read
+  std::vector<std::uint32_t> columns;                                    // whose windows are asked
+  std::string why_not;                                                   // it depends on what the history does not tell
+};
+
 /// One column: entries of one source, condition and argument, under one keyspace; several windows over it.
 struct ColumnPlan {
   std::uint32_t keyspace = 0;
   std::uint32_t slot = 0;  // in the slab
   state::ColumnLayout layout;
   std::uint32_t stratum = 0;
+  ColumnOrigin origin;
 };
 
 /// One aggregate: a window of a column.

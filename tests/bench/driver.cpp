@@ -7,10 +7,11 @@ namespace tocsin::bench {
 
 namespace {
 
-engine::EngineOptions options_of(bool checkpoints) {
+engine::EngineOptions options_of(bool checkpoints, Duration history) {
   engine::EngineOptions options;
   options.data_begins.kind = engine::DataBegins::Kind::complete;
   options.checkpoints = checkpoints;
+  options.history.all = history;
   return options;
 }
 
@@ -22,8 +23,8 @@ T must(Result<T> result) {
 
 }  // namespace
 
-Driver::Driver(std::shared_ptr<const engine::Ruleset> ruleset, bool checkpoints)
-    : engine_(ruleset, options_of(checkpoints)),
+Driver::Driver(std::shared_ptr<const engine::Ruleset> ruleset, bool checkpoints, Duration history)
+    : engine_(ruleset, options_of(checkpoints, history)),
       intake_(must(engine::Intake::make(ruleset->schema, {event::SourceFormat{}}))),
       decoder_(must(event::JsonDecoder::make(ruleset->schema, event::SourceFormat{}))) {}
 

@@ -17,7 +17,7 @@ class Driver {
   /// What replay takes by default.
   static constexpr std::size_t batch = 512;
 
-  explicit Driver(std::shared_ptr<const engine::Ruleset> ruleset, bool checkpoints = false);
+  explicit Driver(std::shared_ptr<const engine::Ruleset> ruleset, bool checkpoints = false, Duration history = {});
 
   /// From bytes to output; gives the seconds it took.
   double take_lines(std::span<const std::string_view> lines);

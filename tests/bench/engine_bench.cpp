@@ -3,6 +3,8 @@
 #include <benchmark/benchmark.h>
 
 #include "base/check.h"
+#include "engine/run/fill.h"
+#include "state/memory_store.h"
 #include "tests/bench/driver.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/rules.h"
@@ -120,6 +122,79 @@ void chain_large(benchmark::State& state) {
   run(state, stateless_rules(100) + sequence_rule() + feature_rule(), many_users, From::lines);
 }
 
+/// The chain under checkpoints (whose capture is not timed), without and with a history.
+void chain_kept(benchmark::State& state) {
+  Events events(many_users);
+  Driver driver(compile(stateless_rules(10) + sequence_rule()), true, Duration::days(state.range(0)));
+  warm(events, driver, many_users);
+  state::WriteSet writes;
+  driver.engine().capture(writes);
+  std::uint64_t bytes = 0;
+  const std::uint64_t made_before = events.made();
+  measure(state, events, round_events, [&](std::span<const std::string_view> lines) {
+    const double seconds = driver.take_lines(lines);
+    bytes += driver.engine().history_bytes();
+    writes.clear();
+    driver.engine().capture(writes);
+    return seconds;
+  });
+  state.counters["kept_bytes"] = static_cast<double>(bytes) / static_cast<double>(events.made() - made_before);
+}
+
+/// Five windows of an hour are filled from the history of an hour: reading, then how long events wait for the swap.
+void fill_windows(benchmark::State& state) {
+  Events events(some_users);
+  const std::string rules = stateless_rules(10) + sequence_rule();
+  const auto before = compile(rules);
+  const auto after = compile(rules + feature_rule());
+  Driver driver(before, true, Duration::days(30));
+  state::MemoryStore store;
+  const auto keep = [&] {
+    state::WriteSet writes;
+    driver.engine().capture(writes);
+    const bool written = store.commit(writes).ok();
+    TOCSIN_CHECK(written);
+  };
+  constexpr std::uint64_t events_per_hour = 900'000;
+  while (events.made() < events_per_hour) {
+    warm(events, driver, events.made() + 100'000);
+    keep();
+  }
+  Fastest reading, stall, without;
+  engine::Outbox out;
+  std::uint64_t read_events = 0;
+  for (auto _ : state) {
+    const auto swap = [&](const std::shared_ptr<const engine::Ruleset>& next, std::shared_ptr<engine::Fill> fill) {
+      engine::Item item;
+      item.kind = engine::ItemKind::activation;
+      item.ruleset = next;
+      engine::DataChange change;
+      change.fill = std::move(fill);
+      item.change = std::make_shared<const engine::DataChange>(std::move(change));
+      const double begin = thread_seconds();
+      driver.engine().step({&item, 1}, out);
+      return thread_seconds() - begin;
+    };
+    const std::shared_ptr<engine::Fill> fill = driver.engine().plan_fill(after);
+    fill->open(store);
+    const double begin = thread_seconds();
+    const bool read = fill->read([] { return true; }).ok();
+    const double seconds = thread_seconds() - begin;
+    TOCSIN_CHECK(read);
+    read_events = fill->event_count();
+    reading.add(seconds, static_cast<double>(read_events));
+    stall.add(swap(after, fill), 1);
+    swap(before, nullptr);
+    without.add(swap(after, nullptr), 1);
+    swap(before, nullptr);
+    state.SetIterationTime(seconds);
+  }
+  state.counters["events"] = static_cast<double>(read_events);
+  state.counters["ns"] = reading.best() * 1e9;
+  state.counters["stall_ms"] = stall.best() * 1e3;
+  state.counters["stall_ms_empty"] = without.best() * 1e3;
+}
+
 // ---------------------------------------------------------------- while events wait
 
 void checkpoint_capture(benchmark::State& state) {
@@ -208,5 +283,7 @@ BENCHMARK(features_5)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillise
 BENCHMARK(chain)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain_decided)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain_large)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(chain_kept)->Arg(0)->Arg(30)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(fill_windows)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
 BENCHMARK(checkpoint_capture)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
 BENCHMARK(reload_adopt)->UseManualTime()->Iterations(4)->Unit(benchmark::kMillisecond);

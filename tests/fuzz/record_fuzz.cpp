@@ -1,4 +1,4 @@
-// Whatever reads bytes of the store: columns, slabs, keys, keys of records, logs, the memory of ids. Bytes that are refused must
+// Whatever reads bytes of the store: columns, slabs, keys, keys of records, logs, the memory of ids, the history. Bytes that are refused must
 // be refused without harm; bytes that are taken must encode to bytes that read back the same, and must be usable.
 // The first byte chooses the decoder, the second the column's layout.
 #include <algorithm>
@@ -8,8 +8,11 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/coding.h"
+#include "base/hash.h"
 #include "state/column.h"
 #include "state/event_log.h"
+#include "state/history.h"
 #include "state/ids_seen.h"
 #include "state/key.h"
 #include "state/records.h"
@@ -52,7 +55,27 @@ void column(std::uint8_t choice, std::string_view bytes) {
   }
 }
 
+void history(std::string_view bytes) {
+  const HistoryKey key{1, 7};
+  std::string value(bytes);
+  ByteWriter(value).put_u64(hash64(bytes, key.release));  // or nothing would get past the checksum
+  if (Result<HistoryBlock> block = HistoryBlock::open(key, value)) {
+    std::size_t held = 0;
+    while (const std::optional<Judged> judged = block.value().next()) {
+      held += judged->packed.size();
+      TOCSIN_CHECK(held <= bytes.size());
+    }
+  }
+  if (const auto coverage = HistoryCoverage::decode(bytes)) {
+    const auto again = HistoryCoverage::decode(coverage->encode());
+    TOCSIN_CHECK(again.has_value());
+    TOCSIN_CHECK(again->encode() == coverage->encode());
+  }
+}
+
 void records(std::string_view bytes) {
+  history(bytes);
+  if (const auto key = parse_history_record(bytes)) TOCSIN_CHECK(history_record(*key) == bytes);
   if (const auto key = parse_log_record(bytes)) TOCSIN_CHECK(parse_log_record(log_record(*key)) == key);
   if (const auto key = parse_timer_record(bytes)) TOCSIN_CHECK(parse_timer_record(timer_record(*key)) == key);
   if (const auto key = parse_slab_record(bytes)) TOCSIN_CHECK(slab_record(*key) == bytes);

@@ -14,6 +14,7 @@ TEST_CASE("keys of records read back as what they were built from") {
                     RC_ASSERT(parse_slab_record(slab_record({a, name})) == SlabKey({a, name}));
                     RC_ASSERT(parse_log_record(log_record({a, b, name, 7})) == LogKey({a, b, name, 7}));
                     RC_ASSERT(log_record({a, b, name, 7}).starts_with(log_records_of(a, b, name)));
+                    RC_ASSERT(parse_history_record(history_record({a, b})) == HistoryKey({a, b}));
                     RC_ASSERT(parse_timer_record(timer_record({{t}, a, name, b})) == TimerKey({{t}, a, name, b}));
                     RC_ASSERT(parse_alert_record(alert_record({a, name})) == AlertKey({a, name}));
                     RC_ASSERT(parse_order_record(order_record({{t}, {p, b}})) == OrderKey({{t}, {p, b}}));
@@ -29,6 +30,7 @@ TEST_CASE("keys of records read back as what they were built from") {
   CHECK(rc::check("noise", [](const std::string& noise) {
     (void)type_of_record(noise);
     (void)parse_log_record(noise);
+    (void)parse_history_record(noise);
     (void)parse_timer_record(noise);
     (void)parse_order_record(noise);
   }));

@@ -171,8 +171,25 @@ TEST_CASE("both stores do the same") {
           changes.put(key, std::string(random() % 300, static_cast<char>('a' + random() % 26)));
         }
       }
+      const auto before = all_of(memory, records_of(RecordType::slab));
+      std::unique_ptr<Cursor> cursor = rocks->cursor();
       RC_ASSERT(memory.commit(changes).ok());
       RC_ASSERT(rocks->commit(changes).ok());
+      if (random() % 4 == 0) {
+        const std::string begin = slab_record({random() % 2, "key " + std::to_string(random() % 30)});
+        const std::string end = slab_record({random() % 2, "key " + std::to_string(random() % 30)});
+        if (begin < end) {
+          RC_ASSERT(memory.erase_range(begin, end).ok());
+          RC_ASSERT(rocks->erase_range(begin, end).ok());
+        }
+      }
+      std::map<std::string, std::string> walked;
+      const std::string slabs = records_of(RecordType::slab);
+      for (bool found = cursor->seek(slabs); found && cursor->key().starts_with(slabs); found = cursor->next())
+        walked.emplace(cursor->key(), cursor->value());
+      RC_ASSERT(cursor->status().ok());
+      RC_ASSERT(walked == before);  // as it was when the cursor was made
+      cursor.reset();
       if (random() % 4 == 0) {
         rocks.reset();
         rocks = open_rocks_store(directory.path("s"), small_options()).take();
