@@ -337,10 +337,53 @@ void read_sink(Reader& reader, const YAML::Node& node, const Config::Source& sou
   only_for("streams", sink.kind == Config::SinkKind::stdout_lines, "stdout");
 }
 
+void read_history(Reader& reader, const YAML::Node& node, Config& config) {
+  engine::HistoryOptions& history = config.history;
+  if (config.state_directory.empty()) {
+    history = {};
+    if (node.IsDefined() && !node.IsNull())
+      reader.problem(node, "`history` needs `state.directory`: events are kept there, for the windows of later rules");
+    return;
+  }
+  const auto keep = [&](const YAML::Node& value, const std::string& name) -> std::optional<Duration> {
+    const auto text = reader.text(value, name);
+    if (!text) return std::nullopt;
+    if (*text == "off" || *text == "false") return Duration{};
+    const auto parsed = parse_duration(*text);
+    if (parsed && parsed->us >= 0) return parsed;
+    reader.problem(value, "`" + name + "` must be " + duration_hint + ", or off, not `" + *text + "`");
+    return std::nullopt;
+  };
+  if (!node.IsDefined() || node.IsNull()) return;
+  if (node.IsScalar()) {
+    if (const auto all = keep(node, "history")) history.all = *all;
+    return;
+  }
+  if (!node.IsMap()) {
+    reader.problem(node, "`history` must be off, a duration, or a mapping of `default` and event types to durations");
+    return;
+  }
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) {
+      reader.problem(entry.first, "a key in history is not a word");
+      continue;
+    }
+    const std::string& type = entry.first.Scalar();
+    const auto value = keep(entry.second, "history." + type);
+    if (!value) continue;
+    if (type == "default") {
+      history.all = *value;
+    } else {
+      history.by_type[type] = *value;
+    }
+  }
+}
+
 Config read(Reader& reader, const YAML::Node& root) {
   Config config;
-  if (!reader.keys(root, "",
-                   {"rules", "source", "sink", "state", "checkpoint", "engine", "data begins", "http", "log"}))
+  if (!reader.keys(
+          root, "",
+          {"rules", "source", "sink", "state", "checkpoint", "engine", "data begins", "history", "http", "log"}))
     return config;
   config.rules = reader.paths(root["rules"], "rules");
   if (config.rules.empty()) reader.problem(root, "`rules` is missing: the rule files, or directories of them");
@@ -379,6 +422,7 @@ Config read(Reader& reader, const YAML::Node& root) {
       }
     }
   }
+  read_history(reader, root["history"], config);
   const YAML::Node http = root["http"];
   if (http.IsDefined() && http.IsScalar()) {
     const auto text = reader.text(http, "http");
@@ -568,6 +612,19 @@ std::string print_config(const Config& config) {
     case engine::DataBegins::Kind::first_event: emit(out, "data begins", "first event"); break;
     case engine::DataBegins::Kind::at: emit(out, "data begins", to_text(config.data_begins.at)); break;
     case engine::DataBegins::Kind::complete: emit(out, "data begins", "complete"); break;
+  }
+  if (!config.state_directory.empty()) {
+    const auto keep = [&](const std::string& name, Duration value) {
+      if (value.us == 0) {
+        emit(out, name.c_str(), "off");
+      } else {
+        emit(out, name.c_str(), value);
+      }
+    };
+    out << YAML::Key << "history" << YAML::Value << YAML::BeginMap;
+    keep("default", config.history.all);
+    for (const auto& [type, value] : config.history.by_type) keep(type, value);
+    out << YAML::EndMap;
   }
   if (config.http_listen.empty()) {
     emit(out, "http", "off");

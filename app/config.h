@@ -60,7 +60,8 @@ struct Config {
   std::size_t batch = 512;
   std::size_t program_bytes_max = std::size_t{1} << 20U;
   engine::DataBegins data_begins;
-  std::string http_listen = "127.0.0.1:8087";  // empty: off
+  engine::HistoryOptions history{Duration::days(30), {}};  // nothing where there is no state directory
+  std::string http_listen = "127.0.0.1:8087";              // empty: off
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
 };

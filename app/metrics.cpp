@@ -165,6 +165,19 @@ std::string metrics_text(const daemon::TaskStatus& status) {
   page.add({{"result", "failed"}}, static_cast<double>(status.reload.failed));
   page.gauge("tocsin_last_reload_failed", "1 when the last reload failed and the rules before it are running",
              status.reload.last_error.empty() ? 0 : 1);
+  const daemon::FillStatus& fill = status.reload.fill;
+  page.gauge("tocsin_fill_running", "1 while windows of new rules are filled from the history", fill.running ? 1 : 0);
+  page.counter("tocsin_fills_failed_total", "Fills that failed: the windows warm", fill.failed);
+  page.begin("tocsin_fill_windows", "Windows that the last reload filled, and those it left warming",
+             MetricType::Gauge);
+  page.add({{"result", "filled"}}, static_cast<double>(fill.filled.size()));
+  page.add({{"result", "warming"}}, static_cast<double>(fill.warming.size()));
+  page.gauge("tocsin_fill_events", "Events read for the last fill, or the one that runs",
+             static_cast<double>(fill.events));
+  page.gauge("tocsin_fill_seconds", "From the begin of reading until the rules went live", seconds(fill.took_us));
+  page.gauge("tocsin_fill_stall_seconds", "Of which no event was judged", seconds(fill.pause_us));
+  page.counter("tocsin_history_bytes_total", "Bytes of events written to the history, before the disk squeezes them",
+               status.history_bytes);
   page.begin("tocsin_ruleset_info", "The active rules, as label", MetricType::Gauge);
   page.add({{"digest", status.digest}}, 1);
   page.gauge("tocsin_rules", "Active rules", static_cast<double>(status.rules.size()));
@@ -258,6 +271,16 @@ std::string status_json(const daemon::TaskStatus& status) {
   reload.truth("running", status.reload.running);
   reload.time("at", status.reload.last_at.value_or(Timestamp::min()));
   reload.raw("error", status.reload.last_error.empty() ? "null" : quoted(status.reload.last_error));
+  const daemon::FillStatus& filling = status.reload.fill;
+  Object fill;
+  fill.truth("running", filling.running);
+  fill.number("events", filling.events);
+  fill.raw("filled", array(filling.filled, [](const std::string& text) { return quoted(text); }));
+  fill.raw("warming", array(filling.warming, [](const std::string& text) { return quoted(text); }));
+  fill.number("took_us", filling.took_us);
+  fill.number("stall_us", filling.pause_us);
+  fill.raw("error", filling.last_error.empty() ? "null" : quoted(filling.last_error));
+  reload.raw("fill", fill.done());
   object.raw("reload", reload.done());
   object.truth("resumed", status.resumed);
   return object.done() + "\n";

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -146,6 +147,7 @@ daemon::TaskOptions task_options(const Config& config) {
   options.engine.shards = config.shards;
   options.engine.dedupe = config.source.dedupe_for;
   options.engine.data_begins = config.data_begins;
+  options.engine.history = config.history;
   options.engine.program_bytes_max = config.program_bytes_max;
   options.lateness = config.source.lateness;
   options.format = config.source.format;
@@ -249,9 +251,16 @@ int run_command(const std::string& config_path, bool print_only) {
   if (Status opened = open_source(config, known, parts); !opened) return could_not_run(opened.error());
   if (Status opened = open_sink(config, waiting, parts); !opened) return could_not_run(opened.error());
 
+  const engine::HistoryOptions& history = config.history;
+  const bool keeps = history.all.us > 0 || std::any_of(history.by_type.begin(), history.by_type.end(),
+                                                       [](const auto& type) { return type.second.us > 0; });
+  if (!keeps) {
+    say(Level::info, "no_history", "no events are kept: windows that a reload brings begin empty and warm");
+  }
   const SteadyClock clock;
-  Result<std::unique_ptr<daemon::Task>> task = daemon::Task::start(
-      task_options(config), std::move(rules), load, {*parts.feed, *parts.commit, *parts.store, clock, log});
+  Result<std::unique_ptr<daemon::Task>> task =
+      daemon::Task::start(task_options(config), std::move(rules), load,
+                          {*parts.feed, *parts.commit, *parts.store, clock, log, [&board] { board.alive(); }});
   if (!task) return could_not_run(task.error());
   board.alive();
   board.publish(task.value()->status());

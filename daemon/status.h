@@ -34,12 +34,25 @@ struct CheckpointStatus {
   std::uint64_t capture_us_sum = 0;
 };
 
+/// Windows of new rules from the history of events (engine/run/fill.h).
+struct FillStatus {
+  bool running = false;              // beside the events
+  std::uint64_t events = 0;          // read, of the last fill or the one that runs
+  std::uint64_t failed = 0;          // since the process began
+  std::string last_error;            // of the last fill, when it failed
+  std::vector<std::string> filled;   // windows by the last reload: "TEXT" or "TEXT: whole from TIME"
+  std::vector<std::string> warming;  // windows that warm since the last reload: "TEXT: until TIME, because …"
+  std::uint64_t took_us = 0;         // from beginning to read until the rules were live
+  std::uint64_t pause_us = 0;        // of which no event was judged: the end of the history and the swap
+};
+
 struct ReloadStatus {
   std::uint64_t ok = 0;
   std::uint64_t failed = 0;
   bool running = false;
   std::string last_error;  // of the last reload, when it failed; empty when it went well
   std::optional<Timestamp> last_at;
+  FillStatus fill;
 };
 
 struct TaskStatus {
@@ -55,6 +68,8 @@ struct TaskStatus {
   engine::Counters counters;
   std::vector<PartitionStatus> partitions;
   std::vector<std::string> warming;
+  std::uint64_t history_bytes =
+      0;  // of events written to the history since the process began, before the disk squeezes them
   CheckpointStatus checkpoint;
   ReloadStatus reload;
   std::string trouble;   // of the source; empty when all is well

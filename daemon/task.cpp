@@ -15,6 +15,12 @@ constexpr std::size_t turn_records_max = 8192;
 // Keys and ids of a checkpoint that are written down between two batches: about a millisecond.
 constexpr std::size_t captured_at_a_time = 512;
 constexpr std::size_t captured_when_idle = 4096;
+// The history of so many bytes waits for a checkpoint at most; then one is begun, or the one on its way is waited for.
+constexpr std::size_t history_waiting_bytes = std::size_t{64} << 20U;
+// When fewer events than this were judged since the checkpoint up to which the history was read, the rest is read at the swap. After
+// some rounds it is so in any case: who cannot keep up must not wait for ever.
+constexpr std::uint64_t fill_behind_max = 100'000;
+constexpr unsigned fill_rounds_max = 8;
 
 std::uint64_t since(std::chrono::steady_clock::time_point begin) {
   return static_cast<std::uint64_t>(
@@ -40,6 +46,23 @@ struct Task::Compiler {
   std::thread thread;  // last: it uses what stands above
 };
 
+/// Rules that go live when their windows are filled. While `thread` runs, `fill` and `read` are its.
+struct Task::Filling {
+  ~Filling() {
+    stop.store(true);
+    if (thread.joinable()) thread.join();
+  }
+  RulesLoaded rules;
+  std::shared_ptr<engine::Fill> fill;
+  std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
+  unsigned rounds = 0;      // of reading
+  std::uint64_t up_to = 0;  // what the last round read
+  Status read;
+  std::atomic<bool> stop{false};
+  std::atomic<bool> done{false};
+  std::thread thread;
+};
+
 /// A checkpoint on its way. While `thread` runs, `writes` and `written` are its.
 struct Task::Underway {
   ~Underway() {
@@ -54,7 +77,8 @@ struct Task::Underway {
   }
 
   state::WriteSet writes;
-  std::uint64_t records = 0;  // taken at its moment
+  std::uint64_t records = 0;   // taken at its moment
+  std::uint64_t released = 0;  // and judged
   bool captured = false;
   std::uint64_t longest_us = 0;
   std::uint64_t all_us = 0;
@@ -124,6 +148,10 @@ Status Task::restore(RulesLoaded rules) {
   options_.engine.partitions = std::max<std::uint32_t>(partitions, 1);
   options_.engine.lateness.assign(partitions, options_.lateness);
   engine_ = std::make_unique<engine::Engine>(active, options_.engine);
+  for (const auto& [type, keep] : options_.engine.history.by_type) {
+    if (active->schema.find_event(type) || (rules.ruleset && rules.ruleset->schema.find_event(type))) continue;
+    say(Level::warning, "history", "`history` names `" + type + "`, and the rules declare no such event");
+  }
   watches_.assign(partitions, {world_.clock.now(), false});
   checkpointed_at_ = world_.clock.now();
 
@@ -137,6 +165,7 @@ Status Task::restore(RulesLoaded rules) {
       if (Status sought = world_.feed.seek(position); !sought) return sought;
     }
     records_at_checkpoint_ = intake_->counts().records;
+    released_at_checkpoint_ = engine_->released();
     say(Level::info, "restored", "went on from the last checkpoint",
         {{"records", std::to_string(intake_->counts().records)},
          {"keys", std::to_string(engine_->key_count())},
@@ -153,7 +182,7 @@ Status Task::restore(RulesLoaded rules) {
   }
 
   if (rules.ruleset && rules.ruleset != active && !same_rules(*rules.ruleset, *engine_->ruleset())) {
-    if (Status adopted = adopt(std::move(rules)); !adopted) return adopted;
+    if (Status adopted = adopt(std::move(rules), Filled::at_once); !adopted) return adopted;
   } else if (!rules.ruleset) {
     reload_failed(rules.messages);
   }
@@ -166,12 +195,15 @@ Result<bool> Task::turn() {
   if (compiler_ && compiler_->done.load(std::memory_order_acquire)) {
     RulesLoaded rules = std::move(compiler_->rules);
     compiler_.reset();
-    numbers_.reload.running = false;
-    if (Status adopted = adopt(std::move(rules)); !adopted) return adopted.error();
+    if (Status adopted = adopt(std::move(rules), Filled::beside); !adopted) return adopted.error();
     if (reload_again_) {
       reload_again_ = false;
       reload();
     }
+  }
+
+  if (filling_) {
+    if (Status gone_on = go_on_with_filling(); !gone_on) return gone_on.error();
   }
 
   std::size_t taken = 0;
@@ -235,8 +267,12 @@ Result<bool> Task::turn() {
   if (Status watched = watch(); !watched) return watched.error();
 
   const bool many = intake_->counts().records - records_at_checkpoint_ >= options_.checkpoint_events;
+  const bool much = engine_->history_bytes() >= history_waiting_bytes;
+  if (underway_ && engine_->history_bytes() >= 2 * history_waiting_bytes) {
+    if (Status waited = go_on_with_checkpoint(Pace::to_the_end); !waited) return waited.error();
+  }
   const bool long_ago = world_.clock.now() - checkpointed_at_ >= options_.checkpoint_interval;
-  if (changed_ && (many || long_ago) && !underway_) {
+  if (changed_ && (many || long_ago || much) && !underway_) {
     if (Status written = options_.checkpoints_aside ? begin_checkpoint({}) : checkpoint({}); !written)
       return written.error();
   }
@@ -292,6 +328,7 @@ Status Task::checkpoint(std::vector<Decided> decided) {
 Status Task::begin_checkpoint(std::vector<Decided> decided) {
   const auto begin = std::chrono::steady_clock::now();
   underway_ = std::make_unique<Underway>();
+  numbers_.history_bytes += engine_->history_bytes();
   engine_->begin_capture();
   intake_->capture(underway_->writes);
   record_.decided = std::move(decided);
@@ -305,6 +342,7 @@ Status Task::begin_checkpoint(std::vector<Decided> decided) {
     return sealed.error().while_doing("writing a checkpoint");
   }
   underway_->records = intake_->counts().records;
+  underway_->released = engine_->released();
   underway_->held(begin);
   checkpointed_at_ = world_.clock.now();
   records_at_checkpoint_ = underway_->records;
@@ -353,7 +391,12 @@ Status Task::go_on_with_checkpoint(Pace pace) {
        {"capture", milliseconds(numbers.last_capture_us)},
        {"bytes", std::to_string(numbers.last_bytes)},
        {"records", std::to_string(underway.records)}});
+  released_at_checkpoint_ = underway.released;
   underway_.reset();
+  // Not between a decision and what comes of it, and not under a fill: a restart must find the history that they had.
+  if (!record_.decided.empty() || filling_) return {};
+  if (Status trimmed = engine_->trim_history(world_.store); !trimmed)
+    return trimmed.error().while_doing("trimming the history");
   return {};
 }
 
@@ -390,6 +433,11 @@ Status Task::carry_out(std::vector<Decided>& decided) {
         }
         engine::Item item;
         item.kind = engine::ItemKind::activation;
+        if (std::shared_ptr<engine::Fill> fill = fill_windows(next_)) {
+          engine::DataChange change;
+          change.fill = std::move(fill);
+          item.change = std::make_shared<const engine::DataChange>(std::move(change));
+        }
         item.ruleset = std::move(next_);
         next_ = nullptr;
         intake_->add(std::move(item));
@@ -408,7 +456,10 @@ void Task::reload() {
     reload_again_ = true;  // files may have changed since they were read
     return;
   }
-  numbers_.reload.running = true;
+  if (filling_) {
+    say(Level::info, "reload", "newer rule files: what was being filled for the ones before them is dropped");
+    filling_.reset();
+  }
   compiler_ = std::make_unique<Compiler>(load_);
 }
 
@@ -420,7 +471,7 @@ void Task::reload_failed(const std::string& why) {
       {{"ruleset", engine_->ruleset()->digest_text}});
 }
 
-Status Task::adopt(RulesLoaded rules) {
+Status Task::adopt(RulesLoaded rules, Filled how) {
   if (!rules.ruleset) {
     reload_failed(rules.messages);
     return {};
@@ -434,25 +485,127 @@ Status Task::adopt(RulesLoaded rules) {
     return {};
   }
   if (Status flushed = flush(); !flushed) return flushed;
+  if (how == Filled::at_once) return go_live(std::move(rules));
+  std::shared_ptr<engine::Fill> fill = engine_->plan_fill(rules.ruleset);
+  if (!fill->any()) return go_live(std::move(rules));
+  say(Level::info, "filling",
+      "reading the history for windows of the new rules; the running rules go on until it is read",
+      {{"ruleset", rules.ruleset->digest_text}});
+  filling_ = std::make_unique<Filling>();
+  filling_->rules = std::move(rules);
+  filling_->fill = std::move(fill);
+  return go_on_with_filling();
+}
+
+Status Task::go_on_with_filling() {
+  Filling& filling = *filling_;
+  if (filling.thread.joinable()) {
+    if (!filling.done.load(std::memory_order_acquire)) return {};
+    filling.thread.join();
+    ++filling.rounds;
+  }
+  const bool behind = engine_->released() - filling.up_to > fill_behind_max && filling.rounds < fill_rounds_max;
+  if (filling.read.ok() && (filling.rounds == 0 || behind)) {
+    // Nobody may write while the store is looked at, and there must be something new to read.
+    if (underway_ || (filling.rounds > 0 && released_at_checkpoint_ == filling.up_to)) return {};
+    filling.up_to = released_at_checkpoint_;
+    filling.fill->open(world_.store);
+    filling.done.store(false, std::memory_order_relaxed);
+    filling.thread = std::thread([&filling] {
+      filling.read = filling.fill->read([&filling] { return !filling.stop.load(std::memory_order_relaxed); });
+      filling.done.store(true, std::memory_order_release);
+    });
+    return {};
+  }
+  if (Status flushed = flush(); !flushed) return flushed;
+  return go_live(std::move(filling.rules));
+}
+
+std::shared_ptr<engine::Fill> Task::fill_windows(const std::shared_ptr<const engine::Ruleset>& next) {
+  const auto begun = std::chrono::steady_clock::now();
+  std::shared_ptr<engine::Fill> fill = engine_->plan_fill(next);
+  FillStatus& numbers = numbers_.reload.fill;
+  numbers.last_error.clear();
+  numbers.filled.clear();
+  numbers.warming.clear();
+  numbers.events = 0;
+  numbers.took_us = 0;
+  numbers.pause_us = 0;
+  Status read;
+  const std::vector<engine::Fill::Window> windows = fill->windows();
+  if (fill->any()) {
+    auto since_when = begun;
+    if (filling_ && filling_->fill->covers(*fill)) {
+      since_when = filling_->begun;
+      fill = filling_->fill;
+      read = filling_->read;
+    }
+    if (read) {
+      fill->open(world_.store);
+      read = fill->read([this] {
+        if (world_.alive) world_.alive();
+        return true;
+      });
+    }
+    numbers.events = fill->event_count();
+    numbers.took_us = since(since_when);
+    numbers.pause_us = since(begun);
+  }
+  for (const engine::Fill::Window& window : windows) {
+    if (!window.why_not.empty()) {
+      numbers.warming.push_back(window.text + ": until " + to_text(window.known_from) + ", because " + window.why_not);
+    } else if (!read) {
+      numbers.warming.push_back(window.text + ": because the history could not be read");
+    } else if (window.known_from <= engine_->watermark()) {
+      numbers.filled.push_back(window.text);
+    } else {
+      numbers.filled.push_back(window.text + ": whole from " + to_text(window.known_from));
+    }
+  }
+  if (!read) {
+    ++numbers.failed;
+    numbers.last_error = read.error().text;
+    say(Level::warning, "fill_failed", "windows of the new rules begin empty and warm: " + read.error().text);
+    return nullptr;
+  }
+  return fill->any() ? fill : nullptr;
+}
+
+Status Task::go_live(RulesLoaded rules) {
   const std::string before = engine_->ruleset()->digest_text;
   if (Status decodes = intake_->adopt(rules.ruleset->schema); !decodes) {
     reload_failed("source.format does not fit the event types of the new rules: " + decodes.error().text + "\n");
+    filling_.reset();
     return {};
   }
+  const auto begun = std::chrono::steady_clock::now();
   next_ = rules.ruleset;
   std::vector<Decided> decided;
   decided.push_back({Decided::Kind::activation, 0, {}, files_of(*rules.ruleset)});
   if (Status done = decide(std::move(decided)); !done) return done;
+  filling_.reset();
   // A swap ends a checkpoint: from here on the store holds the new rules as the active ones.
   if (Status written = checkpoint({}); !written) return written;
   ++numbers_.reload.ok;
   numbers_.reload.last_error.clear();
   numbers_.reload.last_at = world_.clock.now();
-  say(Level::info, "reload", "new rules are live", {{"ruleset", rules.ruleset->digest_text}, {"before", before}});
+  const FillStatus& fill = numbers_.reload.fill;
+  std::string text = "new rules are live";
+  for (const std::string& window : fill.filled) text += "\n  filled from the history: " + window;
+  for (const std::string& window : fill.warming) text += "\n  warming: " + window;
+  say(Level::info, "reload", text,
+      {{"ruleset", rules.ruleset->digest_text},
+       {"before", before},
+       {"filled", std::to_string(fill.filled.size())},
+       {"warming", std::to_string(fill.warming.size())},
+       {"events", std::to_string(fill.events)},
+       {"took", milliseconds(fill.took_us)},
+       {"stall", milliseconds(since(begun))}});
   return {};
 }
 
 Status Task::finish() {
+  filling_.reset();  // the next start finds that the files differ
   if (Status flushed = flush(); !flushed) return flushed;
   return checkpoint({});
 }
@@ -481,6 +634,11 @@ TaskStatus Task::status() const {
     status.partitions.push_back(std::move(one));
   }
   status.warming = engine_->warming();
+  status.reload.running = compiler_ || filling_;
+  if (filling_) {
+    status.reload.fill.running = true;
+    status.reload.fill.events = filling_->fill->event_count();
+  }
   status.trouble = trouble_;
   return status;
 }

@@ -12,12 +12,17 @@
 // thread of its own brings all of it to the disk. Until that has happened the one before is what a restart finds. Checkpoints
 // with decisions, and the last one, are waited for.
 //
+// Windows that a reload brings are filled from the history of events before the rules go live (engine/run/fill.h): a thread reads it
+// beside the events, in rounds, each up to the last checkpoint; what was judged since is read at the swap, behind the
+// checkpoint that decides it. A restart that finds that decision reads all of it there, to the same end.
+//
 // Time while all partitions are idle: the watermark is brought to
 //     largest event time + wall time since that event came − lateness − idle_after
 // at every checkpoint interval. The wall clock stands in for the events' own, and `idle_after` behind it, so that an
 // event which is merely on its way is not called late.
 //
-// Owner and thread: one; the compiler of a reload and the writer of a checkpoint run beside it and touch nothing of it.
+// Owner and thread: one; the compiler of a reload, the reader of the history and the writer of a checkpoint run beside it and touch
+// nothing of it.
 #pragma once
 
 #include <chrono>
@@ -36,6 +41,7 @@
 #include "daemon/status.h"
 #include "engine/run/commit.h"
 #include "engine/run/engine.h"
+#include "engine/run/fill.h"
 #include "engine/run/intake.h"
 #include "state/store.h"
 
@@ -60,6 +66,7 @@ struct TaskWorld {
   state::Store& store;
   const Clock& clock;
   Notices notices;
+  std::function<void()> alive;  // called now and then in what takes long at the start, or at a swap
 };
 
 class Task {
@@ -84,6 +91,7 @@ class Task {
 
  private:
   struct Compiler;
+  struct Filling;
   struct Underway;
   /// How long nothing has come from a partition.
   struct Watch {
@@ -101,7 +109,14 @@ class Task {
   Status decide(std::vector<Decided> decided);
   Status carry_out(std::vector<Decided>& decided);
   Status watch();
-  Status adopt(RulesLoaded rules);
+  /// Where windows of new rules are filled from the history: beside the events, or at once.
+  enum class Filled : std::uint8_t { beside, at_once };
+  Status adopt(RulesLoaded rules, Filled how);
+  Status go_on_with_filling();
+  Status go_live(RulesLoaded rules);
+  /// What the windows of `next` take over from the history, read to its end; nothing: they warm, and it was said. Requires: all
+  /// that was judged is in the store.
+  std::shared_ptr<engine::Fill> fill_windows(const std::shared_ptr<const engine::Ruleset>& next);
   void reload_failed(const std::string& why);
   [[nodiscard]] std::optional<Timestamp> tick_time() const;
   void say(Level level, std::string_view code, std::string text,
@@ -119,8 +134,10 @@ class Task {
   std::shared_ptr<const engine::Ruleset> next_;  // of the activation being carried out
   std::unique_ptr<Compiler> compiler_;           // while a reload compiles
   bool reload_again_ = false;
+  std::unique_ptr<Filling> filling_;    // while windows of the next rules are filled
   std::unique_ptr<Underway> underway_;  // the checkpoint whose moment has been and which is not in the store yet
   std::uint64_t records_at_checkpoint_ = 0;
+  std::uint64_t released_at_checkpoint_ = 0;  // of the last one that is in the store
   Timestamp checkpointed_at_;
   bool changed_ = false;  // something a checkpoint would hold, since the last one
   std::string trouble_;   // last said

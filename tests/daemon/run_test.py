@@ -190,6 +190,90 @@ def test_files_and_kills(world):
     check(code == 0, f"a second run over the same files: {code}: {text}")
 
 
+WINDOW_RULES = """
+stream large = pay where amount > 50 and count from pay per user in last 10m > 3
+rule seen on pay {
+  severity info
+  when number > 0
+  show count from pay per user in last 50m, sum(amount) from large per user in last 30m,
+       distinct(amount) from pay per user in 20m before, percentile(90, amount) from pay per user in calendar day "Europe/Berlin"
+}
+"""
+
+
+def numbered_pay(number):
+    seconds = number // 4
+    chance = (number * 2654435761) % 4294967296
+    return json.dumps(
+        {
+            "type": "pay",
+            "id": f"p{number}",
+            "at": f"2026-01-05T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z",
+            "user": f"u{chance % 7}",
+            "amount": chance // 7 % 100,
+            "number": number,
+        }
+    )
+
+
+def test_history(world):
+    """new rules know the past: killed while they begin, their hits are those of a replay that had them from the beginning"""
+    total, old = 60000, 45000
+    schema = RULE_TEXT[: RULE_TEXT.index("rule big")].replace("amount : decimal", "amount : decimal\n  number : decimal")
+    old_rules = schema + "rule big on pay { when amount > 98 decide review }\n"
+    rules = world.write("history.risk", old_rules)
+    events = world.write("history.ndjson", "".join(numbered_pay(n) + "\n" for n in range(1, old)))
+    config = world.files_config("history", rules, events, more="data begins: complete\n")
+    code, _, text = world.run(config)
+    check(code == 0, f"exit code {code}: {text}")
+    with open(events, "a", encoding="utf-8") as out:
+        out.write("".join(numbered_pay(n) + "\n" for n in range(old, total)))
+    world.write("history.risk", schema + WINDOW_RULES)
+    replayed = world.path("history_replayed")
+    begun = time.monotonic()
+    done = subprocess.run(
+        [world.tocsin, "replay", "--rules", rules, "--events", events, "--out", replayed, "--data-begins", "complete"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
+    check(done.returncode == 0, done.stdout.decode("utf-8", "replace"))
+    took = time.monotonic() - begun
+    chance = random.Random(SEED)
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            [world.tocsin, "run", "--config", config],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(chance.random() * took)
+        process.kill()
+        process.wait()
+    code, _, text = world.run(config)
+    check(code == 0, f"exit code {code}: {text}")
+
+    def hits_of(directory):
+        with open(os.path.join(directory, "hits.ndjson"), encoding="utf-8") as lines:
+            hits = [line for line in lines if '"rule":"seen"' in line]
+        return [line for line in hits if int(json.loads(line)["events"][0]["id"][1:]) >= old]
+
+    expected, got = hits_of(replayed), hits_of(world.path("history_out"))
+    check(len(expected) == total - old, f"the replay has {len(expected)} hits")
+    for one, other in zip(expected, got):
+        check(one == other, f"the replay says\n{one}the run says\n{other}")
+    check(len(got) == len(expected), f"{len(got)} hits, not {len(expected)}")
+    # Without a history the same windows warm, and the log says why.
+    config = world.files_config("no_history", rules, events, more="history: off\n")
+    world.write("history.risk", old_rules)
+    code, _, text = world.run(config)
+    check(code == 0 and "no_history" in text, f"exit code {code}: {text}")
+    world.write("history.risk", schema + WINDOW_RULES)
+    code, _, text = world.run(config)
+    check(code == 0 and "no history of `pay` is kept" in text, f"exit code {code}: {text}")
+
+
 def test_two_files(world):
     """two files are merged as replay merges them"""
     with open(os.path.join(world.path("sample"), "events.ndjson"), encoding="utf-8") as lines:
@@ -338,6 +422,7 @@ source:
 sink:
   kind: flies
 checkpoint: {interval: -1s, events: many}
+history: {default: for ever}
 htpp: off
 """,
     )
@@ -352,7 +437,8 @@ htpp: off
         ":9: `sink.kind` must be one of",
         ":10: `checkpoint.interval`",
         "`checkpoint.events` must be a whole number",
-        ":11: unknown key `htpp`",
+        ":11: `history` needs `state.directory`",
+        ":12: unknown key `htpp`",
         "did you mean `http`",
     ]:
         check(part in text, f"no `{part}` in\n{text}")
@@ -370,6 +456,7 @@ source:
   kafka: {{sasl.password: '${{TOCSIN_TEST_SECRET}}', client.id: me, ssl.key.pem: {secret}}}
 sink: {{kind: kafka, topics: {{hits: off, alerts: a, decisions: d, dead letters: l}}, kafka: {{ssl.key.password: {secret}}}}}
 state: {{directory: s}}
+history: {{login: 90d, page_view: off}}
 """,
     )
     code, out, text = world.run(config, environment={"TOCSIN_TEST_SECRET": secret}, arguments=["--print-config"])
@@ -382,6 +469,9 @@ state: {{directory: s}}
         "interval: 10s",
         "listen: 127.0.0.1:8087",
         "hits: off",
+        "default: 30d",
+        "login: 90d",
+        "page_view: off",
     ]:
         check(part in out, f"no `{part}` in\n{out}")
     again = world.write("again.yaml", out)
@@ -392,7 +482,7 @@ state: {{directory: s}}
         check(code == 0, f"samples/{name}: {code}: {text}")
 
 
-TESTS = [test_configuration, test_stdin, test_pages_and_reload, test_refusals, test_files_and_kills, test_two_files]
+TESTS = [test_configuration, test_stdin, test_pages_and_reload, test_refusals, test_files_and_kills, test_two_files, test_history]
 
 
 def main():

@@ -37,6 +37,13 @@ rule big on pay {
   because "{amount}"
 }
 )";
+const char* const counting_rule = R"(
+rule counted on pay {
+  severity info
+  when amount > 0
+  because "{count from pay per user in last 30m}, {max(amount) from pay per user in last 30m}"
+}
+)";
 const char* const row_rule = R"(
 rule row per user {
   sequence within 1h {
@@ -91,6 +98,11 @@ class RecordingCommit final : public engine::Commit {
     while (hold_up.load()) std::this_thread::yield();
     return store_.commit(writes);
   }
+  [[nodiscard]] std::size_t count_with(const std::string& part) const {
+    return static_cast<std::size_t>(std::count_if(delivered.begin(), delivered.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    }));
+  }
   [[nodiscard]] std::size_t count(const std::string& beginning) const {
     std::size_t n = 0;
     for (const std::string& line : delivered) n += line.starts_with(beginning) ? 1U : 0U;
@@ -133,6 +145,7 @@ struct World {
     options.idle_after = Duration::seconds(30);
     options.checkpoint_interval = Duration::seconds(10);
     options.checkpoints_aside = aside;
+    options.engine.history.all = history;
     Result<std::unique_ptr<Task>> started =
         Task::start(options, std::move(rules), [this] { return on_disk(); },
                     {*feed, commit, store, clock, [this](const Notice& n) { notices.emplace_back(n.code); }});
@@ -168,6 +181,7 @@ struct World {
   }
 
   Lines lines;
+  Duration history;    // so long are events kept
   bool aside = false;  // checkpoints of every interval are written beside the events
   ManualClock clock;
   state::MemoryStore store;
@@ -429,6 +443,119 @@ TEST_CASE("an activation that was decided is carried out by the restart at the s
   world.send(pay("p2", 1, "ann", 600));
   world.turn();
   CHECK(world.commit.count("hits") == 1);
+}
+
+TEST_CASE("a reload fills the windows of new rules from the history, beside the events") {
+  World world;
+  world.history = Duration::days(30);
+  world.open(rules_of(big_rule));
+  for (int i = 0; i < 5; ++i) world.send(pay("p" + std::to_string(i), i, "ann", 7 - i));
+  world.turn();
+  world.on_disk = [] { return rules_of(std::string(big_rule) + counting_rule); };
+
+  SUBCASE("what was judged before the last checkpoint and behind it") {
+    world.pass(Duration::seconds(11));
+    world.turn();
+    world.send(pay("p5", 5, "ann", 1));
+    world.turn();
+    world.reload_and_wait();
+    const FillStatus fill = world.task->status().reload.fill;
+    CHECK(fill.filled.size() == 2);
+    CHECK(fill.warming.empty());
+    CHECK(fill.events == 6);
+    CHECK(world.task->status().warming.empty());
+    world.send(pay("p6", 6, "ann", 2));
+    world.turn();
+    CHECK(world.commit.count_with(R"("because":"7, 7")") == 1);
+
+    SUBCASE("and a second reload, longer windows too") {
+      std::string longer = counting_rule;
+      longer.replace(longer.find("30m}, "), 3, "50m");
+      world.on_disk = [longer] { return rules_of(std::string(big_rule) + longer); };
+      world.reload_and_wait();
+      CHECK(world.task->status().reload.fill.filled == std::vector<std::string>{"count from pay per user in last 50m"});
+      world.send(pay("p7", 7, "ann", 2));
+      world.turn();
+      CHECK(world.commit.count_with(R"("because":"8, 7")") == 1);
+    }
+  }
+  SUBCASE("killed between the decision and the swap, a restart fills them at the same place") {
+    world.task->reload();
+    world.store.fail_at(2);
+    bool failed = false;
+    for (int i = 0; i < 2000 && !failed; ++i) {
+      failed = !world.task->turn().ok();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    REQUIRE(failed);
+    world.store.fail_never();
+    world.kill();
+    world.open(rules_of(std::string(big_rule) + counting_rule));
+    CHECK(world.task->status().reload.fill.filled.size() == 2);
+    world.send(pay("p6", 6, "ann", 2));
+    world.turn();
+    CHECK(world.commit.count_with(R"("because":"6, 7")") == 1);
+  }
+  SUBCASE("killed while they are filled, a restart finds the new files and fills them at once") {
+    world.task->reload();
+    for (int i = 0; i < 2000 && !world.task->status().reload.fill.running; ++i) {
+      world.turn();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(world.task->status().reload.fill.running);
+    CHECK(world.task->status().rules.size() == 1);
+    world.kill();
+    world.open(rules_of(std::string(big_rule) + counting_rule));
+    CHECK(world.task->status().rules.size() == 2);
+    CHECK(world.task->status().warming.empty());
+    world.send(pay("p6", 6, "ann", 2));
+    world.turn();
+    CHECK(world.commit.count_with(R"("because":"6, 7")") == 1);
+  }
+  SUBCASE("newer files while they are filled: the last ones go live") {
+    world.task->reload();
+    for (int i = 0; i < 2000 && !world.task->status().reload.fill.running; ++i) {
+      world.turn();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    world.on_disk = [] { return rules_of(std::string(counting_rule)); };
+    world.reload_and_wait();
+    CHECK(world.task->status().rules.size() == 1);
+    CHECK(world.task->status().reload.ok == 1);
+    CHECK(world.task->status().reload.fill.filled.size() == 2);
+  }
+  SUBCASE("a damaged history: the rules go live, their windows warm, and it is said") {
+    world.pass(Duration::seconds(11));
+    world.turn();
+    state::WriteSet damage;
+    for (const auto& [key, value] : world.store.records()) {
+      if (key.starts_with("\x12")) damage.put(key, value.substr(1));
+    }
+    REQUIRE(damage.writes.size() == 1);
+    REQUIRE(world.store.commit(damage).ok());
+    world.reload_and_wait();
+    const TaskStatus status = world.task->status();
+    CHECK(status.rules.size() == 2);
+    CHECK(status.reload.ok == 1);
+    CHECK(status.reload.fill.failed == 1);
+    CHECK(status.reload.fill.last_error.find("damaged") != std::string::npos);
+    CHECK(status.reload.fill.warming.size() == 2);
+    CHECK(status.warming.size() == 2);
+    CHECK(world.said("fill_failed"));
+  }
+}
+
+TEST_CASE("without a history windows of new rules warm, and it is said why") {
+  World world;
+  world.open(rules_of(big_rule));
+  world.send(pay("p0", 0, "ann", 7));
+  world.turn();
+  world.on_disk = [] { return rules_of(std::string(big_rule) + counting_rule); };
+  world.reload_and_wait();
+  const std::vector<std::string> warming = world.task->status().reload.fill.warming;
+  REQUIRE(warming.size() == 2);
+  CHECK(warming[0] ==
+        "count from pay per user in last 30m: until 2026-01-05T10:30:00Z, because no history of `pay` is kept");
 }
 
 TEST_CASE("a kill at every place gives what one run gives") {
