@@ -265,7 +265,7 @@ std::optional<Expr> Checker::check_constant(const ast::Expr& e, const Type& type
     } else {
       Diagnostic& d = error(Code::type_mismatch, e.span, what + " is " + type_words(type) + ", not " + described(t, e));
       if (type.kind == TypeKind::money && is_number(t.expr.type)) hint_at_currency(d, e, type.currency);
-      if (is_number(type) && t.expr.type.kind == TypeKind::money)
+      if (is_number(type) && t.expr.type.kind == TypeKind::money && what.starts_with('`'))
         d.hints.push_back("declare the field as `money` or `money<" + to_text(t.expr.type.currency) + ">`");
       if (type.kind == TypeKind::money && t.text_literal) d.hints.push_back("money stands without quotes: `1000 USD`");
     }

@@ -347,6 +347,8 @@ void Engine::State::run_features(std::uint32_t level) {
         if (!at.valid || shard_of(at.hash) != shard) continue;
         if (insert.where && !e.bits->test(*insert.where)) continue;
         const ColumnPlan& column = ruleset->columns[insert.column];
+        // What came between an X from before the data begins and that beginning is not known: no window begins with it.
+        if (insert.mark && e.event.time < begins_of(column.layout.fingerprint)) continue;
         const Value argument =
             insert.argument == no_code ? Value{} : evaluate(ruleset->codes, insert.argument, context);
         KeyState& key = *state_of(e, insert.key_use, true);
