@@ -589,6 +589,14 @@ Status Task::go_live(RulesLoaded rules) {
   ++numbers_.reload.ok;
   numbers_.reload.last_error.clear();
   numbers_.reload.last_at = world_.clock.now();
+  using Kind = engine::TakenUp::Kind;
+  std::size_t counts[4] = {};
+  for (const engine::TakenUp& rule : engine_->taken_up()) {
+    ++counts[static_cast<std::size_t>(rule.kind)];
+    if (rule.kind == Kind::in_part || rule.kind == Kind::anew)
+      say(Level::info, "reload_rule", "rule " + rule.rule + ": " + rule.text, {{"rule", rule.rule}});
+  }
+  const auto count = [&](Kind kind) { return std::to_string(counts[static_cast<std::size_t>(kind)]); };
   const FillStatus& fill = numbers_.reload.fill;
   std::string text = "new rules are live";
   for (const std::string& window : fill.filled) text += "\n  filled from the history: " + window;
@@ -596,6 +604,10 @@ Status Task::go_live(RulesLoaded rules) {
   say(Level::info, "reload", text,
       {{"ruleset", rules.ruleset->digest_text},
        {"before", before},
+       {"sequences_kept", count(Kind::kept)},
+       {"kept_in_part", count(Kind::in_part)},
+       {"begun_anew", count(Kind::anew)},
+       {"added", count(Kind::added)},
        {"filled", std::to_string(fill.filled.size())},
        {"warming", std::to_string(fill.warming.size())},
        {"events", std::to_string(fill.events)},

@@ -143,11 +143,6 @@ void end_waiting(const Program& program, ExistsBody& body, std::uint64_t bits, P
   }
 }
 
-/// What began before a U is ended by it.
-void end_begun(ExistsBody& body, Place here) {
-  while (body.reached != 0 && body.chains.of(body.reached - 1)->place() < here) --body.reached;
-}
-
 /// After a match: what begins before the floor is gone, and waits for nothing.
 void settle(ExistsBody& body, Host& host) {
   while (body.reached != 0 && body.chains.of(body.reached - 1)->place() < body.floor) --body.reached;
@@ -207,6 +202,25 @@ void Chains::reach(std::size_t count) {
   far_.resize(bounds);
 }
 
+bool ExistsBody::may_follow(const Program& program, std::size_t step, Timestamp time) const {
+  if (step == 0) return true;
+  if (step > reached) return false;
+  const std::int64_t within = program.slots[step].within;
+  return within == Program::unbounded || (time - chains.of(step - 1)[step - 1].time).us < within;
+}
+
+void ExistsBody::extend(std::size_t step, const Bound& event) {
+  chains.reach(step + 1);
+  Bound* chain = chains.of(step);
+  if (step != 0) std::copy_n(chains.of(step - 1), step, chain);
+  chain[step] = event;
+  reached = std::max(reached, static_cast<std::uint32_t>(step) + 1);
+}
+
+void ExistsBody::end_begun(Place here) {
+  while (reached != 0 && chains.of(reached - 1)->place() < here) --reached;
+}
+
 bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
                  std::vector<Match>& out) {
   const Place here{o.time, o.order};
@@ -215,14 +229,13 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
     if (body == nullptr || (bits & program.no_until_mask) == 0) return false;
     count_events(*body, host);
     end_waiting(program, *body, bits, here, host);
-    if ((bits & program.until) != 0) end_begun(*body, here);
+    if ((bits & program.until) != 0) body->end_begun(here);
     return false;
   }
   if (body == nullptr) {
     if ((bits & program.start_mask) == 0) return false;
-    runs.body = std::make_unique<ExistsBody>(static_cast<std::uint32_t>(program.steps.size()));
+    runs.body = std::make_unique<ExistsBody>(program);
     body = static_cast<ExistsBody*>(runs.body.get());
-    body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
   }
   count_events(*body, host);
   drop_dead(program, *body, o.time);
@@ -234,19 +247,12 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
   bool kept = false;
   // From the last step to the first, so that an event extends what was there before it.
   for (std::size_t i = std::min<std::size_t>(last, body->reached) + 1; i-- > 0;) {
-    const Program::Slot& slot = program.slots[i];
-    if ((bits & slot.element.predicate) == 0) continue;
-    if (i > body->reached) continue;  // a match of this very event has used up what there was
-    const Bound* before = nullptr;
-    if (i == 0) {
-      if (here < body->floor) continue;
-    } else {
-      before = body->chains.of(i - 1);
-      if (slot.within != Program::unbounded && (o.time - before[i - 1].time).us >= slot.within) continue;
-    }
+    if ((bits & program.slots[i].element.predicate) == 0) continue;
+    // A match of this very event may have used up what there was.
+    if (i == 0 ? here < body->floor : !body->may_follow(program, i, o.time)) continue;
     if (i == last) {
       std::array<Bound, steps_max> whole;
-      std::copy_n(before, i, whole.begin());
+      if (i != 0) std::copy_n(body->chains.of(i - 1), i, whole.begin());
       whole[i] = bound;
       if (program.waits()) {
         wait(*body, whole.data(), host);
@@ -258,14 +264,10 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
       continue;
     }
     if (ends && i != 0) continue;  // a U between the first event and the last
-    body->chains.reach(i + 1);
-    Bound* chain = body->chains.of(i);
-    std::copy_n(body->chains.of(i - (i != 0 ? 1 : 0)), i, chain);
-    chain[i] = bound;
-    body->reached = std::max(body->reached, static_cast<std::uint32_t>(i) + 1);
+    body->extend(i, bound);
     kept = true;
   }
-  if (ends) end_begun(*body, here);
+  if (ends) body->end_begun(here);
   if (kept) {
     body->largest_event = std::max(body->largest_event, static_cast<std::uint32_t>(host.event_bytes(o.event)));
     limit(program, *body, host);
@@ -337,8 +339,7 @@ void ExistsBody::encode(const Program&, ByteWriter& out) const {
 }
 
 std::unique_ptr<RunsBody> decode_exists(const Program& program, ByteReader& in) {
-  auto body = std::make_unique<ExistsBody>(static_cast<std::uint32_t>(program.steps.size()));
-  body->wait = Duration{std::max<std::int64_t>(program.final_wait, 0)};
+  auto body = std::make_unique<ExistsBody>(program);
   body->floor = get_place(in);
   body->lost_until.us = in.get_i64();
   const std::uint64_t reached = in.get_varint();

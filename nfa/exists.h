@@ -15,6 +15,7 @@
 // Quintana, Riveros, Vansummeren, PVLDB 15(9), 2022).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -42,7 +43,10 @@ class Chains {
 };
 
 struct ExistsBody final : RunsBody {
-  explicit ExistsBody(std::uint32_t steps) : RunsBody(Engine::exists), step_count(steps) {}
+  explicit ExistsBody(const Program& program)
+      : RunsBody(Engine::exists),
+        step_count(static_cast<std::uint32_t>(program.steps.size())),
+        wait(std::max<std::int64_t>(program.final_wait, 0)) {}
   [[nodiscard]] bool empty() const override {
     return reached == 0 && waiting_head == waiting.size() && lost_until == Timestamp::min();
   }
@@ -54,6 +58,13 @@ struct ExistsBody final : RunsBody {
   [[nodiscard]] std::vector<Timestamp> deadlines() const override;
   void prefetch() const override {}
   void encode(const Program& program, ByteWriter& out) const override;
+
+  /// Whether an event of that time may follow a chain as that of `step`.
+  [[nodiscard]] bool may_follow(const Program& program, std::size_t step, Timestamp time) const;
+  /// Requires: may_follow().
+  void extend(std::size_t step, const Bound& event);
+  /// What began before a U is ended by it.
+  void end_begun(Place here);
 
   std::uint32_t step_count;
   std::uint32_t reached = 0;  // the chains of so many first steps are alive

@@ -100,12 +100,23 @@ class Compiler {
     mix(skips_to_step ? pattern_.after_step : 0);
     mix_duration(pattern_.within);
     mix(pattern_.steps.size());
-    for (std::size_t i = 0; i < pattern_.steps.size(); ++i) add_step(i);
+    for (std::size_t i = 0; i < pattern_.steps.size(); ++i) {
+      part_ = 0;
+      add_step(i);
+      out_.parts.steps.push_back(part_);
+    }
     mix(pattern_.absences.size());
-    for (const Absence& a : pattern_.absences) add_absence(a);
+    out_.parts.absences.resize(pattern_.steps.size() + 1);
+    for (const Absence& a : pattern_.absences) {
+      part_ = out_.parts.absences[a.before];
+      add_absence(a);
+      out_.parts.absences[a.before] = part_;
+    }
     mix(pattern_.until.has_value());
     if (pattern_.until) {
+      part_ = 0;
       out_.until = add_element(*pattern_.until).predicate;
+      out_.parts.until = part_;
       out_.relevant_mask |= bit(pattern_.until->stream);
     }
     if (bits_.size() > predicates_max) {
@@ -117,6 +128,7 @@ class Compiler {
     add_masks();
     add_bounds();
     add_words();
+    add_meanings();
     std::string not_exists = why_not_exists(out_, choosing_.refuses);
     Program::Fronts fronts;
     if (!not_exists.empty() && !out_.conditions.empty()) {
@@ -141,7 +153,10 @@ class Compiler {
   }
 
  private:
-  void mix(std::uint64_t v) { hash_ = hash_mix(hash_, v); }
+  void mix(std::uint64_t v) {
+    hash_ = hash_mix(hash_, v);
+    part_ = hash_mix(part_, v);
+  }
   void mix_duration(const std::optional<Duration>& d) { mix(d ? static_cast<std::uint64_t>(d->us) : 0); }
   template <typename Id>
   static std::uint64_t meaning(std::span<const std::uint64_t> of, Id id) {
@@ -334,6 +349,15 @@ class Compiler {
     std::erase_if(out_.words, [](const Program::Word& w) { return w.mask == 0; });
   }
 
+  void add_meanings() {
+    out_.parts.bits.resize(bits_.size());
+    for (const auto& [id, to] : bits_) out_.parts.bits[to] = meaning(meanings_.predicates, id);
+    for (const ValueId id : out_.values) out_.parts.values.push_back(meaning(meanings_.values, id));
+    for (std::size_t i = 0; i < bits_.size(); ++i) {  // whatever the order in which they are named
+      if ((out_.relevant_mask >> i & 1U) != 0) out_.parts.streams += hash_mix(0, out_.parts.bits[i]);
+    }
+  }
+
   std::string why_search(const std::string& not_exists) const {
     std::size_t across = out_.conditions.size();
     std::string text = "keeps occurrences ";
@@ -351,6 +375,7 @@ class Compiler {
   Program out_;
   std::map<PredicateId, std::size_t> bits_;
   std::uint64_t hash_ = 0;
+  std::uint64_t part_ = 0;  // of the step, the absences or the `until` at hand
 };
 
 std::string hex(std::uint64_t v) {

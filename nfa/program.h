@@ -125,6 +125,16 @@ struct Program {
     std::array<std::uint8_t, 64> bit{};  // where each bit of the mask goes
   };
 
+  /// What the parts of the program mean, as hashes: by these another program knows what it has in common with this one
+  /// (nfa/carry.h). Empty for stages.
+  struct Parts {
+    std::vector<std::uint64_t> steps;     // all that is said of a step
+    std::vector<std::uint64_t> absences;  // [i]: the `no` before step i; behind the last step: the final ones
+    std::uint64_t until = 0;
+    std::uint64_t streams = 0;  // all that are named, for `next`
+    std::vector<std::uint64_t> bits, values;
+  };
+
   std::vector<Step> steps;
   std::vector<Slot> slots;
   std::vector<Absence> absences;
@@ -133,6 +143,7 @@ struct Program {
   std::vector<std::vector<Backward>> backward;  // per step
   std::vector<Word> words;                      // which predicates matter
   std::vector<ValueId> values;                  // which values are kept
+  Parts parts;
 
   std::uint64_t until = 0;          // one bit, 0 for none
   std::uint64_t start_mask = 0;     // may be the first event of a match

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "nfa/all_matches.h"
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
@@ -72,6 +73,14 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
   }
   if (in.failed() || !in.at_end()) return std::nullopt;
   return runs;
+}
+
+Runs copy(const Program& program, const Runs& runs) {
+  std::string bytes;
+  encode(program, runs, bytes);
+  std::optional<Runs> copied = decode(program, bytes);
+  TOCSIN_CHECK(copied.has_value());  // bytes we have just written
+  return std::move(*copied);
 }
 
 void Body::encode(const Program& program, ByteWriter& to) const {

@@ -117,6 +117,9 @@ void encode(const Program& program, const Runs& runs, std::string& out);
 /// safe.
 std::optional<Runs> decode(const Program& program, std::string_view bytes);
 
+/// Through its bytes.
+Runs copy(const Program& program, const Runs& runs);
+
 /// When advance() must be called next, at the latest: the deadline fires when time is past it.
 inline std::optional<Timestamp> next_deadline(const Runs& runs) {
   return runs.body == nullptr ? std::nullopt : runs.body->next_deadline();

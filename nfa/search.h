@@ -18,6 +18,8 @@ void use_up(const Program& program, const Match& match, Place& floor);
 /// Asks the host about a match of single events, one for each step; with its consent it is put out and uses up.
 void put_out(const Program& program, std::span<const Bound> chain, bool truncated, Place& floor, Host& host,
              std::vector<Match>& out);
+/// Drops in front what no match can use any more.
+void prune(const Program& program, Body& body, Timestamp now, Host& host);
 
 class Search {
  public:

@@ -48,8 +48,7 @@ void drop_front(const Program& program, Body& body, Host& host) {
   }
 }
 
-/// Drops in front what no match can use any more. What must stay is a possible first event, and an X of a first `no`
-/// that may stand before one; all else counts only behind a first event.
+/// What must stay is a possible first event, and an X of a first `no` that may stand before one; all else counts only behind a first event.
 void drop_unused(const Program& program, Body& body, Timestamp now, Host& host) {
   if (body.head == body.kept.size()) return;
   const bool live = alive(program, body, body.newest_start, now);
@@ -68,6 +67,8 @@ void drop_unused(const Program& program, Body& body, Timestamp now, Host& host) 
   }
 }
 
+}  // namespace
+
 void prune(const Program& program, Body& body, Timestamp now, Host& host) {
   drop_unused(program, body, now, host);
   if (body.head != body.kept.size() || body.lost == Place{}) return;
@@ -76,6 +77,8 @@ void prune(const Program& program, Body& body, Timestamp now, Host& host) {
       program.horizon != Program::unbounded && body.lost.time <= base_time(body, now) - Duration{program.horizon};
   if (over || body.lost < body.floor) body.lost = Place{};
 }
+
+namespace {
 
 /// Requires: the caller counts the event's bytes if it stays.
 void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t bits) {

@@ -1,14 +1,16 @@
 // Any number of random patterns over random streams: every engine that claims a pattern against its slow twin.
 //
-//   matcher_random [--cases N] [--seed S] [--engine exists|search|all|runs|each] [--algebra stages|sequences|both]
+//   matcher_random [--cases N] [--seed S] [--engine exists|search|all|runs|each] [--algebra stages|sequences|both|changes]
 //
-// Case i of a seed is the same on every machine; of `both` the even ones are stages. The last line is "N passed, M
+// Case i of a seed is the same on every machine; of `both` the even ones are stages; `changes` are
+// sequences that change in the midst of a stream. The last line is "N passed, M
 // failed"; the first five failures are made smaller and shown.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
 
+#include "tests/nfa/random_changes.h"
 #include "tests/nfa/random_sequences.h"
 #include "tests/nfa/random_stages.h"
 
@@ -45,6 +47,14 @@ Outcome try_sequence(std::uint64_t seed, const std::string& engine) {
   return o;
 }
 
+/// What was taken over, by pair of engines.
+std::map<std::string, std::uint64_t> taken_over;
+
+std::string try_change(std::uint64_t seed) {
+  const ChangeCase c = random_change_case(seed);
+  return change_disagreement(c, seed, &taken_over).empty() ? std::string() : explain_change(c, seed);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,7 +75,12 @@ int main(int argc, char** argv) {
   std::map<std::string, std::uint64_t> claimed;
   for (std::uint64_t i = 0; i < cases; ++i) {
     const bool stages = algebra == "stages" || (algebra == "both" && i % 2 == 0);
-    const Outcome o = stages ? try_stages(hash_mix(seed, i), engine) : try_sequence(hash_mix(seed, i), engine);
+    Outcome o;
+    if (algebra == "changes") {
+      o.said = try_change(hash_mix(seed, i));
+    } else {
+      o = stages ? try_stages(hash_mix(seed, i), engine) : try_sequence(hash_mix(seed, i), engine);
+    }
     if (o.engines.empty()) ++unclaimed;
     for (const Engine e : o.engines) ++claimed[nfa::to_text(e)];
     ++(o.said.empty() ? passed : failed);
@@ -77,6 +92,9 @@ int main(int argc, char** argv) {
               static_cast<unsigned long long>(unclaimed));
   for (const auto& [name, count] : claimed) {
     std::printf(", %llu on %s", static_cast<unsigned long long>(count), name.c_str());
+  }
+  for (const auto& [name, count] : taken_over) {
+    std::printf(", %llu taken over from %s", static_cast<unsigned long long>(count), name.c_str());
   }
   std::printf("\n%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
               static_cast<unsigned long long>(failed));

@@ -1016,6 +1016,8 @@ std::size_t Engine::key_count() const {
   return count;
 }
 
+const std::vector<TakenUp>& Engine::taken_up() const { return state_->taken_up; }
+
 std::size_t Engine::waiting_count() const { return state_->order.waiting_count(); }
 
 }  // namespace tocsin::engine

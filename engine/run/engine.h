@@ -83,6 +83,14 @@ struct Undecided {
   Timestamp deadline;
 };
 
+/// What became of the begun matches of a sequence when the rules changed.
+struct TakenUp {
+  enum class Kind : std::uint8_t { kept, in_part, anew, added };
+  std::string rule;
+  Kind kind = Kind::kept;
+  std::string text;  // for people: "kept up to step 2 of 3; …", "begins anew: …"
+};
+
 struct PartitionPosition {
   std::uint32_t partition = 0;
   std::uint64_t sequence = 0;  // of the last event taken
@@ -118,6 +126,8 @@ class Engine {
   /// What is still warming, "feature text: until TIME"; for summary and status.
   [[nodiscard]] std::vector<std::string> warming() const;
   [[nodiscard]] std::size_t key_count() const;
+  /// By rule, of the last activation.
+  [[nodiscard]] const std::vector<TakenUp>& taken_up() const;
   /// Events waiting in the reorder buffer.
   [[nodiscard]] std::size_t waiting_count() const;
 

@@ -170,6 +170,7 @@ struct Engine::State final : UnknownSink {
   /// Unknown results by what asked and the missing field, until somebody reads the counters (UnknownPlace).
   std::unordered_map<std::uint64_t, std::uint64_t> unknown_counts;
   std::uint64_t dropped_sections = 0;
+  std::vector<TakenUp> taken_up;
   Tracer* tracer = nullptr;
   History history;
   bool counts_unknown = true;
@@ -323,6 +324,9 @@ struct Engine::State final : UnknownSink {
   void adopt(std::shared_ptr<const Ruleset> next, Fill* fill);
   /// The windows that the active rules have from the history.
   void take_over(Fill& fill);
+  struct Source;
+  /// Of each program: where its begun matches come from when `old` was active before.
+  std::vector<Source> sources(const Ruleset& old);
   std::string encode_key(std::uint32_t keyspace, const KeyState& key) const;
   Status decode_key_state(std::uint32_t keyspace, KeyState& key, std::string_view bytes);
 

@@ -2,12 +2,14 @@
 // that lives is written as sections tagged with fingerprints of meaning, and the new rules take up the sections that mean the
 // same to them. Layout: docs/state_format.md.
 #include <algorithm>
+#include <set>
 
 #include "base/coding.h"
 #include "engine/run/engine_state.h"
 #include "engine/run/fill.h"
 #include "event/mask.h"
 #include "event/pack.h"
+#include "nfa/carry.h"
 #include "state/key.h"
 #include "state/records.h"
 #include "state/slab.h"
@@ -160,7 +162,8 @@ Status Engine::State::decode_key_state(std::uint32_t keyspace, KeyState& key, st
       key.columns[slot] = column.take();
       claimed = true;
     }
-    for (std::size_t slot = 0; slot < space.programs.size() && !claimed; ++slot) {
+    // Several rules may say the same: their sections are the same, too.
+    for (std::size_t slot = 0; slot < space.programs.size(); ++slot) {
       const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
       if (program.fingerprint != section.fingerprint) continue;
       std::optional<nfa::Runs> runs = nfa::decode(program, section.bytes);
@@ -526,6 +529,66 @@ Result<bool> Engine::restore(state::Store& store) {
   return true;
 }
 
+struct Engine::State::Source {
+  std::optional<std::uint32_t> pattern;  // of the old rules
+  bool whole = false;                    // else as `carried` says
+  nfa::Carried carried;
+};
+
+std::vector<Engine::State::Source> Engine::State::sources(const Ruleset& old) {
+  using Kind = TakenUp::Kind;
+  taken_up.clear();
+  std::map<std::uint64_t, std::uint32_t> by_meaning;
+  std::map<std::string, std::uint32_t> by_name;
+  for (std::uint32_t p = 0; p < old.patterns.size(); ++p) {
+    by_meaning.emplace(old.patterns[p].program.fingerprint, p);
+    by_name.emplace(old.rules[old.patterns[p].rule].info.name, p);
+  }
+  std::vector<Source> all(ruleset->patterns.size());
+  for (std::uint32_t p = 0; p < ruleset->patterns.size(); ++p) {
+    const PatternPlan& pattern = ruleset->patterns[p];
+    const RulePlan& rule = ruleset->rules[pattern.rule];
+    Source& source = all[p];
+    TakenUp& told = taken_up.emplace_back();
+    told.rule = rule.info.name;
+    // What means the same is known by its meaning, whatever the rule is called now.
+    if (const auto same = by_meaning.find(pattern.program.fingerprint); same != by_meaning.end()) {
+      source.pattern = same->second;
+      source.whole = true;
+      told.text = "kept";
+      continue;
+    }
+    const auto before = by_name.find(rule.info.name);
+    if (before == by_name.end()) {
+      told.kind = Kind::added;
+      told.text = "begins with this change";
+      continue;
+    }
+    const PatternPlan& from = old.patterns[before->second];
+    if (old.keyspaces[from.keyspace].fingerprint != ruleset->keyspaces[pattern.keyspace].fingerprint ||
+        old.rules[from.rule].key_names != rule.key_names) {
+      source.carried.why = "it is kept per other keys";
+    } else {
+      source.carried = nfa::what_carries(from.program, pattern.program);
+    }
+    const nfa::Carried& carried = source.carried;
+    if (carried.steps == 0) {
+      told.kind = Kind::anew;
+      told.text = "begins anew: " + carried.why;
+      continue;
+    }
+    source.pattern = before->second;
+    told.kind = Kind::in_part;
+    told.text =
+        "kept up to step " + std::to_string(carried.steps) + " of " + std::to_string(pattern.program.steps.size());
+    if (carried.newest) told.text += ", the newest beginning only";
+    told.text += carried.waiting ? ", and what waits for its deadline" : "; later steps begin with this change";
+    const auto begins_before = own_begins.find(from.program.fingerprint);
+    if (begins_before != own_begins.end()) own_begins.emplace(pattern.program.fingerprint, begins_before->second);
+  }
+  return all;
+}
+
 void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
   TOCSIN_CHECK(!capture);
   settle_unknown();
@@ -547,21 +610,29 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
       });
     }
   }
-  // Everything that lives, written down under the old rules…
+  // Everything that lives, written down under the old rules; begun matches as they are …
   struct Written {
     std::uint64_t keyspace = 0;
     std::string key;
     std::string slab;
+    std::vector<LiveRuns> runs;
     state::EventLog log;
     bool stored = false;
+    std::uint32_t old_keyspace = 0;
   };
   std::vector<Written> written;
   for (std::uint32_t keyspace = 0; keyspace < tables.size(); ++keyspace) {
     for (auto& table : tables[keyspace]) {
       table.for_each_sorted([&](std::string_view key, KeyState& state) {
-        Written w{
-            ruleset->keyspaces[keyspace].fingerprint, std::string(key), encode_key(keyspace, state), {}, state.stored};
+        Written w;
+        w.keyspace = ruleset->keyspaces[keyspace].fingerprint;
+        w.key = std::string(key);
+        w.runs = std::move(state.runs);
+        state.runs.clear();
+        w.slab = encode_key(keyspace, state);
         w.log = std::move(state.log);
+        w.stored = state.stored;
+        w.old_keyspace = keyspace;
         written.push_back(std::move(w));
       });
     }
@@ -576,12 +647,21 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
   }
   const std::vector<std::uint64_t> known = meanings_of(*ruleset);
 
-  // … and taken up by the new ones.
+  // … and taken up by the new ones, which may have begun steps in common with them.
   const std::shared_ptr<const Ruleset> old = std::move(ruleset);
   ruleset = std::move(next);
   make_tables();
+  const std::vector<Source> sources_of = sources(*old);
+  std::vector<std::vector<std::uint32_t>> takers(old->patterns.size());  // of each old program
+  std::set<std::uint64_t> goes_on;                                       // what knows as much as the one before it
+  for (std::uint32_t p = 0; p < sources_of.size(); ++p) {
+    if (!sources_of[p].pattern) continue;
+    takers[*sources_of[p].pattern].push_back(p);
+    goes_on.insert(ruleset->patterns[p].program.fingerprint);
+  }
   for (const std::uint64_t fingerprint : meanings_of(*ruleset)) {
-    if (std::find(known.begin(), known.end(), fingerprint) == known.end()) own_begins[fingerprint] = order.watermark();
+    if (std::find(known.begin(), known.end(), fingerprint) == known.end() && !goes_on.contains(fingerprint))
+      own_begins[fingerprint] = order.watermark();
   }
   for (const auto& [fingerprint, from] : begin) {
     if (from == Timestamp::min()) {
@@ -625,6 +705,19 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
     state.log = {};
     const Status status = decode_key_state(space->second, state, w.slab);
     TOCSIN_CHECK(status.ok());
+    for (LiveRuns& live : w.runs) {
+      if (live.runs.body == nullptr) continue;
+      const std::uint32_t from = old->keyspaces[w.old_keyspace].programs[live.slot];
+      const nfa::Program& was = old->patterns[from].program;
+      if (takers[from].empty()) ++dropped_sections;
+      for (std::size_t i = 0; i < takers[from].size(); ++i) {
+        const Source& source = sources_of[takers[from][i]];
+        const PatternPlan& pattern = ruleset->patterns[takers[from][i]];
+        nfa::Runs runs = i + 1 == takers[from].size() ? std::move(live.runs) : nfa::copy(was, live.runs);
+        if (!source.whole) runs = nfa::carry(was, std::move(runs), pattern.program, source.carried, order.watermark());
+        if (runs.body != nullptr) state.runs_of(pattern.slot) = std::move(runs);
+      }
+    }
     state.log = std::move(log);
     schedule(space->second, state, w.key, hash);
     touch(space->second, state);

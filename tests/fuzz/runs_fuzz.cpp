@@ -1,5 +1,6 @@
 // Begun matches read from bytes, for each engine. Bytes that are refused must be refused without harm; bytes that are taken
-// must encode to bytes that read back to the same, and what was read must run on. The first byte chooses the program.
+// must encode to bytes that read back to the same, what was read must run on, and what a changed program takes over of it must
+// read back too. The first byte chooses the program.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "nfa/carry.h"
 #include "nfa/step.h"
 
 namespace {
@@ -45,6 +47,18 @@ Pattern compared(bool equal_to_the_end, bool compares) {
   return p;
 }
 
+Pattern waiting(std::int64_t window) {
+  Pattern p = steps(2);
+  p.within = Duration{window};
+  p.until = one(3);
+  Absence final;
+  final.before = 2;
+  final.element = one(2);
+  final.wait = Duration{50};
+  p.absences.push_back(final);
+  return p;
+}
+
 Pattern stages(std::uint32_t count) {
   Pattern p;
   p.semantics = Semantics::derivations;
@@ -70,14 +84,7 @@ std::vector<Program> programs() {
   };
   for (const Engine engine : {Engine::search, Engine::exists}) {
     add(steps(3), engine);
-    Pattern waits = steps(2);
-    waits.until = one(3);
-    Absence final;
-    final.before = 2;
-    final.element = one(2);
-    final.wait = Duration{50};
-    waits.absences.push_back(final);
-    add(waits, engine);
+    add(waiting(100), engine);
   }
   for (const Engine engine : {Engine::all, Engine::runs}) {
     add(stages(3), engine);
@@ -89,6 +96,16 @@ std::vector<Program> programs() {
   for (const Engine engine : {Engine::search, Engine::exists}) {
     add(compared(true, true), engine);
     add(compared(false, false), engine);
+  }
+  // Changes of the first ones: another last step; a narrower window and a further step; a narrower window alone.
+  for (const Engine engine : {Engine::search, Engine::exists}) {
+    Pattern changed = steps(2);
+    changed.steps.push_back(steps(4).steps[3]);
+    add(changed, engine);
+    changed.within = Duration{20};
+    changed.steps.push_back(steps(1).steps[0]);
+    add(changed, engine);
+    add(waiting(20), engine);
   }
   return all;
 }
@@ -124,6 +141,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)next_deadline(*runs);
   (void)oldest_needed(*runs);
   (void)expires_at(program, *runs);
+  for (const Program& to : all) {
+    if (to.fingerprint == program.fingerprint) continue;
+    const Carried carried = what_carries(program, to);
+    if (carried.steps == 0) continue;
+    const Timestamp now{static_cast<std::int64_t>(size)};
+    Runs next = carry(program, std::move(*decode(program, first)), to, carried, now);
+    std::string taken;
+    encode(to, next, taken);
+    TOCSIN_CHECK(decode(to, taken).has_value());
+    advance(to, next, far, host, out);
+  }
   // A few joins of sets stand for more partial matches than there is time to tell of.
   if (program.engine != Engine::all) advance(program, *runs, far, host, out);
   (void)expires_at(program, *runs);

@@ -1,9 +1,11 @@
-// What lives of a program for one key, whatever the engine: the memory it holds, and that it lets it go.
+// What lives of a program for one key, whatever the engine: the memory it holds, that it lets it go, and the
+// bytes that a store has of it, which must read for as long as there are such stores.
 #include "nfa/runs.h"
 
 #include <doctest/doctest.h>
 
 #include "nfa/all_matches.h"
+#include "tests/nfa/patterns.h"
 #include "tests/nfa/stages.h"
 
 using namespace tocsin;
@@ -70,6 +72,29 @@ std::string many(const std::string& streams, int from, int count) {
     stream += "@" + std::to_string(from + i) + " ";
   }
   return stream;
+}
+
+/// The bytes say "format 2", then the fingerprint of the program, which is not part of what is tested.
+std::string goes_on(const Pattern& pattern, Engine engine, const std::string& hex, const std::string& then) {
+  const Program program = compile(pattern, {}, {false, engine}).take();
+  std::string bytes = "\x02";
+  for (std::size_t i = 0; i < 8; ++i) bytes += static_cast<char>(program.fingerprint >> (8 * i));
+  for (std::size_t i = 0; i < hex.size(); i += 2)
+    bytes += static_cast<char>(std::strtoul(hex.substr(i, 2).c_str(), nullptr, 16));
+  std::optional<Runs> runs = decode(program, bytes);
+  if (!runs) return "does not read";
+  std::string again;
+  encode(program, *runs, again);
+  if (again != bytes) return "is written otherwise";
+  TestHost host;
+  std::vector<Match> out;
+  feed(
+      parse_stream(then), [&](Timestamp t) { advance(program, *runs, t, host, out); },
+      [&](Occurrence o) {
+        o.event = o.order = o.order + 9;
+        step(program, *runs, o, host, out);
+      });
+  return to_text(out);
 }
 
 }  // namespace
@@ -208,4 +233,27 @@ TEST_CASE("bytes of sets that are dead are no body") {
   bytes.clear();
   encode(program, fed.runs, bytes);
   CHECK(!decode(program, bytes).has_value());
+}
+
+TEST_CASE("bytes of format 2 read") {
+  const Pattern p = sequence({single("a"), single("b"), single("c")}, 100);
+  CHECK(goes_on(p, Engine::exists,
+                "011200000000000000070000000000000080020808180000000000000008081800000000000000"
+                "09091b0000000000000000",
+                "c@28") == "8|9|10@28");
+  CHECK(goes_on(p, Engine::search,
+                "011200000000000000070000000000000080001800000000000000080318000000000000000818"
+                "000000000000000800000000000000800000030e0e2a010202060102020602",
+                "c@28") == "8|9|10@28");
+  Pattern waits = sequence({single("a"), single("b")}, 100);
+  waits.absences.push_back(no(2, "c", 50));
+  waits.until = element("d");
+  CHECK(goes_on(waits, Engine::exists,
+                "0100000000000000800000000000000000800108081800000000000000010808180000000000000009091b00000000000000",
+                "|78") == "8|9@77");
+  CHECK(goes_on(waits, Engine::search,
+                "0100000000000000800000000000000000800018000000000000000802180000000000000008000000000000008000011b"
+                "00000000000000094d0000000000000009020206010202060202020604020206010202060202020604020206010202060102"
+                "020602",
+                "|78") == "8|9@77");
 }

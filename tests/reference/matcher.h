@@ -17,6 +17,10 @@ class Matcher {
   void step(const nfa::Occurrence& occurrence, std::vector<nfa::Match>& out);
   void advance(Timestamp time, std::vector<nfa::Match>& out);
 
+  /// What is used up (M).
+  [[nodiscard]] nfa::Place floor() const { return floor_; }
+  void raise_floor(nfa::Place to) { floor_ = to < floor_ ? floor_ : to; }
+
  private:
   struct Event {
     nfa::Bound at;

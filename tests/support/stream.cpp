@@ -136,6 +136,16 @@ bool Stream::give_row(const std::string& name, const std::map<std::string, std::
   return false;
 }
 
+void Stream::change_rules(std::shared_ptr<const engine::Ruleset> ruleset) {
+  flush();
+  ruleset_ = std::move(ruleset);
+  engine::Item item;
+  item.kind = engine::ItemKind::activation;
+  item.ruleset = ruleset_;
+  intake_.add(std::move(item));
+  flush();
+}
+
 void Stream::end() {
   for (std::uint32_t i = 0; i < partitions_; ++i) intake_.end(i);
   if (intake_.counts().events > 0) intake_.tick(intake_.counts().last_time);

@@ -37,6 +37,8 @@ class Stream {
   /// The table `name` has one more row; `from`, when it is there, says from when on it holds. False: no such table, or a cell that is
   /// none of its type (texts, entities, numbers, times and addresses are read here).
   bool give_row(const std::string& name, const std::map<std::string, std::string>& cells);
+  /// Other rules go live; their event types are the same.
+  void change_rules(std::shared_ptr<const engine::Ruleset> ruleset);
   /// The input is at its end (T7).
   void end();
 
