@@ -153,6 +153,22 @@ TEST_CASE("fronts: what a match used up is forgotten at once") {
   CHECK(waits.runs.empty());
 }
 
+TEST_CASE("fronts: a late event in the time of a match that was told ends no other") {
+  Pattern p = sequence({single("a"), single("b", {equal_to(0)})});
+  p.absences.push_back(no(2, "c", 5));
+  p.after = AfterMatch::continue_;
+  Feed feed(p);
+  feed.take('a', 1, 0);
+  for (const std::int64_t time : {1, 3, 4}) feed.take('b', 1, time);
+  advance(feed.program, feed.runs, Timestamp{7}, feed.host, feed.out);
+  CHECK(feed.out.size() == 1);
+  feed.bits.clear();
+  feed.bits.set(predicate('c'));
+  step(feed.program, feed.runs, {9, 9, Timestamp{2}, true, &feed.bits, {}}, feed.host, feed.out);
+  advance(feed.program, feed.runs, Timestamp{20}, feed.host, feed.out);
+  CHECK(feed.out.size() == 3);
+}
+
 TEST_CASE("fronts: a million beginnings with different values stay within the byte limit") {
   Feed feed(sequence({single("a"), single("b", {equal_to(0)})}, 10'000'000));
   constexpr int beginnings = 1'000'000;
