@@ -172,6 +172,12 @@ std::string to_text(const ReplaySummary& summary) {
   }
   if (separator == ", ") out += ")";
   out += '\n';
+  if (counters.events == 0 && separator == ", ") {
+    out +=
+        "no event was read: events are JSON, one to a line (docs/records.md), not CSV; dead_letters.ndjson says what "
+        "was wrong with "
+        "each\n";
+  }
   if (intake.events > 0) {
     out += "from " + to_text(intake.first_time) + " to " + to_text(intake.last_time) +
            "; data begins: " + summary.data_begins + "\n";
@@ -205,7 +211,15 @@ std::string to_text(const ReplaySummary& summary) {
     out += plural(summary.undecided.size(), "absence") + " undecided when the input ended (--until moves time on)\n";
   }
   if (!summary.warming.empty())
-    out += plural(summary.warming.size(), "feature") + " still warming: the data begins within the window\n";
+    out += std::to_string(summary.warming.size()) +
+           " still warming, since the data begins within their time; what asks them may be silent (if the events hold "
+           "all there was, say "
+           "--data-begins complete):\n";
+  constexpr std::size_t warming_shown = 5;
+  for (std::size_t i = 0; i < std::min(summary.warming.size(), warming_shown); ++i)
+    out += "  " + summary.warming[i] + "\n";
+  if (summary.warming.size() > warming_shown)
+    out += "  and " + std::to_string(summary.warming.size() - warming_shown) + " more, in summary.json\n";
   return out;
 }
 

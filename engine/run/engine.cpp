@@ -1003,6 +1003,14 @@ std::vector<std::string> Engine::warming() const {
     const Timestamp until = column.layout.windows[aggregate.window].known_from(begins);
     if (until > s.order.watermark()) texts.push_back(aggregate.text + ": until " + to_text(until));
   }
+  // A first `no` that reaches back before the data begins is unknown in the same way (MatchHost::accept).
+  for (const PatternPlan& pattern : s.ruleset->patterns) {
+    const Timestamp begins = s.begins_of(pattern.program.fingerprint);
+    if (pattern.program.first_no_mask == 0 || begins == Timestamp::min()) continue;
+    const Timestamp until = begins + Duration{pattern.program.first_no_wait};
+    if (until <= s.order.watermark()) continue;
+    texts.push_back("first `no` of " + s.ruleset->rules[pattern.rule].info.name + ": until " + to_text(until));
+  }
   std::sort(texts.begin(), texts.end());
   texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
   return texts;

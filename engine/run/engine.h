@@ -123,7 +123,7 @@ class Engine {
   /// One of the ruleset's questions, as an event that came now would find it; `now`: no earlier than the watermark.
   [[nodiscard]] event::Value answer_question(std::size_t question, Timestamp now);
   [[nodiscard]] bool has_label(std::uint32_t label, const event::Value& whom, Timestamp now) const;
-  /// What is still warming, "feature text: until TIME"; for summary and status.
+  /// What is still warming, "feature text: until TIME", "first `no` of RULE: until TIME"; for summary and status.
   [[nodiscard]] std::vector<std::string> warming() const;
   [[nodiscard]] std::size_t key_count() const;
   /// By rule, of the last activation.

@@ -6,6 +6,7 @@ The generator is samples/generate.py; the stream is small so that this takes sec
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -44,6 +45,26 @@ def same(one, other):
 
 def replay(tocsin, events, out, *more):
     return [tocsin, "replay", "--rules", RULES, "--events", events, "--out", out, *more]
+
+
+def check_words(suite, tocsin, directory):
+    """What a person reads who brings the wrong file, or too short a past."""
+    table = os.path.join(directory, "events.csv")
+    with open(table, "w", encoding="utf-8") as file:
+        file.write("type,transfer_id\ntransfer,t1\n")
+    _, said = run(*replay(tocsin, table, os.path.join(directory, "of_csv")))
+    suite.check("a table is not taken for events", "not CSV" in said, said)
+    one = os.path.join(directory, "one.ndjson")
+    with open(one, "w", encoding="utf-8") as file:
+        file.write('{"type":"transfer","event_id":"t1","transfer_id":"t1","created_at":"2026-01-05T10:00:00Z","user":"u1",'
+                   '"sender":"a1","recipient":"a2","amount":"9000 USD","status":"requested"}\n')
+    _, said = run(*replay(tocsin, one, os.path.join(directory, "of_one")))
+    suite.check("what warms is told, and how to say that the past is whole",
+                "--data-begins complete" in said and "more, in summary.json" in said, said)
+    with open(os.path.join(directory, "of_one", "summary.json"), encoding="utf-8") as file:
+        warming = json.load(file)["warming"]
+    suite.check("a first `no` warms too",
+                "first `no` of r26_transfer_without_login: until 2026-01-05T11:00:00Z" in warming, str(warming))
 
 
 def check_kills(suite, tocsin, events, directory, whole, seconds):
@@ -93,6 +114,7 @@ def main():
             differs = same(whole, out)
             suite.check(f"--shards {shards} --batch {batch}: the same bytes", differs == "", differs)
         check_kills(suite, options.tocsin, events, directory, whole, seconds)
+        check_words(suite, options.tocsin, directory)
     print(f"{suite.passed} passed, {suite.failed} failed")
     return 0 if suite.failed == 0 else 1
 
