@@ -79,16 +79,16 @@ struct Body final : RunsBody {
   /// `event_bytes` when nobody has counted them since they were read from a store.
   static constexpr std::uint64_t uncounted = UINT64_MAX;
 
-  std::vector<Kept> kept;            // in total order, from `head` on
-  std::vector<Value> values;         // of kept[i] at i * program.values.size()
-  std::size_t head = 0;              // dropped in front, freed now and then
-  std::size_t late_count = 0;        // late ones among the kept
-  std::uint64_t event_bytes = 0;     // what the log holds for the kept ones (Host::event_bytes)
-  std::vector<Pending> pending;      // by (deadline, last), which is the order of arrival
-  std::vector<Place> reach;          // per step: the newest first event of a chain up to it; Place{} for none
-  Place floor;                       // a match begins at or after it (M)
-  Place lost;                        // the newest one dropped by the byte limit, while a match may miss it
-  Place newest_start;                // the newest kept one that may begin a match
+  std::vector<Kept> kept;         // in total order, from `head` on
+  std::vector<Value> values;      // of kept[i] at i * program.values.size()
+  std::size_t head = 0;           // dropped in front, freed now and then
+  std::size_t late_count = 0;     // late ones among the kept
+  std::uint64_t event_bytes = 0;  // what the log holds for the kept ones (Host::event_bytes)
+  std::vector<Pending> pending;   // by (deadline, last), which is the order of arrival
+  std::vector<Place> reach;       // per step: the newest first event of a chain up to it; Place{} for none
+  Place floor;                    // a match begins at or after it (M)
+  Place lost;                     // the newest one dropped by the byte limit, while a match may miss it
+  Place newest_start;             // the newest kept one that may begin a match
 };
 
 // How bodies write what they are made of.
