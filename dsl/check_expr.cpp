@@ -11,7 +11,7 @@ namespace {
 
 using ast::ExprKind;
 
-// In the language and not built: said by name, so that nobody looks for the typing mistake.
+// What may be asked of a group, and of a window.
 constexpr std::string_view functions_known[] = {"count",      "some",   "sum",     "avg",      "min",    "max",
                                                 "distinct",   "first",  "last",    "variance", "stddev", "cv",
                                                 "percentile", "median", "entropy", "gaps",     "rate",   "set"};

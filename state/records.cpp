@@ -50,11 +50,9 @@ std::optional<RecordType> type_of_record(std::string_view record_key) {
   const auto type = static_cast<RecordType>(record_key[0]);
   switch (type) {
     case RecordType::meta:
-    case RecordType::rules:
     case RecordType::slab:
     case RecordType::log:
     case RecordType::history:
-    case RecordType::timer:
     case RecordType::alert:
     case RecordType::id_seen:
     case RecordType::order:
@@ -64,12 +62,6 @@ std::optional<RecordType> type_of_record(std::string_view record_key) {
 }
 
 std::string meta_record(std::string_view name) { return records_of(RecordType::meta).append(name); }
-
-std::string rules_record(Digest digest) {
-  std::string out = records_of(RecordType::rules);
-  put_digest(out, digest);
-  return out;
-}
 
 std::string slab_record(const SlabKey& key) { return records_of(RecordType::slab, key.keyspace).append(key.key); }
 
@@ -90,16 +82,6 @@ std::string log_record(const LogKey& key) {
 std::string history_record(const HistoryKey& key) {
   std::string out = records_of(RecordType::history, key.type);
   ByteWriter(out).put_ordered_u64(key.release);
-  return out;
-}
-
-std::string timer_record(const TimerKey& key) {
-  std::string out = records_of(RecordType::timer);
-  ByteWriter writer(out);
-  writer.put_ordered_i64(key.deadline.us);
-  writer.put_ordered_u64(key.keyspace);
-  writer.put_bytes(key.key);
-  writer.put_ordered_u64(key.number);
   return out;
 }
 
@@ -124,10 +106,6 @@ std::string fact_record(const FactKey& key) { return records_of(RecordType::fact
 
 std::optional<std::string_view> parse_meta_record(std::string_view record_key) {
   return body_of(record_key, RecordType::meta);
-}
-
-std::optional<Digest> parse_rules_record(std::string_view record_key) {
-  return digest_of(body_of(record_key, RecordType::rules));
 }
 
 std::optional<SlabKey> parse_slab_record(std::string_view record_key) {
@@ -155,18 +133,6 @@ std::optional<HistoryKey> parse_history_record(std::string_view record_key) {
   HistoryKey key;
   key.type = reader.get_ordered_u64();
   key.release = reader.get_ordered_u64();
-  return if_whole(reader, key);
-}
-
-std::optional<TimerKey> parse_timer_record(std::string_view record_key) {
-  const auto body = body_of(record_key, RecordType::timer);
-  if (!body) return std::nullopt;
-  ByteReader reader(*body);
-  TimerKey key;
-  key.deadline.us = reader.get_ordered_i64();
-  key.keyspace = reader.get_ordered_u64();
-  key.key = reader.get_bytes();
-  key.number = reader.get_ordered_u64();
   return if_whole(reader, key);
 }
 

@@ -15,13 +15,11 @@
 namespace tocsin::state {
 
 enum class RecordType : std::uint8_t {
-  meta = 0x00,   // by name: source positions, watermarks, lengths of sinks, counters; "store" is the store's own
-  rules = 0x01,  // by digest: the text of the active rules; names of files stand in the value
-  slab = 0x10,   // by (keyspace, key): state/slab.h
-  log = 0x11,    // by (keyspace, hash of the key, key, position): one packed event
+  meta = 0x00,  // by name: source positions, watermarks, lengths of sinks, counters; "store" is the store's own
+  slab = 0x10,  // by (keyspace, key): state/slab.h
+  log = 0x11,   // by (keyspace, hash of the key, key, position): one packed event
   history =
       0x12,  // by (hash of the event type's name, release of its first event): a block of judged events (state/history.h)
-  timer = 0x20,    // by (deadline, keyspace, key, number)
   alert = 0x30,    // by (rule, subject): an open alert
   id_seen = 0x40,  // by digest: an event already judged (state/ids_seen.h)
   order = 0x50,    // by (time, partition, sequence): an event that waits for its place in the order
@@ -54,13 +52,6 @@ struct HistoryKey {
   std::uint64_t release = 0;  // of the first event of the block
   bool operator==(const HistoryKey&) const = default;
 };
-struct TimerKey {
-  Timestamp deadline;
-  std::uint64_t keyspace = 0;
-  std::string_view key;
-  std::uint64_t number = 0;  // of timers of one key at one deadline
-  bool operator==(const TimerKey&) const = default;
-};
 struct AlertKey {
   std::uint64_t rule = 0;  // fingerprint
   std::string_view subject;
@@ -78,13 +69,11 @@ struct FactKey {
 };
 
 std::string meta_record(std::string_view name);
-std::string rules_record(Digest digest);
 std::string slab_record(const SlabKey& key);
 std::string log_record(const LogKey& key);
 /// All events of one key, in the order of positions.
 std::string log_records_of(std::uint64_t keyspace, std::uint64_t hash, std::string_view key);
 std::string history_record(const HistoryKey& key);
-std::string timer_record(const TimerKey& key);
 std::string alert_record(const AlertKey& key);
 std::string id_seen_record(Digest id);
 std::string order_record(const OrderKey& key);
@@ -92,11 +81,9 @@ std::string fact_record(const FactKey& key);
 
 // Views of the results point into the argument. Nothing when it is not a key of that type.
 std::optional<std::string_view> parse_meta_record(std::string_view record_key);
-std::optional<Digest> parse_rules_record(std::string_view record_key);
 std::optional<SlabKey> parse_slab_record(std::string_view record_key);
 std::optional<LogKey> parse_log_record(std::string_view record_key);
 std::optional<HistoryKey> parse_history_record(std::string_view record_key);
-std::optional<TimerKey> parse_timer_record(std::string_view record_key);
 std::optional<AlertKey> parse_alert_record(std::string_view record_key);
 std::optional<Digest> parse_id_seen_record(std::string_view record_key);
 std::optional<OrderKey> parse_order_record(std::string_view record_key);

@@ -131,7 +131,7 @@ class Engine {
   /// Events waiting in the reorder buffer.
   [[nodiscard]] std::size_t waiting_count() const;
 
-  /// Everything that changed since the last capture, as one set of writes: dirty keys, log tail, timers, open alerts, ids seen,
+  /// Everything that changed since the last capture, as one set of writes: dirty keys, log tail, history, open alerts, ids seen,
   /// waiting events, positions, counters of the order, digest and text of the active rules (text: as given to the ruleset).
   void capture(state::WriteSet& writes);
   /// The same in pieces, so that events wait for none of them long: what begin_capture() was called at is the moment of all of it.

@@ -77,13 +77,11 @@ void records(std::string_view bytes) {
   history(bytes);
   if (const auto key = parse_history_record(bytes)) TOCSIN_CHECK(history_record(*key) == bytes);
   if (const auto key = parse_log_record(bytes)) TOCSIN_CHECK(parse_log_record(log_record(*key)) == key);
-  if (const auto key = parse_timer_record(bytes)) TOCSIN_CHECK(parse_timer_record(timer_record(*key)) == key);
   if (const auto key = parse_slab_record(bytes)) TOCSIN_CHECK(slab_record(*key) == bytes);
   if (const auto key = parse_alert_record(bytes)) TOCSIN_CHECK(alert_record(*key) == bytes);
   if (const auto key = parse_fact_record(bytes)) TOCSIN_CHECK(fact_record(*key) == bytes);
   if (const auto key = parse_order_record(bytes)) TOCSIN_CHECK(order_record(*key) == bytes);
   if (const auto id = parse_id_seen_record(bytes)) TOCSIN_CHECK(id_seen_record(*id) == bytes);
-  if (const auto id = parse_rules_record(bytes)) TOCSIN_CHECK(rules_record(*id) == bytes);
   (void)IdsSeen::decode(bytes).ok();
 }
 
