@@ -39,6 +39,22 @@ TEST_CASE("nfa agrees with its slow twin on random patterns and streams") {
   }));
 }
 
+TEST_CASE("P9 a border is chosen by itself, whatever it makes of groups further on") {
+  // Which d belong to the last group depends on which a the first one holds.
+  TestHost host;
+  host.on_guard = [](GuardId, const Binding& b) { return b.candidate.event == 7 || b.at(0).front().event == 3; };
+  Pattern p = sequence({group(1, 1, "a"), row(1, 0, "b"), single("c"), group(1, 0, "d", {ask(GuardId{1}, {0})})}, 99);
+  p.after = AfterMatch::continue_;
+  const std::vector<Item> items = parse_stream("a@0 b@1 a@2 b@3 c@4 d@5 d@6");
+  const std::string wanted = "3|4|5|6@5, 1|2 4|5|7@6";
+  CHECK(to_text(run(p, items, host)) == wanted);
+  reference::Matcher slow(p, host);
+  std::vector<Match> found;
+  feed(
+      items, [&](Timestamp t) { slow.advance(t, found); }, [&](const Occurrence& o) { slow.step(o, found); });
+  CHECK(to_text(found) == wanted);
+}
+
 TEST_CASE("random patterns are mostly not refused, and match something") {
   int compiled = 0;
   int claimed = 0;

@@ -118,14 +118,19 @@ void Matcher::enumerate(std::size_t step, int after, Filling& filling, int compl
     Combination c;
     c.filling = filling;
     if (!is_combination(c.filling, completing, c.match)) return;
+    bool behind_group = false;  // the step before, as far as it is filled, is a group
     for (std::size_t i = 0; i < pattern_.steps.size(); ++i) {
       const Step& s = pattern_.steps[i];
       if (s.kind == StepKind::group) {
         const bool by_first = pattern_.pick == Pick::earliest;
         if (s.consecutive) c.points.push_back(by_first ? first_of(filling.places[i]) : last_of(filling.places[i]));
-        c.borders.push_back(first_of(filling.places[i]));
+        if (behind_group) c.borders.push_back(first_of(filling.places[i]));
+        behind_group = true;
       } else {
-        for (const auto& part : filling.places[i]) c.points.push_back(part.empty() ? -1 : part.front());
+        for (const auto& part : filling.places[i]) {
+          c.points.push_back(part.empty() ? -1 : part.front());
+          behind_group = behind_group && part.empty();
+        }
       }
     }
     out.push_back(std::move(c));
@@ -344,7 +349,7 @@ std::vector<Matcher::Combination> Matcher::combinations(int completing) const {
   Filling filling;
   filling.places.resize(pattern_.steps.size());
   enumerate(0, -1, filling, completing, all);
-  // P9: of those that differ in borders only, the one whose last group starts earliest, and so on.
+  // P9: of those that differ in borders only, the one whose last border is earliest, and so on.
   std::vector<Combination> out;
   for (Combination& c : all) {
     bool known = false;

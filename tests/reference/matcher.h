@@ -36,7 +36,7 @@ class Matcher {
     Filling filling;
     nfa::Match match;
     std::vector<int> points;   // choice points; -1 for empty
-    std::vector<int> borders;  // starts of groups, for P9
+    std::vector<int> borders;  // starts of groups that follow a group, for P9
   };
 
   [[nodiscard]] std::vector<Combination> combinations(int completing) const;
