@@ -86,6 +86,7 @@ std::unique_ptr<Body> body_of(const Program& from, const Program& to, std::uint3
   for (const Event& e : events) {
     b.kept.push_back(e.at);
     b.late_count += e.at.late() ? 1U : 0U;
+    if ((e.at.bits & to.beyond_mask) != 0) b.newest_beyond = e.at.place();
     for (const std::uint64_t wanted : to.parts.values) {
       const auto at = std::find(from.parts.values.begin(), from.parts.values.end(), wanted);
       b.values.push_back(e.old == nullptr ? missing_value : e.old[at - from.parts.values.begin()]);

@@ -46,7 +46,7 @@ struct ExistsBody final : RunsBody {
   explicit ExistsBody(const Program& program)
       : RunsBody(Engine::exists),
         step_count(static_cast<std::uint32_t>(program.steps.size())),
-        wait(std::max<std::int64_t>(program.final_wait, 0)) {}
+        wait{std::max<std::int64_t>(program.final_wait, 0)} {}
   [[nodiscard]] bool empty() const override {
     return reached == 0 && waiting_head == waiting.size() && lost_until == Timestamp::min();
   }

@@ -169,6 +169,11 @@ struct Program {
 
   std::optional<Fronts> fronts;  // engine `exists` with conditions across events
 
+  // Its first steps are run for several programs together (nfa/prefix.h): so many, none if 0; and what is about others.
+  std::uint32_t common_steps = 0;
+  std::uint64_t beyond_mask = 0;
+  std::uint32_t members = 0;  // of such steps as a program of their own: how many programs have them
+
   std::uint64_t fingerprint = 0;
   Engine engine = Engine::search;
   std::string reason;  // why this engine, for `explain`

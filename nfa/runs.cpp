@@ -7,6 +7,7 @@
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
 #include "nfa/fronts.h"
+#include "nfa/prefix.h"
 
 namespace tocsin::nfa {
 namespace {
@@ -62,17 +63,22 @@ std::optional<Runs> decode(const Program& program, std::string_view bytes) {
   if (has_body > 1 || in.failed()) return std::nullopt;
   Runs runs;
   if (has_body == 1) {
-    switch (program.engine) {
-      case Engine::search: runs.body = decode_search(program, in); break;
-      case Engine::exists: runs.body = program.fronts ? decode_fronts(program, in) : decode_exists(program, in); break;
-      case Engine::all: runs.body = decode_all(program.automaton, all_rule(program), in); break;
-      case Engine::runs: runs.body = decode_runs(program, in); break;
-    }
+    runs.body = program.members == 0 ? decode_body(program, in) : decode_prefix(program, in);
     if (runs.body == nullptr) return std::nullopt;
     if (runs.body->empty()) runs.body = nullptr;
   }
   if (in.failed() || !in.at_end()) return std::nullopt;
   return runs;
+}
+
+std::unique_ptr<RunsBody> decode_body(const Program& program, ByteReader& in) {
+  switch (program.engine) {
+    case Engine::search: return decode_search(program, in);
+    case Engine::exists: return program.fronts ? decode_fronts(program, in) : decode_exists(program, in);
+    case Engine::all: return decode_all(program.automaton, all_rule(program), in);
+    case Engine::runs: return decode_runs(program, in);
+  }
+  return nullptr;
 }
 
 Runs copy(const Program& program, const Runs& runs) {
@@ -149,6 +155,7 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) 
     for (std::size_t v = 0; v < width; ++v) b.values.push_back(get_value(in));
     if (in.failed() || (i != 0 && !(before.place() < k.place()))) return nullptr;
     b.late_count += k.late() ? 1U : 0U;
+    if ((k.bits & program.beyond_mask) != 0) b.newest_beyond = k.place();
     b.kept.push_back(k);
     before = k;
   }

@@ -89,6 +89,7 @@ struct Body final : RunsBody {
   Place floor;                    // a match begins at or after it (M)
   Place lost;                     // the newest one dropped by the byte limit, while a match may miss it
   Place newest_start;             // the newest kept one that may begin a match
+  Place newest_beyond;            // the newest one kept with a bit of Program::beyond_mask
 };
 
 // How bodies write what they are made of.
@@ -116,6 +117,9 @@ void encode(const Program& program, const Runs& runs, std::string& out);
 /// Nothing when the bytes are not whole, of another version or of a program that means something else. Any bytes are
 /// safe.
 std::optional<Runs> decode(const Program& program, std::string_view bytes);
+
+/// What an engine wrote with RunsBody::encode(); nothing when the bytes are not those of a body of this program.
+std::unique_ptr<RunsBody> decode_body(const Program& program, ByteReader& in);
 
 /// Through its bytes.
 Runs copy(const Program& program, const Runs& runs);

@@ -89,6 +89,7 @@ void put(const Program& program, Body& body, const Occurrence& o, std::uint64_t 
   const auto width = static_cast<std::ptrdiff_t>(program.values.size());
   body.kept.insert(at, k);
   body.late_count += k.late() ? 1U : 0U;
+  if ((bits & program.beyond_mask) != 0) body.newest_beyond = std::max(body.newest_beyond, k.place());
   if (width == 0) return;
   body.values.insert(body.values.begin() + index * width, program.values.size(), missing_value);
   for (std::size_t v = 0; v < program.values.size(); ++v) {
@@ -312,10 +313,11 @@ bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, s
 
 /// What follows each step and move of time: a body that holds nothing goes. Each engine has a function of its own for both, so
 /// that an event of no interest pays for none of them.
+/// With steps in common, what is used up must be told to the prefix before (nfa/prefix.h).
 template <typename BodyOf>
-bool lives(Runs& runs) {
+bool lives(const Program& program, Runs& runs) {
   if (runs.body == nullptr) return false;
-  if (static_cast<const BodyOf&>(*runs.body).empty()) runs.body = nullptr;
+  if (program.common_steps == 0 && static_cast<const BodyOf&>(*runs.body).empty()) runs.body = nullptr;
   return runs.body != nullptr;
 }
 
@@ -323,14 +325,14 @@ template <typename BodyOf, auto step_of>
 [[gnu::noinline]] bool step_and_tidy(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits,
                                      Host& host, std::vector<Match>& out) {
   const bool kept = step_of(program, runs, o, bits, host, out);
-  return lives<BodyOf>(runs) && kept;
+  return lives<BodyOf>(program, runs) && kept;
 }
 
 template <typename BodyOf, auto advance_of>
 [[gnu::noinline]] void advance_and_tidy(const Program& program, Runs& runs, Timestamp time, Host& host,
                                         std::vector<Match>& out) {
   advance_of(program, static_cast<BodyOf&>(*runs.body), time, host, out);
-  lives<BodyOf>(runs);
+  lives<BodyOf>(program, runs);
 }
 
 void all_matches_advance(const Program& program, AllBody& body, Timestamp time, Host& host, std::vector<Match>& out) {

@@ -1,16 +1,17 @@
 // Any number of random patterns over random streams: every engine that claims a pattern against its slow twin.
 //
-//   matcher_random [--cases N] [--seed S] [--engine exists|search|all|runs|each] [--algebra stages|sequences|both|changes]
+//   matcher_random [--cases N] [--seed S] [--engine exists|search|all|runs|each] [--algebra NAME]
 //
-// Case i of a seed is the same on every machine; of `both` the even ones are stages; `changes` are
-// sequences that change in the midst of a stream. The last line is "N passed, M
-// failed"; the first five failures are made smaller and shown.
+// NAME: `stages`, `sequences`, `both` (the even cases are stages), `changes` (sequences that change in the midst of a stream),
+// `families` (sequences that begin alike, together and alone). Case i of a seed is the same on every machine. The last line is "N
+// passed, M failed"; the first five failures are made smaller and shown.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
 
 #include "tests/nfa/random_changes.h"
+#include "tests/nfa/random_families.h"
 #include "tests/nfa/random_sequences.h"
 #include "tests/nfa/random_stages.h"
 
@@ -55,6 +56,14 @@ std::string try_change(std::uint64_t seed) {
   return change_disagreement(c, seed, &taken_over).empty() ? std::string() : explain_change(c, seed);
 }
 
+/// What sequences that begin alike did together, by engine.
+FamilyCounts on_exists, on_search;
+
+std::string try_family(std::uint64_t seed) {
+  const FamilyCase c = random_family_case(seed);
+  return family_disagreement(c, seed, &on_exists, &on_search).empty() ? std::string() : explain_family(c, seed);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -79,6 +88,8 @@ int main(int argc, char** argv) {
     Outcome o;
     if (algebra == "changes") {
       o.said = try_change(hash_mix(from, i));
+    } else if (algebra == "families") {
+      o.said = try_family(hash_mix(from, i));
     } else {
       o = stages ? try_stages(hash_mix(from, i), engine) : try_sequence(hash_mix(from, i), engine);
     }
@@ -96,6 +107,12 @@ int main(int argc, char** argv) {
   }
   for (const auto& [name, count] : taken_over) {
     std::printf(", %llu taken over from %s", static_cast<unsigned long long>(count), name.c_str());
+  }
+  for (const auto& [name, counts] : {std::pair{"exists", on_exists}, std::pair{"search", on_search}}) {
+    if (counts.prefixes == 0) continue;
+    std::printf(", %llu prefixes on %s (joined %llu times, rested %llu, %llu matches)",
+                static_cast<unsigned long long>(counts.prefixes), name, static_cast<unsigned long long>(counts.joined),
+                static_cast<unsigned long long>(counts.rested), static_cast<unsigned long long>(counts.matches));
   }
   std::printf("\n%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
               static_cast<unsigned long long>(failed));

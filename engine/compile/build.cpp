@@ -989,7 +989,6 @@ class Build {
       plan.several_roles =
           std::any_of(tests.begin(), tests.end(), [](const TestPredicates& t) { return t.roles.size() > 1; });
       if (out_->explains) add_tests(tests, pattern, plan);
-      add_routes(r, plan);
       const auto index = static_cast<std::uint32_t>(out_->patterns.size());
       KeySpace& space = out_->keyspaces[plan.keyspace];
       plan.slot = static_cast<std::uint32_t>(space.programs.size());
@@ -1006,7 +1005,75 @@ class Build {
       }
       out_->patterns.push_back(std::move(plan));
     }
+    share_prefixes();
+    for (std::uint32_t p = 0; p < out_->patterns.size(); ++p) add_routes(p);
     return {};
+  }
+
+  using Keys = std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>>;
+  /// Under which keys events of each type belong to the rule's pattern.
+  Keys keys_of(std::uint32_t rule) const {
+    Keys keys;
+    for (const TestPredicates& test : test_predicates_.at(rule)) {
+      for (const RolePredicates& role : test.roles) {
+        for (const dsl::Alternative& a : role.source.alternatives) keys[a.event].insert(a.key);
+      }
+    }
+    return keys;
+  }
+
+  /// Where the events of a test come from, the same under other numbers of types and fields.
+  std::uint64_t origin_of(const TestPredicates& test) const {
+    std::uint64_t hash = 0;
+    for (const RolePredicates& role : test.roles) {
+      for (const dsl::Alternative& a : role.source.alternatives) {
+        const event::EventType& type = book_.schema.events[a.event];
+        hash = hash_mix(hash, hash64(type.name));
+        for (const event::FieldIndex field : a.key) hash = hash_mix(hash, hash64(type.fields[field].name));
+      }
+    }
+    return hash;
+  }
+
+  /// Patterns of a keyspace that begin alike run their first steps together (nfa/prefix.h). Those that take a type of event under
+  /// several roles do not: which of its predicates count differs from pattern to pattern.
+  void share_prefixes() {
+    for (std::uint32_t k = 0; k < out_->keyspaces.size(); ++k) {
+      KeySpace& space = out_->keyspaces[k];
+      std::vector<nfa::Sharer> sharers;
+      std::vector<std::uint32_t> of;
+      for (const std::uint32_t index : space.programs) {
+        PatternPlan& pattern = out_->patterns[index];
+        const Keys keys = keys_of(pattern.rule);
+        const bool one_key =
+            std::all_of(keys.begin(), keys.end(), [](const auto& of_type) { return of_type.second.size() == 1; });
+        if (pattern.several_roles || !one_key) continue;
+        const dsl::Sequence& sequence = *book_.rules[pattern.rule].sequence;
+        const std::vector<TestPredicates>& tests = test_predicates_.at(pattern.rule);
+        std::vector<std::uint64_t> context(sequence.steps.size() + 1, 0);
+        std::size_t test = 0;
+        const auto add = [&](std::size_t step) { context[step] = hash_mix(context[step], origin_of(tests[test++])); };
+        for (std::size_t s = 0; s < sequence.steps.size(); ++s) {
+          for (std::size_t part = 0; part < sequence.steps[s].parts.size(); ++part) add(s);
+        }
+        for (const dsl::Absence& absence : sequence.absences) add(absence.before_step);
+        if (sequence.until) add(0);
+        sharers.push_back({&pattern.program, std::move(context)});
+        of.push_back(index);
+      }
+      for (nfa::Prefix& prefix : nfa::share_prefixes(sharers)) {
+        const auto number = static_cast<std::uint32_t>(out_->prefixes.size());
+        for (std::uint32_t m = 0; m < prefix.members.size(); ++m) {
+          std::uint32_t& program = prefix.members[m].program;
+          program = of[program];
+          out_->patterns[program].prefix = number;
+          out_->patterns[program].member = m;
+        }
+        const auto slot = static_cast<std::uint32_t>(space.programs.size() + space.prefixes.size());
+        space.prefixes.push_back(number);
+        out_->prefixes.push_back({k, slot, std::move(prefix)});
+      }
+    }
   }
 
   // ---- for people who ask
@@ -1072,29 +1139,43 @@ class Build {
     plan.pattern = std::move(pattern);
   }
 
+  static std::map<std::uint32_t, std::uint64_t> bits_by_predicate(const nfa::Program& program) {
+    std::map<std::uint32_t, std::uint64_t> bits;
+    for (const nfa::Program::Word& word : program.words) {
+      for (std::uint64_t left = word.mask; left != 0; left &= left - 1) {
+        const auto bit = static_cast<unsigned>(std::countr_zero(left));
+        bits[word.index * 64 + bit] = std::uint64_t{1} << word.bit[bit];
+      }
+    }
+    return bits;
+  }
+
+  /// In its place, once.
+  template <typename Entry>
+  static void insert(std::vector<Entry>& sorted, const Entry& entry) {
+    const auto at = std::lower_bound(sorted.begin(), sorted.end(), entry);
+    if (at == sorted.end() || *at != entry) sorted.insert(at, entry);
+  }
+
   /// Under which keys of which event types the pattern is to be stepped, and which predicates count under each.
-  void add_routes(std::uint32_t rule, const PatternPlan& plan) {
-    const auto pattern_index = static_cast<std::uint32_t>(out_->patterns.size());
+  void add_routes(std::uint32_t pattern_index) {
+    const PatternPlan& plan = out_->patterns[pattern_index];
     // Per event type and key: which predicates of the program count, and which of the event they stand for.
     std::map<std::pair<event::EventTypeId, std::vector<event::FieldIndex>>, std::map<std::uint32_t, std::uint32_t>>
         uses;
-    std::map<event::EventTypeId, std::set<std::vector<event::FieldIndex>>> keys;
-    for (const TestPredicates& test : test_predicates_.at(rule)) {
+    Keys keys = keys_of(plan.rule);
+    for (const TestPredicates& test : test_predicates_.at(plan.rule)) {
       for (const RolePredicates& role : test.roles) {
         for (const dsl::Alternative& a : role.source.alternatives) {
-          keys[a.event].insert(a.key);
           uses[{a.event, a.key}][static_cast<std::uint32_t>(test.full)] = static_cast<std::uint32_t>(role.full);
           uses[{a.event, a.key}][static_cast<std::uint32_t>(test.stream)] = static_cast<std::uint32_t>(role.stream);
         }
       }
     }
-    std::map<std::uint32_t, std::uint64_t> bit_in_program;
-    for (const nfa::Program::Word& word : plan.program.words) {
-      for (std::uint64_t left = word.mask; left != 0; left &= left - 1) {
-        const auto bit = static_cast<unsigned>(std::countr_zero(left));
-        bit_in_program[word.index * 64 + bit] = std::uint64_t{1} << word.bit[bit];
-      }
-    }
+    const PrefixPlan* const common = plan.prefix == PatternPlan::no_prefix ? nullptr : &out_->prefixes[plan.prefix];
+    const std::map<std::uint32_t, std::uint64_t> bit_in_program = bits_by_predicate(plan.program);
+    const std::map<std::uint32_t, std::uint64_t> bit_in_prefix =
+        common == nullptr ? bit_in_program : bits_by_predicate(common->prefix.program);
     const std::size_t words = (plan_.predicates.size() + 63) / 64;
     const auto set = [](std::vector<std::uint64_t>& bits, std::uint32_t predicate) {
       bits[predicate / 64] |= std::uint64_t{1} << (predicate % 64);
@@ -1105,7 +1186,7 @@ class Build {
       auto route =
           std::find_if(type.routes.begin(), type.routes.end(), [&](const Route& x) { return x.key_use == use; });
       if (route == type.routes.end()) {
-        type.routes.push_back({use, {}, {}, {}, {}});
+        type.routes.emplace_back().key_use = use;
         route = type.routes.end() - 1;
       }
       route->wakes.resize(words, 0);
@@ -1121,11 +1202,22 @@ class Build {
         const auto bit = bit_in_program.find(own);
         if (bit == bit_in_program.end()) continue;
         set(route->wakes, of_event);
-        if ((bit->second & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
+        const auto number = static_cast<std::uint32_t>(route->patterns.size());
+        if (common == nullptr) {
+          if ((bit->second & (plan.program.start_mask | plan.program.first_no_mask)) == 0) continue;
+          set(route->begins, of_event);
+          insert(route->beginners, std::pair{of_event, number});
+          continue;
+        }
+        if ((bit->second & common->prefix.members[plan.member].wakes) != 0)
+          insert(route->joiners, std::pair{of_event, number});
+        const auto shared = bit_in_prefix.find(own);
+        if (shared == bit_in_prefix.end()) continue;
+        insert(route->prefixes, plan.prefix);
+        const nfa::Program& prefix = common->prefix.program;
+        if ((shared->second & (prefix.start_mask | prefix.first_no_mask)) == 0) continue;
         set(route->begins, of_event);
-        const std::pair beginner{of_event, static_cast<std::uint32_t>(route->patterns.size())};
-        const auto at = std::lower_bound(route->beginners.begin(), route->beginners.end(), beginner);
-        if (at == route->beginners.end() || *at != beginner) route->beginners.insert(at, beginner);
+        insert(route->prefix_beginners, std::pair{of_event, plan.prefix});
       }
       route->patterns.push_back(std::move(entry));
     }
@@ -1364,6 +1456,17 @@ std::string explain_programs(const Ruleset& ruleset) {
   for (const PatternPlan& pattern : ruleset.patterns) {
     out += "rule " + ruleset.rules[pattern.rule].info.name + " per " + ruleset.keyspaces[pattern.keyspace].name + "\n";
     out += nfa::dump(pattern.program);
+    if (pattern.prefix != PatternPlan::no_prefix) {
+      const nfa::Prefix& prefix = ruleset.prefixes[pattern.prefix].prefix;
+      out += "  " +
+             std::string(prefix.steps == 1 ? "step 0 is" : "steps 0 to " + std::to_string(prefix.steps - 1) + " are") +
+             " run once for all of";
+      for (const nfa::Prefix::Member& member : prefix.members) {
+        out += (&member == &prefix.members.front() ? " " : ", ") +
+               ruleset.rules[ruleset.patterns[member.program].rule].info.name;
+      }
+      out += "\n";
+    }
     out += "\n";
   }
   return out;
@@ -1374,7 +1477,8 @@ std::string explain_ruleset(const Ruleset& ruleset) {
   out += "strata " + std::to_string(ruleset.strata) + "\n";
   for (const KeySpace& space : ruleset.keyspaces) {
     out += "keyspace " + space.name + ": " + std::to_string(space.columns.size()) + " columns, " +
-           std::to_string(space.programs.size()) + " programs\n";
+           std::to_string(space.programs.size()) + " programs, " + std::to_string(space.prefixes.size()) +
+           " beginnings in common\n";
   }
   for (std::size_t t = 0; t < ruleset.types.size(); ++t) {
     const TypePlan& type = ruleset.types[t];

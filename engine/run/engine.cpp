@@ -437,8 +437,9 @@ void Engine::State::fire_deadlines(std::uint32_t keyspace, KeyState& key, std::s
     MatchHost host(*this, pattern, key, bytes);
     matches.clear();
     nfa::advance(pattern.program, live.runs, before, host, matches);
-    count_reached(pattern, host);
+    count_reached(pattern.rule, host);
     for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
+    let_rest(pattern, key);
   }
 }
 
@@ -492,69 +493,12 @@ std::string_view Engine::State::packed(const BatchEvent& e) {
 void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                             std::span<const Route* const> routes) {
   fire_deadlines(keyspace, key, bytes, e.event.late ? e.watermark : e.event.time);
-  const std::uint64_t position = key.log.end();
+  wake(keyspace, key, e, routes);
   bool kept = false;
-  const auto step = [&](std::uint32_t index, const nfa::PredicateBits& bits) {
-    const PatternPlan& pattern = ruleset->patterns[index];
-    MatchHost host(*this, pattern, key, bytes);
-    host.set_current(&e, position);
-    host.set_moment({e.event.time, e.release}, false);
-    matches.clear();
-    nfa::Runs& runs = key.runs_of(pattern.slot);
-    values_compared.clear();
-    for (std::size_t v = 0; v < pattern.values.size(); ++v) {
-      const auto own = std::ranges::find(pattern.values[v], e.event.type, &FieldOf::event);
-      const bool has_field = own != pattern.values[v].end();
-      values_compared.push_back(has_field ? compared_value(e.event.at(own->field)) : nfa::missing_value);
-      if (!has_field || values_compared.back() != nfa::missing_value) continue;
-      const bool asked = std::ranges::any_of(pattern.comparing[v], [&](const PatternPlan::Comparing& by) {
-        return bits.test(by.predicate) && (by.begins || !runs.empty()) && (by.absent || !e.event.late);
-      });
-      if (asked) unknown_of_rule(pattern.rule, *own);
-    }
-    kept |= nfa::step(pattern.program, runs, {position, e.release, e.event.time, e.event.late, &bits, values_compared},
-                      host, matches);
-    count_reached(pattern, host);
-    e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
-    for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
-  };
-  // Of all programs only those that live here and that the event concerns, and those that may begin with it.
-  ++round;
-  stepped.resize(ruleset->patterns.size());
-  woken.clear();
-  const auto wake = [&](const Route* route, std::uint32_t entry) {
-    std::uint64_t& last = stepped[route->patterns[entry].pattern];
-    if (last == round) return;
-    last = round;
-    woken.emplace_back(route, entry);
-  };
-  const KeySpace& space = ruleset->keyspaces[keyspace];
-  for (const LiveRuns& live : key.runs) {
-    const std::uint32_t index = space.programs[live.slot];
-    const bool concerned = nfa::concerns(ruleset->patterns[index].program, *e.bits);
-    if (!concerned && !ruleset->patterns[index].several_roles) continue;
-    for (const Route* route : routes) {
-      const auto at = std::lower_bound(route->patterns.begin(), route->patterns.end(), index,
-                                       [](const Route::Entry& x, std::uint32_t wanted) { return x.pattern < wanted; });
-      if (at == route->patterns.end() || at->pattern != index) continue;
-      if (!concerned && at->stands_for.empty()) continue;
-      wake(route, static_cast<std::uint32_t>(at - route->patterns.begin()));
-      break;
-    }
-  }
-  for (const Route* route : routes) {
-    for (std::uint32_t w = 0; w < route->begins.size(); ++w) {
-      for (std::uint64_t left = e.bits->word_at(w) & route->begins[w]; left != 0; left &= left - 1) {
-        const std::uint32_t predicate = w * 64 + static_cast<std::uint32_t>(std::countr_zero(left));
-        auto at = std::lower_bound(route->beginners.begin(), route->beginners.end(), std::pair{predicate, 0U});
-        for (; at != route->beginners.end() && at->first == predicate; ++at) wake(route, at->second);
-      }
-    }
-  }
   for (const auto& [route, entry] : woken) {
     const Route::Entry& own = route->patterns[entry];
     if (own.allowed.empty()) {
-      step(own.pattern, *e.bits);
+      kept |= step_pattern(own.pattern, key, bytes, e, *e.bits);
       continue;
     }
     // The pattern takes this type under several roles: only what holds under the roles of this key counts.
@@ -565,13 +509,162 @@ void Engine::State::run_key(std::uint32_t keyspace, KeyState& key, std::string_v
         if (x.pattern == own.pattern) add_bits_of_role(x, *e.bits, of_roles);
       }
     }
-    step(own.pattern, of_roles);
+    kept |= step_pattern(own.pattern, key, bytes, e, of_roles);
+  }
+  // Members first: the event may be a later step of what had begun before it.
+  for (const std::uint32_t prefix : woken_prefixes) kept |= step_prefix(prefix, key, bytes, e);
+  if (!ruleset->prefixes.empty()) {
+    for (const auto& [route, entry] : woken) let_rest(ruleset->patterns[route->patterns[entry].pattern], key);
   }
   if (key.runs.size() > KeyState::runs_kept_ready) key.forget_ended_runs();
-  if (kept) {
-    key.log.append(packed(e));
-  }
+  if (kept) key.log.append(packed(e));
   key.last_seen = std::max(key.last_seen, e.event.time);
+}
+
+void Engine::State::wake(std::uint32_t keyspace, const KeyState& key, const BatchEvent& e,
+                         std::span<const Route* const> routes) {
+  ++round;
+  stepped.resize(ruleset->patterns.size());
+  woken.clear();
+  woken_prefixes.clear();
+  const auto wake_entry = [&](const Route* route, std::uint32_t entry) {
+    std::uint64_t& last = stepped[route->patterns[entry].pattern];
+    if (last == round) return;
+    last = round;
+    woken.emplace_back(route, entry);
+  };
+  const KeySpace& space = ruleset->keyspaces[keyspace];
+  bool prefix_lives = false;
+  for (const LiveRuns& live : key.runs) {
+    if (live.slot >= space.programs.size()) {
+      if (live.runs.body == nullptr) continue;
+      prefix_lives = true;
+      const std::uint32_t index = space.prefixes[live.slot - space.programs.size()];
+      if (!nfa::concerns(ruleset->prefixes[index].prefix.program, *e.bits)) continue;
+      const bool leads_here = std::ranges::any_of(
+          routes, [&](const Route* route) { return std::ranges::binary_search(route->prefixes, index); });
+      if (leads_here) woken_prefixes.push_back(index);
+      continue;
+    }
+    const std::uint32_t index = space.programs[live.slot];
+    const PatternPlan& pattern = ruleset->patterns[index];
+    if (pattern.prefix != PatternPlan::no_prefix && live.runs.body == nullptr) continue;  // it rests
+    const bool concerned = nfa::concerns(pattern.program, *e.bits);
+    if (!concerned && !pattern.several_roles) continue;
+    for (const Route* route : routes) {
+      const auto at = std::lower_bound(route->patterns.begin(), route->patterns.end(), index,
+                                       [](const Route::Entry& x, std::uint32_t wanted) { return x.pattern < wanted; });
+      if (at == route->patterns.end() || at->pattern != index) continue;
+      if (!concerned && at->stands_for.empty()) continue;
+      wake_entry(route, static_cast<std::uint32_t>(at - route->patterns.begin()));
+      break;
+    }
+  }
+  // Of a sorted list of (predicate, whom) those whose predicate is true.
+  const auto each = [&](const std::vector<std::pair<std::uint32_t, std::uint32_t>>& list, std::uint32_t predicate,
+                        const auto& visit) {
+    auto at = std::lower_bound(list.begin(), list.end(), std::pair{predicate, 0U});
+    for (; at != list.end() && at->first == predicate; ++at) visit(at->second);
+  };
+  for (const Route* route : routes) {
+    for (std::uint32_t w = 0; w < route->begins.size(); ++w) {
+      for (std::uint64_t left = e.bits->word_at(w) & route->begins[w]; left != 0; left &= left - 1) {
+        const std::uint32_t predicate = w * 64 + static_cast<std::uint32_t>(std::countr_zero(left));
+        each(route->beginners, predicate, [&](std::uint32_t entry) { wake_entry(route, entry); });
+        each(route->prefix_beginners, predicate, [&](std::uint32_t index) {
+          if (std::ranges::find(woken_prefixes, index) == woken_prefixes.end()) woken_prefixes.push_back(index);
+        });
+      }
+    }
+    if (!prefix_lives || route->joiners.empty()) continue;
+    for (std::uint32_t w = 0; w < route->wakes.size(); ++w) {
+      for (std::uint64_t left = e.bits->word_at(w) & route->wakes[w]; left != 0; left &= left - 1) {
+        const std::uint32_t predicate = w * 64 + static_cast<std::uint32_t>(std::countr_zero(left));
+        each(route->joiners, predicate, [&](std::uint32_t entry) { wake_entry(route, entry); });
+      }
+    }
+  }
+}
+
+bool Engine::State::compare_values(const PatternPlan& pattern, const BatchEvent& e) {
+  values_compared.clear();
+  bool missing = false;
+  for (const std::vector<FieldOf>& fields : pattern.values) {
+    const auto own = std::ranges::find(fields, e.event.type, &FieldOf::event);
+    values_compared.push_back(own == fields.end() ? nfa::missing_value : compared_value(e.event.at(own->field)));
+    missing = missing || (own != fields.end() && values_compared.back() == nfa::missing_value);
+  }
+  return missing;
+}
+
+void Engine::State::count_unknown_values(const PatternPlan& pattern, const BatchEvent& e,
+                                         const nfa::PredicateBits& bits, bool begun) {
+  for (std::size_t v = 0; v < pattern.values.size(); ++v) {
+    const auto own = std::ranges::find(pattern.values[v], e.event.type, &FieldOf::event);
+    if (own == pattern.values[v].end() || values_compared[v] != nfa::missing_value) continue;
+    const bool asked = std::ranges::any_of(pattern.comparing[v], [&](const PatternPlan::Comparing& by) {
+      return bits.test(by.predicate) && (by.begins || begun) && (by.absent || !e.event.late);
+    });
+    if (asked) unknown_of_rule(pattern.rule, *own);
+  }
+}
+
+bool Engine::State::step_pattern(std::uint32_t index, KeyState& key, std::string_view bytes, BatchEvent& e,
+                                 const nfa::PredicateBits& bits) {
+  const PatternPlan& pattern = ruleset->patterns[index];
+  nfa::Runs& runs = key.runs_of(pattern.slot);
+  const nfa::Runs* shared = nullptr;
+  if (pattern.prefix != PatternPlan::no_prefix) shared = key.live_runs(ruleset->prefixes[pattern.prefix].slot);
+  if (compare_values(pattern, e)) count_unknown_values(pattern, e, bits, !runs.empty() || shared != nullptr);
+  const std::uint64_t position = key.log.end();
+  const nfa::Occurrence occurrence{position, e.release, e.event.time, e.event.late, &bits, values_compared};
+  if (pattern.prefix != PatternPlan::no_prefix && runs.body == nullptr) {
+    const nfa::Prefix& prefix = ruleset->prefixes[pattern.prefix].prefix;
+    if (shared == nullptr || !nfa::join(prefix, pattern.member, pattern.program, *shared, runs, occurrence,
+                                        e.event.late ? e.watermark : e.event.time)) {
+      return false;
+    }
+  }
+  MatchHost host(*this, pattern, key, bytes);
+  host.set_current(&e, position);
+  host.set_moment({e.event.time, e.release}, false);
+  matches.clear();
+  const bool kept = nfa::step(pattern.program, runs, occurrence, host, matches);
+  count_reached(pattern.rule, host);
+  e.cut = e.cut || host.counters.searches_cut > 0 || host.counters.every_capped > 0 || host.counters.dropped > 0;
+  for (std::uint32_t i = 0; i < matches.size(); ++i) hit_of_match(pattern, matches[i], i, host);
+  return kept;
+}
+
+bool Engine::State::step_prefix(std::uint32_t index, KeyState& key, std::string_view bytes, BatchEvent& e) {
+  const PrefixPlan& plan = ruleset->prefixes[index];
+  // All members compare the same values, and nothing is asked of what has only begun.
+  const PatternPlan& pattern = ruleset->patterns[plan.prefix.members.front().program];
+  nfa::Runs& runs = key.runs_of(plan.slot);
+  const bool missing = compare_values(pattern, e);
+  for (const nfa::Prefix::Member& member : plan.prefix.members) {
+    if (!missing) break;
+    if (stepped[member.program] != round)
+      count_unknown_values(ruleset->patterns[member.program], e, *e.bits, runs.body != nullptr);
+  }
+  MatchHost host(*this, pattern, key, bytes);
+  const std::uint64_t position = key.log.end();
+  host.set_current(&e, position);
+  const nfa::Occurrence occurrence{position, e.release, e.event.time, e.event.late, e.bits, values_compared};
+  const bool kept = nfa::prefix_step(plan.prefix, runs, occurrence, host);
+  if (host.counters.dropped == 0) return kept;
+  e.cut = true;
+  for (const nfa::Prefix::Member& member : plan.prefix.members)
+    count_reached(ruleset->patterns[member.program].rule, host);
+  return kept;
+}
+
+void Engine::State::let_rest(const PatternPlan& pattern, KeyState& key) {
+  if (pattern.prefix == PatternPlan::no_prefix) return;
+  nfa::Runs* const own = key.live_runs(pattern.slot);
+  if (own == nullptr) return;
+  const PrefixPlan& plan = ruleset->prefixes[pattern.prefix];
+  nfa::rest(pattern.member, pattern.program, key.live_runs(plan.slot), *own);
 }
 
 void Engine::State::add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits,
@@ -585,10 +678,10 @@ void Engine::State::add_bits_of_role(const Route::Entry& entry, const nfa::Predi
   }
 }
 
-void Engine::State::count_reached(const PatternPlan& pattern, const MatchHost& host) {
-  for (const MatchHost::Unknown& unknown : host.unknown()) unknown_of_rule(pattern.rule, unknown.missing);
+void Engine::State::count_reached(std::uint32_t of_rule, const MatchHost& host) {
+  for (const MatchHost::Unknown& unknown : host.unknown()) unknown_of_rule(of_rule, unknown.missing);
   const nfa::Counters& reached = host.counters;
-  const std::string& rule = ruleset->rules[pattern.rule].info.name;
+  const std::string& rule = ruleset->rules[of_rule].info.name;
   if (reached.searches_cut > 0) counters.bounds[rule + "/search"] += reached.searches_cut;
   if (reached.every_capped > 0) counters.bounds[rule + "/every"] += reached.every_capped;
   if (reached.dropped > 0) counters.bounds[rule + "/memory"] += reached.dropped;

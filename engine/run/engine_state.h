@@ -22,7 +22,7 @@ namespace tocsin::engine {
 
 /// What lives of one program under one key.
 struct LiveRuns {
-  std::uint32_t slot = 0;  // in KeySpace::programs
+  std::uint32_t slot = 0;  // Ruleset::program_of()
   nfa::Runs runs;
 };
 
@@ -39,6 +39,12 @@ struct KeyState {
                                [](const LiveRuns& live, std::uint32_t wanted) { return live.slot < wanted; });
     if (at == runs.end() || at->slot != slot) at = runs.insert(at, {slot, {}});
     return at->runs;
+  }
+  /// nullptr: nothing lives in that slot.
+  [[nodiscard]] nfa::Runs* live_runs(std::uint32_t slot) {
+    const auto at = std::lower_bound(runs.begin(), runs.end(), slot,
+                                     [](const LiveRuns& live, std::uint32_t wanted) { return live.slot < wanted; });
+    return at == runs.end() || at->slot != slot || at->runs.body == nullptr ? nullptr : &at->runs;
   }
   void forget_ended_runs() {
     std::erase_if(runs, [](const LiveRuns& live) { return live.runs.empty(); });
@@ -193,6 +199,7 @@ struct Engine::State final : UnknownSink {
   std::vector<std::uint64_t> stepped;                         // by pattern: the last round in which it was stepped
   std::uint64_t round = 0;                                    // an event at a key
   std::vector<std::pair<const Route*, std::uint32_t>> woken;  // entries of routes to be stepped in this round
+  std::vector<std::uint32_t> woken_prefixes;                  // likewise
   std::string key_scratch;
   std::string packed_scratch;  // of packed_event
   std::optional<std::uint64_t> packed_event;
@@ -254,9 +261,22 @@ struct Engine::State final : UnknownSink {
   /// Steps the key's patterns over the event, once, whatever the number of roles under which it belongs to this key (P5).
   void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                std::span<const Route* const> routes);
+  /// Which patterns and prefixes the event concerns: those that live here and look at it, those that may begin with it, and of those
+  /// that rest the ones whose own business it may be.
+  void wake(std::uint32_t keyspace, const KeyState& key, const BatchEvent& e, std::span<const Route* const> routes);
+  /// True when the key's log must keep the event.
+  bool step_pattern(std::uint32_t index, KeyState& key, std::string_view bytes, BatchEvent& e,
+                    const nfa::PredicateBits& bits);
+  bool step_prefix(std::uint32_t index, KeyState& key, std::string_view bytes, BatchEvent& e);
+  /// After it was stepped or its deadline fired: a pattern that has nothing begun but what it has in common with others rests.
+  void let_rest(const PatternPlan& pattern, KeyState& key);
+  /// Sets values_compared. True when the event lacks a field that it should have; who asks for it has an unknown result.
+  bool compare_values(const PatternPlan& pattern, const BatchEvent& e);
+  void count_unknown_values(const PatternPlan& pattern, const BatchEvent& e, const nfa::PredicateBits& bits,
+                            bool begun);
   /// What of the event's predicates counts for the entry's pattern.
   static void add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits, nfa::PredicateBits& out);
-  void count_reached(const PatternPlan& pattern, const MatchHost& host);
+  void count_reached(std::uint32_t rule, const MatchHost& host);
   [[nodiscard]] static bool any_of(const BatchEvent& e, std::span<const std::uint64_t> predicates) {
     for (std::size_t w = 0; w < predicates.size(); ++w) {
       if ((e.bits->word_at(w) & predicates[w]) != 0) return true;
@@ -327,6 +347,10 @@ struct Engine::State final : UnknownSink {
   struct Source;
   /// Of each program: where its begun matches come from when `old` was active before.
   std::vector<Source> sources(const Ruleset& old);
+  /// Of a key: what patterns of the old rules have in common, and what those of them had begun that rested.
+  void take_over_prefixes(const Ruleset& old, std::uint32_t old_keyspace, std::span<LiveRuns> runs,
+                          const std::vector<std::vector<std::uint32_t>>& takers, const std::vector<Source>& sources_of,
+                          KeyState& key);
   std::string encode_key(std::uint32_t keyspace, const KeyState& key) const;
   Status decode_key_state(std::uint32_t keyspace, KeyState& key, std::string_view bytes);
 

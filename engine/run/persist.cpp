@@ -125,7 +125,7 @@ std::string Engine::State::encode_key(std::uint32_t keyspace, const KeyState& ke
   }
   for (const auto& [slot, runs] : key.runs) {
     if (!runs.body) continue;
-    const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
+    const nfa::Program& program = ruleset->program_of(space, slot);
     state::Section section{program.fingerprint, {}};
     nfa::encode(program, runs, section.bytes);
     sections.push_back(std::move(section));
@@ -163,12 +163,12 @@ Status Engine::State::decode_key_state(std::uint32_t keyspace, KeyState& key, st
       claimed = true;
     }
     // Several rules may say the same: their sections are the same, too.
-    for (std::size_t slot = 0; slot < space.programs.size(); ++slot) {
-      const nfa::Program& program = ruleset->patterns[space.programs[slot]].program;
+    for (std::uint32_t slot = 0; slot < space.programs.size() + space.prefixes.size(); ++slot) {
+      const nfa::Program& program = ruleset->program_of(space, slot);
       if (program.fingerprint != section.fingerprint) continue;
       std::optional<nfa::Runs> runs = nfa::decode(program, section.bytes);
       if (!runs) return Error{ErrorKind::corrupt, "the partial matches of a key do not read"};
-      key.runs_of(static_cast<std::uint32_t>(slot)) = std::move(*runs);
+      key.runs_of(slot) = std::move(*runs);
       claimed = true;
     }
     if (!claimed) ++dropped_sections;
@@ -184,8 +184,15 @@ bool Engine::State::expire_key(std::uint32_t keyspace, KeyState& key, Timestamp 
     empty = empty && key.columns[slot].empty();
   }
   for (auto& [slot, runs] : key.runs) {
-    const auto end = nfa::expires_at(ruleset->patterns[space.programs[slot]].program, runs);
-    if (end && *end < watermark) runs = {};
+    const auto end = nfa::expires_at(ruleset->program_of(space, slot), runs);
+    if (!end || !(*end < watermark)) continue;
+    const bool is_pattern = slot < space.programs.size();
+    const PatternPlan* const pattern = is_pattern ? &ruleset->patterns[space.programs[slot]] : nullptr;
+    if (pattern != nullptr && pattern->prefix != PatternPlan::no_prefix) {
+      nfa::Runs* const shared = key.live_runs(ruleset->prefixes[pattern->prefix].slot);
+      nfa::rest(pattern->member, pattern->program, shared, runs, true);
+    }
+    runs = {};
   }
   key.forget_ended_runs();
   if (key.runs.empty()) key.runs.shrink_to_fit();
@@ -589,6 +596,53 @@ std::vector<Engine::State::Source> Engine::State::sources(const Ruleset& old) {
   return all;
 }
 
+void Engine::State::take_over_prefixes(const Ruleset& old, std::uint32_t old_keyspace, std::span<LiveRuns> runs,
+                                       const std::vector<std::vector<std::uint32_t>>& takers,
+                                       const std::vector<Source>& sources_of, KeyState& key) {
+  const KeySpace& space = old.keyspaces[old_keyspace];
+  const auto awake = [&](std::uint32_t pattern) {
+    return std::any_of(runs.begin(), runs.end(), [&](const LiveRuns& live) {
+      return live.slot == old.patterns[pattern].slot && live.runs.body != nullptr;
+    });
+  };
+  for (LiveRuns& live : runs) {
+    if (live.slot < space.programs.size() || live.runs.body == nullptr) continue;
+    const nfa::Prefix& was = old.prefixes[space.prefixes[live.slot - space.programs.size()]].prefix;
+    auto& body = static_cast<nfa::PrefixBody&>(*live.runs.body);
+    const auto is = std::find_if(ruleset->prefixes.begin(), ruleset->prefixes.end(), [&](const PrefixPlan& plan) {
+      return plan.prefix.meaning == was.meaning && ruleset->keyspaces[plan.keyspace].fingerprint == space.fingerprint;
+    });
+    // Who was a member and is one goes on resting. Another prefix is none of its own: it takes over what has begun now.
+    std::map<std::uint32_t, nfa::Place> floors;
+    for (std::uint32_t m = 0; m < was.members.size(); ++m) {
+      const std::uint32_t from = was.members[m].program;
+      if (awake(from)) continue;
+      for (const std::uint32_t taker : takers[from]) {
+        const PatternPlan& pattern = ruleset->patterns[taker];
+        if (is != ruleset->prefixes.end() && sources_of[taker].whole && pattern.prefix != PatternPlan::no_prefix &&
+            &ruleset->prefixes[pattern.prefix] == &*is) {
+          floors[pattern.member] = body.floor_of(m);
+          continue;
+        }
+        nfa::Runs own;
+        const nfa::Program& program = old.patterns[from].program;
+        nfa::join_all(was, m, program, live.runs, own, order.watermark());
+        if (!sources_of[taker].whole && !own.empty())
+          own = nfa::carry(program, std::move(own), pattern.program, sources_of[taker].carried, order.watermark());
+        if (!own.empty()) key.runs_of(pattern.slot) = std::move(own);
+      }
+    }
+    if (is == ruleset->prefixes.end()) continue;
+    const nfa::Place end = nfa::end_of(was, live.runs);
+    body.used_up.clear();
+    for (std::uint32_t m = 0; m < is->prefix.members.size(); ++m) {
+      const auto known = floors.find(m);
+      body.set_floor(m, known == floors.end() ? end : known->second);
+    }
+    key.runs_of(is->slot) = std::move(live.runs);
+  }
+}
+
 void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
   TOCSIN_CHECK(!capture);
   settle_unknown();
@@ -705,8 +759,9 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
     state.log = {};
     const Status status = decode_key_state(space->second, state, w.slab);
     TOCSIN_CHECK(status.ok());
+    take_over_prefixes(*old, w.old_keyspace, w.runs, takers, sources_of, state);
     for (LiveRuns& live : w.runs) {
-      if (live.runs.body == nullptr) continue;
+      if (live.runs.body == nullptr || live.slot >= old->keyspaces[w.old_keyspace].programs.size()) continue;
       const std::uint32_t from = old->keyspaces[w.old_keyspace].programs[live.slot];
       const nfa::Program& was = old->patterns[from].program;
       if (takers[from].empty()) ++dropped_sections;
@@ -766,7 +821,7 @@ std::vector<Undecided> Engine::undecided() const {
     for (const auto& table : s.tables[keyspace]) {
       table.for_each([&](std::string_view bytes, const KeyState& key) {
         for (const auto& [slot, runs] : key.runs) {
-          if (!runs.body) continue;
+          if (!runs.body || slot >= space.programs.size()) continue;
           const RulePlan& rule = s.ruleset->rules[s.ruleset->patterns[space.programs[slot]].rule];
           const std::optional<std::vector<Value>> values = state::decode_key(bytes);
           std::string text = "{";

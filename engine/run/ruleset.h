@@ -16,7 +16,7 @@
 #include "engine/run/facts.h"
 #include "engine/run/predicates.h"
 #include "event/schema.h"
-#include "nfa/program.h"
+#include "nfa/prefix.h"
 #include "state/column.h"
 
 namespace tocsin::engine {
@@ -33,6 +33,7 @@ struct KeySpace {
   std::vector<KeyPartInfo> parts;
   std::vector<std::uint32_t> columns;   // indices into Ruleset::columns, in the order of the slab
   std::vector<std::uint32_t> programs;  // indices into Ruleset::patterns
+  std::vector<std::uint32_t> prefixes;  // indices into Ruleset::prefixes; their slots are behind those of the programs
 };
 
 /// What decides the entries of a column: so far back as the history knows all of it, the history can fill it (engine/run/fill.h).
@@ -106,6 +107,10 @@ struct Route {
                // known stays so
   std::vector<std::pair<std::uint32_t, std::uint32_t>>
       beginners;  // (predicate, entry of patterns): who begins, in order
+  // Of patterns that begin alike: what they have in common, by prefix, as (predicate, prefix) who begins, and as (predicate, entry of
+  // patterns) to whom an event may be its own business once the prefix has begun.
+  std::vector<std::uint32_t> prefixes;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> prefix_beginners, joiners;
 };
 
 struct OnRule {
@@ -257,8 +262,11 @@ struct PatternPlan {
   std::uint32_t keyspace = 0;
   std::uint32_t slot = 0;  // in the slab
   nfa::Program program;
-  std::vector<PlaceInfo> places;  // by place id
-  std::vector<CodeId> guards;     // by GuardId
+  static constexpr std::uint32_t no_prefix = UINT32_MAX;
+  std::uint32_t prefix = no_prefix;  // in Ruleset::prefixes: what it has in common with others
+  std::uint32_t member = 0;          // its number there
+  std::vector<PlaceInfo> places;     // by place id
+  std::vector<CodeId> guards;        // by GuardId
   std::vector<std::vector<FieldOf>>
       values;  // by ValueId: the field that conditions across events compare, by event type
   /// Where a value of `values` is asked for, by ValueId: an event that is this and lacks it is one that a condition is unknown of.
@@ -276,6 +284,13 @@ struct PatternPlan {
   // conditions across events are guards.
   std::vector<TestPlan> tests;
   nfa::Pattern pattern;
+};
+
+/// What several patterns begin with. Its members' `program` is a number in Ruleset::patterns.
+struct PrefixPlan {
+  std::uint32_t keyspace = 0;
+  std::uint32_t slot = 0;  // in the slab
+  nfa::Prefix prefix;
 };
 
 /// A list as the rule files declare it; what changes at run time lives in the engine.
@@ -315,6 +330,7 @@ struct Ruleset {
   std::vector<AggregatePlan> aggregates;
   std::vector<RulePlan> rules;  // in name order
   std::vector<PatternPlan> patterns;
+  std::vector<PrefixPlan> prefixes;
   std::vector<alerts::Policy> policies;
   std::vector<ListPlan> lists;
   std::vector<TablePlan> tables;
@@ -336,6 +352,12 @@ struct Ruleset {
   };
   std::vector<File> files;                         // as loaded; kept in the store
   std::shared_ptr<std::deque<std::string>> texts;  // what constants point into
+
+  /// What runs in a slot of the keyspace.
+  [[nodiscard]] const nfa::Program& program_of(const KeySpace& space, std::uint32_t slot) const {
+    if (slot < space.programs.size()) return patterns[space.programs[slot]].program;
+    return prefixes[space.prefixes[slot - space.programs.size()]].prefix.program;
+  }
 };
 
 }  // namespace tocsin::engine

@@ -110,6 +110,13 @@ void sequences_live_5(benchmark::State& state) {
   const auto rules = static_cast<std::uint32_t>(state.range(0));
   run(state, many_sequence_rules(5, rules - 5), few_users, From::events);
 }
+/// As many sequences as the argument says that begin alike, and the same when each has a first step of its own.
+void sequences_alike(benchmark::State& state) {
+  run(state, beginning_rules(static_cast<std::uint32_t>(state.range(0)), true), few_users, From::events);
+}
+void sequences_apart(benchmark::State& state) {
+  run(state, beginning_rules(static_cast<std::uint32_t>(state.range(0)), false), few_users, From::events);
+}
 void features_5(benchmark::State& state) { run(state, feature_rule(), many_users, From::events); }
 
 // ---------------------------------------------------------------- the whole way
@@ -279,6 +286,8 @@ BENCHMARK(predicates_rule_by_rule)->Arg(10)->Arg(100)->UseManualTime()->Iteratio
 BENCHMARK(stateless)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime()->Iterations(20)->Unit(benchmark::kMillisecond);
 BENCHMARK(sequence_of_3)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(sequences_live_5)->Arg(5)->Arg(50)->Arg(1000)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(sequences_alike)->Arg(1)->Arg(10)->Arg(1000)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
+BENCHMARK(sequences_apart)->Arg(1)->Arg(10)->Arg(1000)->UseManualTime()->Iterations(10)->Unit(benchmark::kMillisecond);
 BENCHMARK(features_5)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);
 BENCHMARK(chain_decided)->UseManualTime()->Iterations(40)->Unit(benchmark::kMillisecond);

@@ -332,6 +332,18 @@ std::string many_sequence_rules(std::uint32_t live, std::uint32_t idle) {
   return text;
 }
 
+std::string beginning_rules(std::uint32_t count, bool alike) {
+  std::string text;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    text += "rule begins" + std::to_string(10'000 + i) +
+            " per user {\n  sequence within 1h {\n    payment as a where a.channel == web";
+    if (!alike) text += " and a.merchant != " + padded("nobody-", i, 5);
+    text += "\n    then payment as b where b.channel == app\n    then payment as c where c.merchant == " +
+            padded("nobody-", i, 5) + "\n  }\n}\n";
+  }
+  return text;
+}
+
 std::string feature_rule() {
   return R"(rule velocity on payment {
   let payments  = count from payment per user in last 10m

@@ -21,6 +21,10 @@ std::string sequence_rule(const std::string& name = "steps");
 /// of all events would be the second step of each.
 std::string many_sequence_rules(std::uint32_t live, std::uint32_t idle);
 
+/// `count` sequences that begin with the same two steps, each one event in ten, and end with one that never comes. Not `alike`: the
+/// first one says something of its own in each.
+std::string beginning_rules(std::uint32_t count, bool alike);
+
 /// Five windows per user, read at each payment and asked by a rule that is never true.
 std::string feature_rule();
 

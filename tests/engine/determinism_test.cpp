@@ -80,6 +80,42 @@ policy p on b { score sum max 100 block when any rule decides block review when 
   challenge when user has label "quiet" allow otherwise }
 )";
 
+// Sequences that begin alike, with what behind that they do not agree on: steps, `no`, windows, what a match uses up. By rule.
+const std::map<std::string, std::string> families = {
+    {"f1", "within 1m { a as p then b as q where q.v > 0 then x as r }"},
+    {"f2", "within 30s { a as p then b as q where q.v > 0 then a as r where r.v > 1 } after match continue"},
+    {"f3", "within 2m { a as p then b as q where q.v > 0 then b as r then no x for 10s }"},
+    {"f4", "within 1m { a as p then b as q where q.v > 0 then no x then a as r }"},
+    {"f5", "within 40s { a as p then b as q where q.v > 0 then no x then b as r } after match skip past last"},
+    {"f6", "within 1m { a as p then b as q where q.v > 0 then next a as r } when r.v > p.v"},
+    {"g1", "within 1m { no x for 10s then at least 2 a as p where p.v > 0 then b as q then x as r }"},
+    {"g2", "within 30s { no x for 10s then at least 2 a as p where p.v > 0 then b as q then no a then b as r }"},
+    {"g3",
+     "within 2m { no x for 10s then at least 2 a as p where p.v > 0 then b as q then a as r } after match continue"},
+    {"h1", "within 1m { a as p then no x then b as q where q.s == p.s then x as r }"},
+    {"h2", "within 30s { a as p then no x then b as q where q.s == p.s then at least 2 a as r } after match continue"},
+    {"h3", "within 2m { a as p then no x then b as q where q.s == p.s then no a then b as r then no a for 15s }"},
+    {"k1", "within 1m { a as p then a as q then a as r until x }"},
+    {"k2", "within 1m { a as p then a as q then b as r until x } after match continue"},
+};
+
+/// Rules of those that are named, in front of them the declarations.
+std::string family_rules(const std::vector<std::string>& names) {
+  std::string text = rules_text;
+  text = text.substr(0, text.find("stream big"));
+  for (const std::string& name : names) {
+    std::string sequence = families.at(name);
+    text += "rule " + name + " per user { sequence " + sequence + " because \"{p.id} {q.id} {r.id}\" }\n";
+  }
+  return text;
+}
+
+std::vector<std::string> family_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, sequence] : families) names.push_back(name);
+  return names;
+}
+
 // What becomes of alerts: spans, resolving, holding and suppressing, by events, deadlines and hits on hits.
 const char* const alerts_text = R"(
 rule low on a { when v > 1 alert once per 30s by user suppressed by high same dev hold 10s }
@@ -135,7 +171,8 @@ std::vector<RuleSet> rule_sets() {
           {effects_rules(), {"mark", "heat", "cool", "see", "shade", "shade_sees", "rolled", "after"}},
           {alerts_rules(), {"low", "high", "quick", "open", "reopens", "quiet", "above"}},
           {hits_rules(), {"low", "high", "quiet", "on_quiet", "pair", "shade_on", "rolled", "asks"}},
-          {roles_text, {"pair", "row", "none", "share", "either"}}};
+          {roles_text, {"pair", "row", "none", "share", "either"}},
+          {family_rules(family_names()), family_names()}};
 }
 
 std::vector<Sent> random_stream(std::uint32_t partitions) {
@@ -308,6 +345,59 @@ TEST_CASE("rules that mean the same take up everything") {
       RC_ASSERT(without_digest(stream.output().lines) == whole);
     }));
   }
+}
+
+TEST_CASE("sequences that begin alike run their beginning once, and each says what it says alone") {
+  const std::vector<std::string> all = family_names();
+  const auto together = rules_of(family_rules(all));
+  std::size_t members = 0;
+  for (const engine::PrefixPlan& plan : together->prefixes) members += plan.prefix.members.size();
+  CHECK(members == all.size());
+  CHECK(together->prefixes.size() == 5);
+  std::map<std::string, std::shared_ptr<const engine::Ruleset>> alone;
+  for (const std::string& name : all) alone[name] = rules_of(family_rules({name}));
+  const auto hits_of = [](const Output& output, const std::string& rule) {
+    std::vector<std::string> hits;
+    for (const replay::Json& hit : output.hits) {
+      if (hit["rule"].text == rule) hits.push_back(hit["at"].text + " " + hit["because"].text);
+    }
+    return hits;
+  };
+  CHECK(rc::check("together = alone, with rules that come and go", [&] {
+    const std::vector<Sent> events = random_stream(1);
+    const engine::EngineOptions options = options_of(2, 1, *rc::gen::element(Duration{}, Duration::seconds(10)));
+    const auto some = [&] {
+      std::vector<std::string> names;
+      for (const std::string& name : all) {
+        if (*rc::gen::inRange(0, 3) > 0) names.push_back(name);
+      }
+      return names;
+    };
+    const std::vector<std::string> first = some(), second = some();
+    const auto change = *rc::gen::inRange<std::size_t>(0, events.size());
+    const auto run_changing = [&](const std::shared_ptr<const engine::Ruleset>& before,
+                                  const std::shared_ptr<const engine::Ruleset>& after) {
+      Stream stream(before, options, 1);
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        if (i == change) stream.change_rules(after);
+        stream.send(events[i].line);
+      }
+      stream.end();
+      stream.advance(*parse_timestamp("2026-01-05T12:00:00Z"));
+      stream.end();
+      return stream.output();
+    };
+    const auto none = rules_of(family_rules({}));
+    const Output found = run_changing(rules_of(family_rules(first)), rules_of(family_rules(second)));
+    for (const std::string& name : all) {
+      const auto is_in = [&](const std::vector<std::string>& names) {
+        return std::find(names.begin(), names.end(), name) != names.end() ? alone[name] : none;
+      };
+      const std::vector<std::string> expected = hits_of(run_changing(is_in(first), is_in(second)), name);
+      RC_CLASSIFY(!expected.empty(), name);
+      RC_ASSERT(hits_of(found, name) == expected);
+    }
+  }));
 }
 
 // A sequence changed behind two steps that stay: `{p.id}|{q.id}|…` says which events a match is of.

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "nfa/carry.h"
+#include "nfa/prefix.h"
 #include "nfa/step.h"
 
 namespace {
@@ -110,6 +111,32 @@ std::vector<Program> programs() {
   return all;
 }
 
+/// Two sequences that begin alike, and their beginning, of each engine that shares it.
+struct Shared {
+  std::vector<Program> members;
+  std::vector<Prefix> prefixes;
+};
+
+std::vector<Shared> shared() {
+  std::vector<Shared> all(2);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<Sharer> sharers;
+    all[i].members.reserve(2);
+    for (const std::int64_t window : {100, 20}) {
+      Pattern p = waiting(window);
+      p.steps = steps(3).steps;
+      p.absences[0].before = 3;
+      if (window == 20) std::swap(p.steps[2].parts[0].element, p.absences[0].element);
+      auto program = compile(p, {}, {false, i == 0 ? Engine::search : Engine::exists});
+      TOCSIN_CHECK(program.ok());
+      sharers.push_back({&all[i].members.emplace_back(program.take()), std::vector<std::uint64_t>(3, 0)});
+    }
+    all[i].prefixes = share_prefixes(sharers);
+    TOCSIN_CHECK(all[i].prefixes.size() == 1);
+  }
+  return all;
+}
+
 class Curt final : public Host {
  public:
   bool guard(GuardId, const Binding&) override { return true; }
@@ -118,10 +145,41 @@ class Curt final : public Host {
 
 }  // namespace
 
+namespace {
+
+/// What read as the bytes of a beginning: everybody takes it over, and it runs on.
+void run_on(const Shared& family, Runs& runs) {
+  const Prefix& prefix = family.prefixes.front();
+  Curt host;
+  std::vector<Match> out;
+  const Timestamp far{std::int64_t{1} << 60U};
+  (void)end_of(prefix, runs);
+  PredicateBits bits(8);
+  for (std::uint32_t i = 0; i < 4; ++i) bits.set(PredicateId{i});
+  const Occurrence all_at_once{1, 1, far, false, &bits, {}};
+  for (std::uint32_t m = 0; m < prefix.members.size(); ++m) {
+    const Program& program = family.members[prefix.members[m].program];
+    Runs own;
+    join_all(prefix, m, program, runs, own, Timestamp{50});
+    std::string bytes;
+    encode(program, own, bytes);
+    TOCSIN_CHECK(decode(program, bytes).has_value());
+    step(program, own, all_at_once, host, out);
+    rest(m, program, &runs, own);
+    advance(program, own, far + Duration{1000}, host, out);
+  }
+  prefix_step(prefix, runs, all_at_once, host);
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const std::vector<Program> all = programs();
+  static const std::vector<Shared> families = shared();
   if (size == 0 || size > 4096) return 0;
-  const Program& program = all[data[0] % all.size()];
+  const std::size_t chosen = data[0] % (all.size() + families.size());
+  const bool is_shared = chosen >= all.size();
+  const Program& program = is_shared ? families[chosen - all.size()].prefixes.front().program : all[chosen];
   // The fingerprint stands in the bytes; here it is put in, so that what follows is reached.
   std::string bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   for (std::size_t i = 0; i < 8 && i + 1 < bytes.size(); ++i) {
@@ -135,6 +193,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   TOCSIN_CHECK(again.has_value());
   encode(program, *again, second);
   TOCSIN_CHECK(first == second);
+  if (is_shared) {
+    if (runs->body != nullptr) run_on(families[chosen - all.size()], *runs);
+    return 0;
+  }
   Curt host;
   std::vector<Match> out;
   const Timestamp far{std::int64_t{1} << 60U};

@@ -3,6 +3,7 @@
 // change in a step that is not taken over. What was used up before the change is taken from the slow twin of the old pattern.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
