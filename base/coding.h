@@ -100,6 +100,8 @@ class ByteReader {
   std::int64_t get_ordered_i64() { return static_cast<std::int64_t>(get_ordered_u64() ^ (1ULL << 63U)); }
 
   [[nodiscard]] bool failed() const { return failed_; }
+  /// What was read is not what it should be.
+  void refuse() { fail(); }
   [[nodiscard]] bool at_end() const { return at_ == bytes_.size(); }
   [[nodiscard]] std::size_t remaining() const { return bytes_.size() - at_; }
 

@@ -20,64 +20,6 @@ struct Scratch {
 };
 thread_local Scratch scratch;
 
-/// The order of matches: the earlier first event, then the earlier second one, and so on; the same events: the earlier
-/// stages; the longer one before its own beginning.
-bool by_events(const Complete& a, const Complete& b) {
-  for (std::size_t i = 0; i < a.taken.size() && i < b.taken.size(); ++i) {
-    const auto& [x, x_stage] = a.taken[i];
-    const auto& [y, y_stage] = b.taken[i];
-    if (x.place() != y.place()) return x.place() < y.place();
-    if (x_stage != y_stage) return x_stage < y_stage;
-  }
-  return a.taken.size() > b.taken.size();
-}
-
-bool same_events(const Complete& a, const Complete& b) { return a.taken == b.taken; }
-
-Match match_of(const Automaton& automaton, const AllBody& body, const Complete& complete, Timestamp at,
-               bool by_deadline) {
-  Match match;
-  match.places.steps.resize(automaton.stages.size());
-  for (auto& parts : match.places.steps) parts.resize(1);
-  for (const auto& [bound, stage] : complete.taken) match.places.steps[stage][0].push_back(bound);
-  match.at = at;
-  match.by_deadline = by_deadline;
-  match.truncated = body.lost != Place{} && complete.first().time <= body.lost.time + Duration{body.window};
-  return match;
-}
-
-/// Where what is still alive after a match must have begun; Place{} for anywhere. Flink's AfterMatchSkipStrategy.
-Place skip_to(const Automaton& automaton, const AllRule& rule, const Complete& match, Host& host) {
-  const auto behind = [](Place p) { return Place{p.time, p.order + 1}; };
-  switch (rule.after) {
-    case AfterMatch::continue_:
-    case AfterMatch::restart: return {};
-    case AfterMatch::skip_to_next: return behind(match.first());
-    case AfterMatch::skip_past_last: return behind(match.last());
-    case AfterMatch::skip_to_first:
-    case AfterMatch::skip_to_last: {
-      Place to;
-      for (const auto& [bound, stage] : match.taken) {
-        if (stage != automaton.after_leaf) continue;
-        to = bound.place();
-        if (rule.after == AfterMatch::skip_to_first) break;
-      }
-      if (rule.after_must_be_there && (to == Place{} || to == match.first())) {
-        ++host.counters.skips_missed;
-        return {};
-      }
-      return to;
-    }
-  }
-  return {};
-}
-
-void raise(AllBody& body, Place floor) {
-  if (!(body.floor < floor)) return;
-  body.floor = floor;
-  body.sets.raise_horizon(body.sets.from(floor));
-}
-
 void note_wakes(const Automaton& automaton, AllBody& body) {
   body.wakes = automaton.states[automaton.start].wakes;
   for (const std::uint32_t s : body.live) body.wakes |= automaton.states[s].wakes;
@@ -137,57 +79,6 @@ void limit(const Automaton& automaton, AllBody& body, Timestamp now, Host& host)
   }
 }
 
-/// Whether a partial match lives that began before the place.
-bool begun_before(const AllBody& body, Place place) {
-  const Ordinal to = body.sets.from(place) - 1;
-  return std::any_of(body.live.begin(), body.live.end(), [&](std::uint32_t s) {
-    return !body.sets.each(body.of_state[s], 0, to, [](std::span<const RunSets::Taken>) { return false; });
-  });
-}
-
-/// Flink's skip strategies: complete matches leave in the order of their first events, each once nothing that began
-/// before it lives, and take with them what may not begin after them.
-void release(const Automaton& automaton, const AllRule& rule, AllBody& body, Timestamp now, bool by_deadline,
-             Host& host, std::vector<Match>& out) {
-  while (!body.held.empty()) {
-    if (rule.in_order && begun_before(body, body.held.front().first())) return;
-    const Complete complete = std::move(body.held.front());
-    body.held.erase(body.held.begin());
-    Match match = match_of(automaton, body, complete, now, by_deadline);
-    if (!host.accept(match)) continue;
-    out.push_back(std::move(match));
-    const Place floor = skip_to(automaton, rule, complete, host);
-    raise(body, floor);
-    std::erase_if(body.held, [&](const Complete& c) { return c.first() < floor; });
-    drop_dead(automaton, body, now);
-  }
-}
-
-void in_order(std::vector<Complete>& matches) {
-  std::sort(matches.begin(), matches.end(), by_events);
-  matches.erase(std::unique(matches.begin(), matches.end(), same_events), matches.end());
-}
-
-Complete complete_of(const AllBody& body, std::span<const RunSets::Taken> taken) {
-  Complete one;
-  one.taken.reserve(taken.size() + 1);
-  for (std::size_t i = taken.size(); i-- > 0;) one.taken.emplace_back(body.sets.event(taken[i].event), taken[i].stage);
-  return one;
-}
-
-/// What one moment completes or ends, as far as the limit of a moment goes.
-struct Found {
-  std::vector<Complete> matches;
-  bool cut = false;
-
-  /// False: there is no room for one more.
-  bool add(Complete&& one, const Host& host) {
-    cut = host.moment_matches != 0 && matches.size() == host.moment_matches;
-    if (!cut) matches.push_back(std::move(one));
-    return !cut;
-  }
-};
-
 /// What began at or before `to` and whose time is over: complete where that is what it waited for, else told if asked.
 void end_of_time(const Automaton& automaton, const AllRule& rule, const AllBody& body, Ordinal to, const Host& host,
                  Found& complete, Found& told) {
@@ -195,38 +86,9 @@ void end_of_time(const Automaton& automaton, const AllRule& rule, const AllBody&
     const Automaton::State& state = automaton.states[s];
     if (state.last ? !state.completes_at_window : !rule.tells_timeouts) continue;
     Found& into = state.last ? complete : told;
-    body.sets.each(body.of_state[s], 0, to,
-                   [&](std::span<const RunSets::Taken> taken) { return into.add(complete_of(body, taken), host); });
-  }
-}
-
-/// Puts out what became complete at one moment, or holds it.
-void put_out(const Automaton& automaton, const AllRule& rule, AllBody& body, Found& found, Timestamp now,
-             bool by_deadline, Host& host, std::vector<Match>& out) {
-  std::vector<Complete>& complete = found.matches;
-  in_order(complete);
-  if (found.cut) ++host.counters.every_capped;
-  if (rule.after == AfterMatch::continue_) {
-    for (const Complete& c : complete) {
-      Match match = match_of(automaton, body, c, now, by_deadline);
-      match.truncated = match.truncated || found.cut;
-      if (host.accept(match)) out.push_back(std::move(match));
-    }
-    return;
-  }
-  // What was not looked for might have used up what begins till now.
-  if (found.cut) body.lost = std::max(body.lost, Place{now, 0});
-  body.held.insert(body.held.end(), std::make_move_iterator(complete.begin()), std::make_move_iterator(complete.end()));
-  in_order(body.held);
-  release(automaton, rule, body, now, by_deadline, host, out);
-  // What is held perhaps for ever has the byte limit of what is begun.
-  std::size_t events = 0;
-  for (const Complete& c : body.held) events += c.taken.size();
-  while (!body.held.empty() && events * sizeof(body.held.front().taken.front()) > host.runs_bytes) {
-    ++host.counters.dropped;
-    events -= body.held.front().taken.size();
-    body.lost = std::max(body.lost, body.held.front().first());
-    body.held.erase(body.held.begin());
+    body.sets.each(body.of_state[s], 0, to, [&](std::span<const RunSets::Taken> taken) {
+      return into.add(complete_of(body.sets, taken), host);
+    });
   }
 }
 
@@ -329,7 +191,7 @@ class Stepping {
     Found found;
     for (const Completing& c : scratch.completing) {
       const auto put = [&](std::span<const RunSets::Taken> taken) {
-        Complete one = complete_of(body_, taken);
+        Complete one = complete_of(body_.sets, taken);
         if (c.stage != Automaton::none) one.taken.emplace_back(bound_, c.stage);
         return found.add(std::move(one), host_);
       };
@@ -354,34 +216,36 @@ class Stepping {
 
 }  // namespace
 
-AllBody::AllBody(const Automaton& automaton, const AllRule& rule)
-    : RunsBody(Engine::all),
-      of_state(automaton.states.size()),
-      wakes(automaton.states[automaton.start].wakes),
-      window(automaton.window),
-      speaks(rule.tells_timeouts) {
-  for (const Automaton::State& s : automaton.states) speaks = speaks || s.completes_at_window;
-  // Time ends the oldest; so does what is held wait for them.
-  sets = RunSets(speaks || (rule.in_order && rule.after != AfterMatch::continue_));
+namespace {
+bool time_speaks(const Automaton& automaton, const AllRule& rule) {
+  return rule.tells_timeouts || std::any_of(automaton.states.begin(), automaton.states.end(),
+                                            [](const Automaton::State& s) { return s.completes_at_window; });
 }
 
-std::string why_not_all(const Automaton& automaton, const Pattern& pattern) {
-  if (automaton.history != 0) return "a condition looks at what the match took before";
-  if (!automaton.group_windows.empty()) return "a group has a window of its own";
-  bool gaps = false;
-  for (const Automaton::Edge& e : automaton.edges) gaps = gaps || e.gap != Automaton::unbounded;
-  for (const Automaton::State& s : automaton.states) {
-    if (s.wait != Automaton::unbounded || s.outlasts_window) return "a negation is decided by its own time";
+}  // namespace
+
+// Time ends the oldest; so does what is held wait for them.
+AllBody::AllBody(const Automaton& automaton, const AllRule& rule)
+    : SetsBody(automaton.window,
+               time_speaks(automaton, rule) || (rule.in_order && rule.after != AfterMatch::continue_)),
+      of_state(automaton.states.size()),
+      wakes(automaton.states[automaton.start].wakes) {
+  speaks = time_speaks(automaton, rule);
+}
+
+bool AllBody::begun_before(Place place) const {
+  const Ordinal to = sets.from(place) - 1;
+  return std::any_of(live.begin(), live.end(), [&](std::uint32_t s) {
+    return !sets.each(of_state[s], 0, to, [](std::span<const RunSets::Taken>) { return false; });
+  });
+}
+
+void AllBody::use_up(const Automaton& automaton, Place to, Timestamp now) {
+  if (floor < to) {
+    floor = to;
+    sets.raise_horizon(sets.from(to));
   }
-  if (gaps && pattern.tells_timeouts) return "partial matches are told when a gap ends them one by one";
-  if (gaps && std::any_of(automaton.states.begin(), automaton.states.end(),
-                          [](const Automaton::State& s) { return s.completes_at_window; })) {
-    return "a gap ends one by one what the end of the window would complete";
-  }
-  if (gaps && pattern.in_order && pattern.after != AfterMatch::continue_) {
-    return "complete matches wait for partial ones, which a gap ends one by one";
-  }
-  return {};
+  drop_dead(automaton, *this, now);
 }
 
 bool all_step(const Automaton& automaton, const AllRule& rule, AllBody& body, const Occurrence& o, std::uint64_t truth,
@@ -409,13 +273,7 @@ void all_advance(const Automaton& automaton, const AllRule& rule, AllBody& body,
     if (body.speaks) end_of_time(automaton, rule, body, to - 1, host, complete, told);
     body.sets.raise_horizon(to);
     drop_dead(automaton, body, now);
-    in_order(told.matches);
-    if (told.cut) ++host.counters.every_capped;
-    for (const Complete& c : told.matches) {
-      out.push_back(match_of(automaton, body, c, now, true));
-      out.back().timed_out = true;
-      out.back().truncated = out.back().truncated || told.cut;
-    }
+    put_out_timeouts(automaton, body, told, now, host, out);
     put_out(automaton, rule, body, complete, now, true, host, out);
   }
   let_go(body, time);
@@ -438,9 +296,7 @@ std::vector<Timestamp> AllBody::deadlines() const {
 std::size_t AllBody::bytes() const {
   std::size_t all =
       sizeof(AllBody) + sets.bytes() + of_state.capacity() * sizeof(RunSet) + live.capacity() * sizeof(std::uint32_t);
-  all += held.capacity() * sizeof(Complete);
-  for (const Complete& c : held) all += c.taken.capacity() * sizeof c.taken.front();
-  return all;
+  return all + bytes_of(held);
 }
 
 std::optional<std::uint64_t> AllBody::oldest_needed() const {
@@ -476,14 +332,7 @@ void AllBody::encode(const Program&, ByteWriter& out) const {
     out.put_varint(sets.number_of(of_state[s]));
   }
   out.put_varint(held.size());
-  for (const Complete& c : held) {
-    out.put_varint(c.taken.size());
-    for (const auto& [bound, stage] : c.taken) {
-      out.put_varint(bound.event);
-      put_place(out, bound.place());
-      out.put_varint(stage);
-    }
-  }
+  for (const Complete& c : held) put_complete(out, c);
 }
 
 std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& rule, ByteReader& in) {
@@ -509,19 +358,7 @@ std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& 
   if (in.failed() || held_count > in.remaining() / 12) return nullptr;
   for (std::uint64_t i = 0; i < held_count; ++i) {
     Complete& c = body->held.emplace_back();
-    const std::uint64_t count = in.get_varint();
-    if (in.failed() || count == 0 || count > in.remaining() / 11) return nullptr;
-    for (std::uint64_t k = 0; k < count; ++k) {
-      Bound b;
-      b.event = in.get_varint();
-      const Place p = get_place(in);
-      b.time = p.time;
-      b.order = p.order;
-      const std::uint64_t stage = in.get_varint();
-      if (in.failed() || stage >= stages) return nullptr;
-      if (!c.taken.empty() && !(c.taken.back().first.place() < p)) return nullptr;
-      c.taken.emplace_back(b, static_cast<std::uint32_t>(stage));
-    }
+    if (!get_complete(in, stages, c)) return nullptr;
     if (i != 0 && c.first() < body->held[i - 1].first()) return nullptr;
   }
   note_due(*body);

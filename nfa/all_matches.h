@@ -15,32 +15,15 @@
 #include <utility>
 #include <vector>
 
-#include "nfa/automaton.h"
-#include "nfa/run_sets.h"
-#include "nfa/step.h"
+#include "nfa/complete.h"
 
 namespace tocsin::nfa {
-
-/// A complete match: its events in order, each with the leaf it was taken as.
-struct Complete {
-  std::vector<std::pair<Bound, std::uint32_t>> taken;
-  [[nodiscard]] Place first() const { return taken.front().first.place(); }
-  [[nodiscard]] Place last() const { return taken.back().first.place(); }
-};
-
-/// What follows a match; of Pattern.
-struct AllRule {
-  AfterMatch after = AfterMatch::continue_;
-  bool in_order = true;
-  bool after_must_be_there = false;
-  bool tells_timeouts = false;
-};
 
 inline AllRule all_rule(const Program& program) {
   return {program.after, program.in_order, program.after_must_be_there, program.tells_timeouts};
 }
 
-struct AllBody final : RunsBody {
+struct AllBody final : SetsBody {
   AllBody(const Automaton& automaton, const AllRule& rule);
   [[nodiscard]] bool empty() const override { return live.empty() && held.empty() && lost == Place{}; }
   [[nodiscard]] std::size_t bytes() const override;
@@ -48,28 +31,16 @@ struct AllBody final : RunsBody {
   [[nodiscard]] std::optional<std::uint64_t> oldest_needed() const override;
   void events(std::vector<std::uint64_t>& out) const override;
   [[nodiscard]] std::optional<Timestamp> expires_at(const Program& program) const override;
-  [[nodiscard]] std::size_t held_count() const override { return held.size(); }
   [[nodiscard]] std::vector<Timestamp> deadlines() const override;
   void prefetch() const override { __builtin_prefetch(of_state.data()); }
   void encode(const Program& program, ByteWriter& out) const override;
+  [[nodiscard]] bool begun_before(Place place) const override;
+  void use_up(const Automaton& automaton, Place to, Timestamp now) override;
 
-  RunSets sets;
-  std::vector<RunSet> of_state;      // by state of the automaton
-  std::vector<std::uint32_t> live;   // states with a set
-  std::uint64_t wakes = 0;           // unary conditions that they and the start wait for
-  std::vector<Complete> held;        // by first event: each waits until nothing that began earlier lives
-  Place floor;                       // a match begins at or after it
-  Place lost;                        // the newest start dropped by a limit, while what begins may tell
-  std::int64_t window = 0;           // of the automaton
-  Timestamp due = Timestamp::max();  // when time has something to do
-  bool speaks = false;               // the end of the window puts something out even if nothing is held
-  /// Bytes of the sets at which what nothing reaches is freed: twice what was left the last time.
-  static constexpr std::size_t compact_first = 4096;
-  std::size_t compact_at = compact_first;
+  std::vector<RunSet> of_state;     // by state of the automaton
+  std::vector<std::uint32_t> live;  // states with a set
+  std::uint64_t wakes = 0;          // unary conditions that they and the start wait for
 };
-
-/// Empty when the engine gives exactly the matches of the automaton, else why not, in the words of a pattern.
-std::string why_not_all(const Automaton& automaton, const Pattern& pattern);
 
 /// The work of one event. `truth`: of the automaton's conditions that look at the event alone. True when the body holds
 /// on to the occurrence.

@@ -1012,6 +1012,34 @@ class Builder {
   bool too_much_ = false;
 };
 
+/// Which times the states and all that may follow them ask for, until nothing changes.
+void note_clocks(Automaton& a) {
+  for (Automaton::State& s : a.states) s.asks_last = s.wait != unbounded;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (Automaton::State& s : a.states) {
+      bool last = s.asks_last;
+      std::uint64_t begun = s.asks_begun;
+      const auto follow = [&](std::uint32_t target, bool takes, std::uint64_t begins) {
+        if (target == Automaton::none) return;
+        last = last || (!takes && a.states[target].asks_last);
+        begun |= a.states[target].asks_begun & ~begins;
+      };
+      for (std::uint32_t i = s.first_edge; i < s.first_edge + s.edge_count; ++i) {
+        const Automaton::Edge& e = a.edges[i];
+        last = last || e.gap != unbounded;
+        begun |= e.inside;
+        follow(e.target, e.kind == Automaton::Kind::take, e.begins);
+      }
+      follow(s.after_wait, false, 0);
+      changed = changed || last != s.asks_last || begun != s.asks_begun;
+      s.asks_last = last;
+      s.asks_begun = begun;
+    }
+  }
+  a.has_gaps = std::any_of(a.edges.begin(), a.edges.end(), [](const Automaton::Edge& e) { return e.gap != unbounded; });
+}
+
 std::string names_of(const Automaton& a, std::uint64_t mask) {
   std::string text;
   for (; mask != 0; mask &= mask - 1) {
@@ -1027,7 +1055,11 @@ std::string names_of(const Automaton& a, std::uint64_t mask) {
 
 Result<Automaton> build_automaton(const Pattern& pattern) {
   if (std::string why = Check(pattern).run(); !why.empty()) return refuse(std::move(why));
-  return Builder(pattern).run();
+  Result<Automaton> built = Builder(pattern).run();
+  if (!built) return built;
+  Automaton a = built.take();
+  note_clocks(a);
+  return a;
 }
 
 std::string dump(const Automaton& a) {

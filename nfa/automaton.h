@@ -63,7 +63,11 @@ struct Automaton {
     bool outlasts_window =
         false;            // the end of the whole window does nothing: its last event is taken, only `wait` counts
     bool closes = false;  // all that may still be taken is bound by gaps or group windows, not only by the whole one
-    std::string name;     // for dump: what was taken, what is awaited
+    // What its partial matches are told apart by, besides what they took: the time of the event taken last, and of those with which
+    // the running occurrences of windowed groups began.
+    bool asks_last = false;
+    std::uint64_t asks_begun = 0;
+    std::string name;  // for dump: what was taken, what is awaited
   };
 
   std::vector<Condition> conditions;  // unary ones first
@@ -77,6 +81,7 @@ struct Automaton {
   std::vector<std::uint8_t> takes;          // by leaf: whether it takes events
   std::int64_t window = unbounded;          // whole match, half-open
   std::uint32_t after_leaf = none;          // skip_to_first, skip_to_last
+  bool has_gaps = false;
   bool ambiguous = false;  // two ways through the automaton may take the same events for the same stages
 };
 

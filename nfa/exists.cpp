@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "nfa/search.h"
 
 namespace tocsin::nfa {
@@ -250,6 +251,9 @@ bool exists_step(const Program& program, Runs& runs, const Occurrence& o, std::u
     if ((bits & program.slots[i].element.predicate) == 0) continue;
     // A match of this very event may have used up what there was.
     if (i == 0 ? here < body->floor : !body->may_follow(program, i, o.time)) continue;
+    if (const std::size_t before = i == 0 ? 0 : i - 1; before < body->reached) {
+      TOCSIN_CHECK(body->chains.of(before)[before].place() < here, o.time.us, o.order);
+    }
     if (i == last) {
       std::array<Bound, steps_max> whole;
       if (i != 0) std::copy_n(body->chains.of(i - 1), i, whole.begin());

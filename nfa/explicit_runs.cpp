@@ -703,8 +703,8 @@ std::unique_ptr<RunsBody> decode_runs(const Program& program, ByteReader& in) {
     Cell c;
     c.event = last.event + static_cast<std::uint64_t>(in.get_signed());
     c.order = last.order + static_cast<std::uint64_t>(in.get_signed());
-    c.time =
-        static_cast<std::int64_t>(static_cast<std::uint64_t>(last.time) + static_cast<std::uint64_t>(in.get_signed()));
+    const std::uint64_t later = static_cast<std::uint64_t>(in.get_signed());
+    c.time = get_event_time(in, static_cast<std::int64_t>(static_cast<std::uint64_t>(last.time) + later)).us;
     c.begins = in.get_varint();
     const std::uint64_t before = in.get_varint();
     const std::uint64_t stage = in.get_varint();

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "nfa/exists.h"
 #include "nfa/search.h"
@@ -704,8 +705,14 @@ bool fronts_step(const Program& program, Runs& runs, const Occurrence& o, std::u
     body->values.resize(program.fronts->width);
     runs.body = std::move(body);
   }
-  Work work(program, static_cast<FrontsBody&>(*runs.body));
-  if (!o.late) return work.step(o, bits, host, out);
+  auto& body = static_cast<FrontsBody&>(*runs.body);
+  Work work(program, body);
+  if (!o.late) {
+    if (body.first != body.nodes.size()) {
+      TOCSIN_CHECK((body.nodes.back().event.place() < Place{o.time, o.order}), o.time.us, o.order);
+    }
+    return work.step(o, bits, host, out);
+  }
   work.late(bits & program.no_until_mask, {o.time, o.order});  // T6: nothing but `no` and `until` sees it
   return false;
 }

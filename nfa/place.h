@@ -28,6 +28,14 @@ inline Place get_place(ByteReader& in) {
   return p;
 }
 
+/// The time of an event, in bytes. One that is far from all years (0 to 9999) is none: so whatever was read, the next event stands
+/// behind it, and sums of times do not overflow.
+inline Timestamp get_event_time(ByteReader& in, std::int64_t us) {
+  constexpr std::int64_t far = std::int64_t{1} << 60U;
+  if (us <= -far || us >= far) in.refuse();
+  return {us};
+}
+
 /// An event in its place.
 struct Bound {
   std::uint64_t event = 0;  // position in the log of the key

@@ -165,6 +165,7 @@ struct Program {
   bool after_must_be_there = false;
   bool in_order = true;
   bool tells_timeouts = false;
+  bool has_clocks = false;  // engine `all`: nfa/clocked_matches.h
   std::uint32_t runs_max = 0;
 
   std::optional<Fronts> fronts;  // engine `exists` with conditions across events

@@ -140,8 +140,8 @@ bool RunSets::decode(ByteReader& in, std::uint32_t stages) {
     Bound b;
     b.event = before.event + static_cast<std::uint64_t>(in.get_signed());
     b.order = before.order + static_cast<std::uint64_t>(in.get_signed());
-    b.time.us = static_cast<std::int64_t>(static_cast<std::uint64_t>(before.time.us) +
-                                          static_cast<std::uint64_t>(in.get_signed()));
+    const std::uint64_t later = static_cast<std::uint64_t>(in.get_signed());
+    b.time = get_event_time(in, static_cast<std::int64_t>(static_cast<std::uint64_t>(before.time.us) + later));
     if (in.failed() || (i != 0 && !(before.place() < b.place()))) return false;
     events_.push(b);
     before = b;

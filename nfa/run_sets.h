@@ -25,6 +25,7 @@
 #include <span>
 #include <vector>
 
+#include "base/check.h"
 #include "base/coding.h"
 #include "nfa/place.h"
 #include "nfa/ring.h"
@@ -60,7 +61,13 @@ class RunSets {
     std::uint32_t stage = 0;
   };
 
-  Ordinal add_event(const Bound& event) { return events_.push(event); }
+  /// Requires: behind all that were added before.
+  Ordinal add_event(const Bound& event) {
+    if (events_.size() != 0) {
+      TOCSIN_CHECK(events_[events_.end() - 1].place() < event.place(), event.time.us, event.order);
+    }
+    return events_.push(event);
+  }
   [[nodiscard]] const Bound& event(Ordinal o) const { return events_[o]; }
   [[nodiscard]] Ordinal first_event() const { return events_.begin(); }
   [[nodiscard]] Ordinal end_event() const { return events_.end(); }

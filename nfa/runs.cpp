@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "nfa/all_matches.h"
+#include "nfa/clocked_matches.h"
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
 #include "nfa/fronts.h"
@@ -33,7 +34,7 @@ Bound get_bound(ByteReader& in) {
   Bound b;
   b.event = in.get_varint();
   b.order = in.get_varint();
-  b.time.us = in.get_i64();
+  b.time = get_event_time(in, in.get_i64());
   return b;
 }
 
@@ -75,7 +76,9 @@ std::unique_ptr<RunsBody> decode_body(const Program& program, ByteReader& in) {
   switch (program.engine) {
     case Engine::search: return decode_search(program, in);
     case Engine::exists: return program.fronts ? decode_fronts(program, in) : decode_exists(program, in);
-    case Engine::all: return decode_all(program.automaton, all_rule(program), in);
+    case Engine::all:
+      return program.has_clocks ? decode_clocked(program.automaton, all_rule(program), in)
+                                : decode_all(program.automaton, all_rule(program), in);
     case Engine::runs: return decode_runs(program, in);
   }
   return nullptr;
@@ -149,8 +152,8 @@ std::unique_ptr<RunsBody> decode_search(const Program& program, ByteReader& in) 
     Kept k;
     k.event = before.event + static_cast<std::uint64_t>(in.get_signed());
     k.order = before.order + static_cast<std::uint64_t>(in.get_signed());
-    k.time = static_cast<std::int64_t>(static_cast<std::uint64_t>(before.time) +
-                                       static_cast<std::uint64_t>(in.get_signed()));
+    const std::uint64_t later = static_cast<std::uint64_t>(in.get_signed());
+    k.time = get_event_time(in, static_cast<std::int64_t>(static_cast<std::uint64_t>(before.time) + later)).us;
     k.bits = in.get_varint();
     for (std::size_t v = 0; v < width; ++v) b.values.push_back(get_value(in));
     if (in.failed() || (i != 0 && !(before.place() < k.place()))) return nullptr;

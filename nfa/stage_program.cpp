@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "nfa/all_matches.h"
+#include "nfa/clocked_matches.h"
 #include "nfa/explicit_runs.h"
 
 namespace tocsin::nfa {
@@ -116,7 +117,7 @@ Result<Program> compile_stages(const Pattern& pattern, const Meanings& meanings,
   out.in_order = pattern.in_order;
   out.tells_timeouts = pattern.tells_timeouts;
   out.runs_max = pattern.runs_max;
-  const std::string not_all = why_not_all(a, pattern);
+  const std::string not_all = a.history == 0 ? "" : "a condition looks at what the match took before";
   out.engine = choosing.engine.value_or(not_all.empty() ? Engine::all : Engine::runs);
   switch (out.engine) {
     case Engine::search:
@@ -125,7 +126,9 @@ Result<Program> compile_stages(const Pattern& pattern, const Meanings& meanings,
                     "` does not claim this pattern: it chooses one match, and all are asked for");
     case Engine::all:
       if (!not_all.empty()) return refuse("the engine `all` does not claim this pattern: " + not_all);
-      out.reason = "one set of partial matches per state, " + std::to_string(a.states.size()) + " states";
+      out.has_clocks = needs_clocks(a, all_rule(out));
+      out.reason = "one set of partial matches per state" + std::string(out.has_clocks ? " and time it began" : "") +
+                   ", " + std::to_string(a.states.size()) + " states";
       break;
     case Engine::runs:
       out.reason = "explicit runs, " +

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/check.h"
 #include "nfa/all_matches.h"
+#include "nfa/clocked_matches.h"
 #include "nfa/exists.h"
 #include "nfa/explicit_runs.h"
 #include "nfa/fronts.h"
@@ -189,9 +191,12 @@ bool search_step(const Program& program, Runs& runs, const Occurrence& o, std::u
   if (o.late) return step_late(program, runs, o, bits, host);
   if (runs.body == nullptr && (bits & (program.start_mask | program.first_no_mask)) == 0) return false;
   Body& body = body_of(program, runs);
+  const Place here{o.time, o.order};
+  if (body.head != body.kept.size() && !body.kept.back().late()) {
+    TOCSIN_CHECK(body.kept.back().place() < here, o.time.us, o.order);
+  }
   count_events(body, host);
   prune(program, body, o.time, host);
-  const Place here{o.time, o.order};
   end_waiting(program, body, bits, here);
 
   // A cheap filter, blind for gaps and conditions across events: how far has anything come, and may this event complete
@@ -311,6 +316,21 @@ bool all_matches_step(const Program& program, Runs& runs, const Occurrence& o, s
   return all_step(a, all_rule(program), static_cast<AllBody&>(*runs.body), o, bits, host, out);
 }
 
+bool clocked_matches_step(const Program& program, Runs& runs, const Occurrence& o, std::uint64_t bits, Host& host,
+                          std::vector<Match>& out) {
+  const Automaton& a = program.automaton;
+  if (runs.body == nullptr) {
+    if (o.late || ((bits | Automaton::always) & a.states[a.start].wakes) == 0) return false;
+    runs.body = std::make_unique<ClockedBody>(a, all_rule(program));
+  }
+  return clocked_step(a, all_rule(program), static_cast<ClockedBody&>(*runs.body), o, bits, host, out);
+}
+
+void clocked_matches_advance(const Program& program, ClockedBody& body, Timestamp time, Host& host,
+                             std::vector<Match>& out) {
+  clocked_advance(program.automaton, all_rule(program), body, time, host, out);
+}
+
 /// What follows each step and move of time: a body that holds nothing goes. Each engine has a function of its own for both, so
 /// that an event of no interest pays for none of them.
 /// With steps in common, what is used up must be told to the prefix before (nfa/prefix.h).
@@ -350,7 +370,10 @@ bool step(const Program& program, Runs& runs, const Occurrence& o, Host& host, s
     case Engine::exists:
       if (program.fronts) return step_and_tidy<FrontsBody, fronts_step>(program, runs, o, bits, host, out);
       return step_and_tidy<ExistsBody, exists_step>(program, runs, o, bits, host, out);
-    case Engine::all: return step_and_tidy<AllBody, all_matches_step>(program, runs, o, bits, host, out);
+    case Engine::all:
+      if (program.has_clocks)
+        return step_and_tidy<ClockedBody, clocked_matches_step>(program, runs, o, bits, host, out);
+      return step_and_tidy<AllBody, all_matches_step>(program, runs, o, bits, host, out);
     case Engine::runs: return step_and_tidy<ExplicitRuns, runs_step>(program, runs, o, bits, host, out);
   }
   return false;
@@ -364,7 +387,9 @@ void advance(const Program& program, Runs& runs, Timestamp time, Host& host, std
       if (program.fronts) return advance_and_tidy<FrontsBody, fronts_advance>(program, runs, time, host, out);
       return advance_and_tidy<ExistsBody, exists_advance>(program, runs, time, host, out);
     case Engine::all:
-      if (time < static_cast<const AllBody&>(*runs.body).due) return;
+      if (time < static_cast<const SetsBody&>(*runs.body).due) return;
+      if (program.has_clocks)
+        return advance_and_tidy<ClockedBody, clocked_matches_advance>(program, runs, time, host, out);
       return advance_and_tidy<AllBody, all_matches_advance>(program, runs, time, host, out);
     case Engine::runs: return advance_and_tidy<ExplicitRuns, runs_advance>(program, runs, time, host, out);
   }

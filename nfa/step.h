@@ -92,7 +92,8 @@ inline bool concerns(const Program& program, const PredicateBits& bits) {
 /// The bits of the event as the program numbers them.
 std::uint64_t own_bits(const Program& program, const PredicateBits& bits);
 
-/// Requires: advance() to the event's time (late: to the watermark) came before; places of events not late never fall.
+/// Requires: advance() to the event's time (late: to the watermark) came before; an event that is not late stands behind all that
+/// came before it. That is checked against what is kept: out of order the process stops.
 /// True when the runs hold on to the occurrence, so that the log must keep its event.
 bool step(const Program& program, Runs& runs, const Occurrence& occurrence, Host& host, std::vector<Match>& out);
 

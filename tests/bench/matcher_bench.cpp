@@ -300,11 +300,8 @@ void irrelevant_search(benchmark::State& state) {
   run_irrelevant(state, sequence(2, 1'000'000'000, nfa::Engine::search));
 }
 
-/// S0 -> S1 within range(0) events, S1 never comes: each event begins a partial match and ends the oldest, which is told.
-void run_window_ends(benchmark::State& state, nfa::Engine engine) {
-  const std::int64_t window = state.range(0);
-  const nfa::Program program =
-      build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window, engine, true);
+/// Events S0 alone, one a microsecond: each begins a partial match and, `lasts` events later, ends one, which is told.
+void run_ends(benchmark::State& state, const nfa::Program& program, std::int64_t lasts) {
   const auto bits = bits_of(3);
   nfa::Runs runs;
   Counting host(true);
@@ -322,13 +319,33 @@ void run_window_ends(benchmark::State& state, nfa::Engine engine) {
       matches.clear();
     }
   };
-  take(static_cast<std::size_t>(window));
+  take(static_cast<std::size_t>(lasts));
   told = 0;
   measure_rounds(state, round_events, take);
   TOCSIN_CHECK(told + 1 >= round_events * static_cast<std::size_t>(state.iterations()), told);
 }
+
+/// S0 -> S1 within range(0) events, S1 never comes: each event begins a partial match and ends the oldest, which is told.
+void run_window_ends(benchmark::State& state, nfa::Engine engine) {
+  const std::int64_t window = state.range(0);
+  run_ends(state, build({stage(0, nfa::Contiguity::relaxed), stage(1, nfa::Contiguity::relaxed)}, window, engine, true),
+           window);
+}
 void window_ends_all(benchmark::State& state) { run_window_ends(state, nfa::Engine::all); }
 void window_ends_runs(benchmark::State& state) { run_window_ends(state, nfa::Engine::runs); }
+
+/// S0 -> S1 less than range(0) events later -> S2, S1 never comes: each event begins a partial match, and its gap ends the oldest.
+void run_gap_ends(benchmark::State& state, nfa::Engine engine) {
+  const std::int64_t gap = state.range(0);
+  nfa::Stage near = stage(1, nfa::Contiguity::relaxed);
+  near.within_previous = Duration{gap};
+  run_ends(
+      state,
+      build({stage(0, nfa::Contiguity::relaxed), near, stage(2, nfa::Contiguity::relaxed)}, 100 * gap, engine, true),
+      gap);
+}
+void gap_ends_all(benchmark::State& state) { run_gap_ends(state, nfa::Engine::all); }
+void gap_ends_runs(benchmark::State& state) { run_gap_ends(state, nfa::Engine::runs); }
 
 /// Bytes under one key: when nothing has begun, with one begun match, for each of ten thousand, and when their window has passed.
 void run_remembered(benchmark::State& state, const nfa::Program& program, std::int64_t window) {
@@ -436,6 +453,8 @@ BENCHMARK(irrelevant_exists)->Arg(0)->Arg(2'000)->UseManualTime()->Iterations(20
 BENCHMARK(irrelevant_search)->Arg(0)->Arg(2'000)->UseManualTime()->Iterations(20);
 BENCHMARK(window_ends_all)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->UseManualTime()->Iterations(10);
 BENCHMARK(window_ends_runs)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->UseManualTime()->Iterations(10);
+BENCHMARK(gap_ends_all)->Arg(1'000)->Arg(100'000)->UseManualTime()->Iterations(10);
+BENCHMARK(gap_ends_runs)->Arg(1'000)->Arg(100'000)->UseManualTime()->Iterations(10);
 BENCHMARK(remembered_sequence)
     ->Arg(static_cast<int>(nfa::Engine::search))
     ->Arg(static_cast<int>(nfa::Engine::exists))

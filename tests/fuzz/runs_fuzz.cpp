@@ -108,6 +108,22 @@ std::vector<Program> programs() {
     add(changed, engine);
     add(waiting(20), engine);
   }
+  // Clocks: a gap that is told; a group with a window and a wait of its own beyond that of the whole.
+  Pattern gap = stages(3);
+  gap.stages[1].max = 1;
+  gap.stages[1].within_previous = Duration{30};
+  gap.tells_timeouts = true;
+  add(gap, Engine::all);
+  Pattern group = stages(3);
+  Stage both;
+  both.kind = StageKind::group;
+  both.stages = {group.stages[0], group.stages[1]};
+  both.within = Duration{40};
+  Stage never = group.stages[2];
+  never.kind = StageKind::not_followed_by;
+  never.wait = Duration{200};
+  group.stages = {both, never};
+  add(group, Engine::all);
   return all;
 }
 

@@ -93,10 +93,12 @@ TEST_CASE("any bytes may be handed to decode") {
           static_cast<char>(dice.below(256));
     std::optional<Runs> back = decode(good, broken);
     if (!back) continue;
-    // What was read can be run on.
+    // What was read can be run on, with events behind it.
     std::vector<Match> ignored;
+    const std::string far = std::to_string(std::int64_t{1} << 60U);
     feed(
-        parse_stream("b1@30 c@31 |900"), [&](Timestamp t) { advance(good, *back, t, host, ignored); },
+        parse_stream("b1@" + far + " c@" + far + " |" + std::to_string((std::int64_t{1} << 60U) + 900)),
+        [&](Timestamp t) { advance(good, *back, t, host, ignored); },
         [&](const Occurrence& o) { step(good, *back, o, host, ignored); });
   }
 }

@@ -2,9 +2,17 @@
 // worked cases of the language that are about sequences are among them.
 #include "nfa/step.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <functional>
+
 #include <doctest/doctest.h>
 
 #include "tests/nfa/patterns.h"
+#include "tests/nfa/stages.h"
 
 using namespace tocsin;
 using namespace tocsin::nfa;
@@ -324,5 +332,50 @@ TEST_CASE("deadlines are told") {
     CHECK(to_text(out) == "1@15");
     CHECK(out[0].by_deadline);
     CHECK(!next_deadline(runs).has_value());  // restart: the second began before the deadline
+  }
+}
+
+namespace {
+
+/// Whether the process stops, tried in another one.
+bool stops(const std::function<void()>& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, SIG_DFL);
+    std::freopen("/dev/null", "w", stderr);
+    work();
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+}  // namespace
+
+TEST_CASE("an event that does not stand behind those before it stops the process, on every engine") {
+  Pattern chain = sequence({single("a"), single("b"), single("c")}, 100);
+  Pattern equal = chain;
+  equal.steps[1].parts[0].element.conditions.push_back(compare(ValueId{1}, Condition::Op::equal, 0, ValueId{1}));
+  std::vector<Program> programs = programs_of(chain, false);
+  for (Program& p : programs_of(equal, false)) programs.push_back(std::move(p));
+  for (const char* const text : {"a -> b -> c", "a -> b !-> c.for(9)"}) {
+    for (const Engine engine : {Engine::all, Engine::runs}) {
+      auto program = compile(stages(text, 100), {}, {false, engine});
+      REQUIRE(program);
+      programs.push_back(program.take());
+    }
+  }
+  CHECK(programs.size() == 8);
+  for (const Program& program : programs) {
+    CAPTURE(dump(program));
+    const auto run = [&](const char* stream) {
+      TestHost host;
+      (void)testing::run(program, parse_stream(stream), host);
+    };
+    CHECK_FALSE(stops([&] { run("a@5 b@6 a@6 b@9"); }));
+    CHECK_FALSE(stops([&] { run("a@5 b@6 !a@1 !b@2 c@7"); }));
+    CHECK(stops([&] { run("a@5 b@4"); }));
+    CHECK(stops([&] { run("a@5 a@4"); }));
   }
 }
