@@ -1022,10 +1022,18 @@ bool Checker::fit(Typed& left, Typed& right, const ast::Expr& l, const ast::Expr
   const auto kinds = [&](TypeKind x, TypeKind y) {
     return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
   };
+  // Said with the first mistake what would be the second one.
+  const auto hint_at_conversion = [&](const ast::Expr& money, event::Currency currency) {
+    if (currency.code != 0) return;
+    d.hints.push_back("`" + source_text(money.span) + "` may be of any currency: `" + source_text(money.span) +
+                      " as USD` converts it");
+  };
   if (a.kind == TypeKind::money && is_number(b)) {
     hint_at_currency(d, r, a.currency);
+    hint_at_conversion(l, a.currency);
   } else if (b.kind == TypeKind::money && is_number(a)) {
     hint_at_currency(d, l, b.currency);
+    hint_at_conversion(r, b.currency);
   } else if ((a.kind == TypeKind::duration && is_number(b)) || (b.kind == TypeKind::duration && is_number(a))) {
     const ast::Expr& number = a.kind == TypeKind::duration ? r : l;
     const ast::Expr& duration = a.kind == TypeKind::duration ? l : r;

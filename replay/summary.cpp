@@ -198,6 +198,10 @@ std::string to_text(const ReplaySummary& summary) {
       out += ", " + std::to_string(resolved) + " resolved";
     out += '\n';
   }
+  const bool silent = std::any_of(summary.rules.begin(), summary.rules.end(),
+                                  [&](const auto& rule) { return of(counters.hits_by_rule, rule.first) == 0; });
+  if (silent && counters.events > 0)
+    out += "why an event is no hit of a rule: tocsin explain --event ID --rule NAME, with the same rules and events\n";
   for (const auto& [action, n] : counters.decisions_by_action)
     out += "  decided " + action + ": " + std::to_string(n) + "\n";
   for (const auto& [name, n] : counters.excepted_by_rule)
