@@ -259,6 +259,7 @@ PredicateTable build_predicates(const std::vector<IndexedPredicate>& predicates,
     rows.bounds.erase(std::unique(rows.bounds.begin(), rows.bounds.end()), rows.bounds.end());
     std::sort(rows.texts.begin(), rows.texts.end());
     rows.texts.erase(std::unique(rows.texts.begin(), rows.texts.end()), rows.texts.end());
+    if (rows.kind == FieldIndexRows::Kind::text) index_texts(rows);
     const event::Type& field_type = schema.events[type].fields[rows.field].type;
     const std::size_t classes = rows.kind == FieldIndexRows::Kind::ordered ? 2 * rows.bounds.size() + 1
                                 : rows.kind == FieldIndexRows::Kind::text  ? rows.texts.size() + 1

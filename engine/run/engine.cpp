@@ -689,14 +689,13 @@ void Engine::State::count_reached(std::uint32_t of_rule, const MatchHost& host) 
 
 /// Brings what run_key() will look at into the cache, for some dozen events together: from the place of a key to its node, from
 /// there to the runs and what they keep. Each step asks for what the step before has brought; it changes nothing.
-void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard) {
+void Engine::State::fetch_woken(std::span<const Lead> some, std::uint32_t shard) {
   const auto each = [&](const auto& fetch) {
-    for (std::size_t i = begin; i < end; ++i) {
-      BatchEvent& e = judged[i];
+    for (const Lead& lead : some) {
+      BatchEvent& e = judged[lead.event];
       const TypePlan& plan = ruleset->types[e.event.type];
-      for (const Route& route : plan.routes) {
-        if (any_of(e, route.wakes)) fetch(e, plan.key_uses[route.key_use].keyspace, route.key_use);
-      }
+      const std::uint32_t use = plan.routes[lead.route].key_use;
+      fetch(e, plan.key_uses[use].keyspace, use);
     }
   };
   each([&](BatchEvent& e, std::uint32_t, std::uint32_t use) { key_of(e, use); });
@@ -730,38 +729,50 @@ void Engine::State::fetch_woken(std::size_t begin, std::size_t end, std::uint32_
 }
 
 void Engine::State::run_patterns() {
+  leads.clear();
+  for (std::uint32_t i = 0; i < judged.size(); ++i) {
+    const std::vector<Route>& routes = ruleset->types[judged[i].event.type].routes;
+    for (std::uint32_t r = 0; r < routes.size(); ++r) {
+      if (any_of(judged[i], routes[r].wakes)) leads.push_back({i, r, any_of(judged[i], routes[r].begins)});
+    }
+  }
   constexpr std::size_t fetched_together = 64;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
-    for (std::size_t i = 0; i < judged.size(); ++i) {
-      if (i % fetched_together == 0) fetch_woken(i, std::min(i + fetched_together, judged.size()), shard);
-      BatchEvent& e = judged[i];
+    for (std::size_t l = 0; l < leads.size(); ++l) {
+      if (l % fetched_together == 0)
+        fetch_woken(std::span(leads).subspan(l, std::min(fetched_together, leads.size() - l)), shard);
+      const Lead& lead = leads[l];
+      BatchEvent& e = judged[lead.event];
       const TypePlan& plan = ruleset->types[e.event.type];
-      for (std::size_t r = 0; r < plan.routes.size(); ++r) {
-        const Route& route = plan.routes[r];
-        if (!any_of(e, route.wakes)) continue;
-        const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
-        const KeyAt& at = key_of(e, route.key_use);
-        if (!at.valid || shard_of(at.hash) != shard) continue;
-        // One event may belong to one key under two roles (a transfer to oneself): it is stepped once, with both.
-        const auto leads_here = [&](const Route& other) {
-          return plan.key_uses[other.key_use].keyspace == keyspace && any_of(e, other.wakes) &&
-                 key_of(e, other.key_use).valid && key_of(e, other.key_use).bytes == at.bytes;
-        };
-        if (std::any_of(plan.routes.begin(), plan.routes.begin() + static_cast<std::ptrdiff_t>(r), leads_here))
-          continue;
-        same_key.assign(1, &route);
-        for (std::size_t later = r + 1; later < plan.routes.size(); ++later) {
-          if (leads_here(plan.routes[later])) same_key.push_back(&plan.routes[later]);
-        }
-        const bool may_begin = std::any_of(same_key.begin(), same_key.end(),
-                                           [&](const Route* route_here) { return any_of(e, route_here->begins); });
-        KeyState* const key = state_of(e, route.key_use, may_begin);
-        if (key == nullptr) continue;
-        run_key(keyspace, *key, at.bytes, e, same_key);
-        tidy_key(*key);
-        touch(keyspace, *key);
-        schedule(keyspace, *key, at.bytes, at.hash);
+      const Route& route = plan.routes[lead.route];
+      const std::uint32_t keyspace = plan.key_uses[route.key_use].keyspace;
+      const KeyAt& at = key_of(e, route.key_use);
+      if (!at.valid || shard_of(at.hash) != shard) continue;
+      // One event may belong to one key under two roles (a transfer to oneself): it is stepped once, with both.
+      const auto leads_here = [&](const Lead& other) {
+        const std::uint32_t use = plan.routes[other.route].key_use;
+        if (plan.key_uses[use].keyspace != keyspace) return false;
+        const KeyAt& there = key_of(e, use);
+        return there.valid && there.bytes == at.bytes;
+      };
+      const auto of_event = [&](std::size_t other) { return other < leads.size() && leads[other].event == lead.event; };
+      bool stepped_before = false;
+      for (std::size_t other = l; other-- > 0 && of_event(other) && !stepped_before;)
+        stepped_before = leads_here(leads[other]);
+      if (stepped_before) continue;
+      bool may_begin = lead.may_begin;
+      same_key.assign(1, &route);
+      for (std::size_t other = l + 1; of_event(other); ++other) {
+        if (!leads_here(leads[other])) continue;
+        same_key.push_back(&plan.routes[leads[other].route]);
+        may_begin = may_begin || leads[other].may_begin;
       }
+      KeyState* const key = state_of(e, route.key_use, may_begin);
+      if (key == nullptr) continue;
+      run_key(keyspace, *key, at.bytes, e, same_key);
+      tidy_key(*key);
+      touch(keyspace, *key);
+      schedule(keyspace, *key, at.bytes, at.hash);
     }
   }
 }

@@ -200,6 +200,13 @@ struct Engine::State final : UnknownSink {
   std::uint64_t round = 0;                                    // an event at a key
   std::vector<std::pair<const Route*, std::uint32_t>> woken;  // entries of routes to be stepped in this round
   std::vector<std::uint32_t> woken_prefixes;                  // likewise
+  /// A judged event whose predicates matter to the patterns of a route.
+  struct Lead {
+    std::uint32_t event = 0;
+    std::uint32_t route = 0;
+    bool may_begin = false;
+  };
+  std::vector<Lead> leads;  // in order; those of one event side by side
   std::string key_scratch;
   std::string packed_scratch;  // of packed_event
   std::optional<std::uint64_t> packed_event;
@@ -257,7 +264,7 @@ struct Engine::State final : UnknownSink {
   void run_features(std::uint32_t level);
   void fetch_columns(std::size_t begin, std::size_t end, std::uint32_t level, std::uint32_t shard);
   void run_patterns();
-  void fetch_woken(std::size_t begin, std::size_t end, std::uint32_t shard);
+  void fetch_woken(std::span<const Lead> some, std::uint32_t shard);
   /// Steps the key's patterns over the event, once, whatever the number of roles under which it belongs to this key (P5).
   void run_key(std::uint32_t keyspace, KeyState& key, std::string_view bytes, BatchEvent& e,
                std::span<const Route* const> routes);
@@ -278,8 +285,17 @@ struct Engine::State final : UnknownSink {
   static void add_bits_of_role(const Route::Entry& entry, const nfa::PredicateBits& bits, nfa::PredicateBits& out);
   void count_reached(std::uint32_t rule, const MatchHost& host);
   [[nodiscard]] static bool any_of(const BatchEvent& e, std::span<const std::uint64_t> predicates) {
-    for (std::size_t w = 0; w < predicates.size(); ++w) {
-      if ((e.bits->word_at(w) & predicates[w]) != 0) return true;
+    const std::span<const std::uint64_t> bits = e.bits->words();
+    const std::size_t words = std::min(bits.size(), predicates.size());
+    std::size_t w = 0;
+    // A thousand rules are some dozen words: four at a time.
+    for (; w + 4 <= words; w += 4) {
+      const std::uint64_t any = (bits[w] & predicates[w]) | (bits[w + 1] & predicates[w + 1]) |
+                                (bits[w + 2] & predicates[w + 2]) | (bits[w + 3] & predicates[w + 3]);
+      if (any != 0) return true;
+    }
+    for (; w < words; ++w) {
+      if ((bits[w] & predicates[w]) != 0) return true;
     }
     return false;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/hash.h"
+
 namespace tocsin::engine {
 
 namespace {
@@ -22,15 +24,28 @@ std::optional<std::size_t> class_of(const FieldIndexRows& index, const event::Va
       return at != index.bounds.end() && *at == v ? 2 * below + 1 : 2 * below;
     }
     case FieldIndexRows::Kind::text: {
-      const auto at = std::lower_bound(index.texts.begin(), index.texts.end(), value.text());
-      return at != index.texts.end() && *at == value.text() ? static_cast<std::size_t>(at - index.texts.begin())
-                                                            : index.texts.size();
+      const std::size_t mask = index.text_at.size() - 1;
+      for (std::size_t at = hash64(value.text()) & mask; index.text_at[at] != 0; at = (at + 1) & mask) {
+        const std::size_t text = index.text_at[at] - 1;
+        if (index.texts[text] == value.text()) return text;
+      }
+      return index.texts.size();
     }
   }
   return std::nullopt;
 }
 
 }  // namespace
+
+void index_texts(FieldIndexRows& rows) {
+  rows.text_at.assign(std::bit_ceil(2 * rows.texts.size() + 1), 0);
+  const std::size_t mask = rows.text_at.size() - 1;
+  for (std::size_t text = 0; text < rows.texts.size(); ++text) {
+    std::size_t at = hash64(rows.texts[text]) & mask;
+    while (rows.text_at[at] != 0) at = (at + 1) & mask;
+    rows.text_at[at] = static_cast<std::uint32_t>(text + 1);
+  }
+}
 
 void answer(const PredicateTable& table, const Codes& codes, Context& context, nfa::PredicateBits& bits,
             std::vector<std::uint64_t>& scratch, UnknownSink& unknown) {

@@ -22,12 +22,17 @@ struct FieldIndexRows {
   enum class Kind : std::uint8_t { enumeration, ordered, text };
   Kind kind = Kind::enumeration;
   event::FieldIndex field = 0;
-  std::vector<Int128> bounds;            // ordered: the constants, ascending; class 2i+1 is bound i itself, 2i below it
-  event::Currency currency;              // ordered money: another currency makes every comparison unknown
-  std::vector<std::string> texts;        // text: ascending; class i is texts[i], the last class anything else
+  std::vector<Int128> bounds;      // ordered: the constants, ascending; class 2i+1 is bound i itself, 2i below it
+  event::Currency currency;        // ordered money: another currency makes every comparison unknown
+  std::vector<std::string> texts;  // text: ascending; class i is texts[i], the last class anything else
+  std::vector<std::uint32_t>
+      text_at;  // by hash of a text, from its place on: its class + 1; 0 ends the search. A power of two
   std::vector<std::uint64_t> rows;       // class-major, `words` each
   std::vector<std::uint64_t> mentioned;  // predicates with a condition on this field: unknown when it is missing
 };
+
+/// Makes text_at. Requires: texts are whole.
+void index_texts(FieldIndexRows& rows);
 
 struct PredicateTable {
   struct Entry {
