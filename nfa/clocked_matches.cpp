@@ -4,6 +4,14 @@
 #include <bit>
 
 namespace tocsin::nfa {
+
+template <typename Gone>
+void ClockedBody::stop_waiting(Gone&& gone) {
+  std::erase_if(waiting, gone);
+  std::fill(waiting_counts.begin(), waiting_counts.end(), 0U);
+  for (const Waiting& w : waiting) ++waiting_counts[w.state];
+}
+
 namespace {
 
 using Class = ClockedBody::Class;
@@ -58,7 +66,7 @@ Timestamp due_of(const Automaton& a, const ClockedBody& body, const Class& c, Ru
 /// When time has something to do.
 void note_due(ClockedBody& body) {
   body.due = body.dues.empty() ? Timestamp::max() : body.dues.begin()->first;
-  for (const Waiting& w : body.waiting) body.due = std::min(body.due, w.due);
+  if (!body.waiting.empty()) body.due = std::min(body.due, body.waiting.front().due);
   if (body.window == Automaton::unbounded) return;
   if (!body.classes.empty()) {
     if (!body.speaks && body.held.empty()) return;
@@ -71,9 +79,8 @@ void note_due(ClockedBody& body) {
 void note_wakes(const Automaton& a, ClockedBody& body) {
   body.wakes = a.states[a.start].wakes;
   for (std::size_t s = 0; s < body.counts.size(); ++s) {
-    if (body.counts[s] != 0) body.wakes |= a.states[s].wakes;
+    if (body.counts[s] + body.waiting_counts[s] != 0) body.wakes |= a.states[s].wakes;
   }
-  for (const Waiting& w : body.waiting) body.wakes |= a.states[w.state].wakes;
 }
 
 /// With the last class goes the memory of all, and in time what was lost.
@@ -125,7 +132,7 @@ void limit(const Automaton& a, ClockedBody& body, Timestamp now, Host& host) {
       host.counters.dropped += body.sets.event_count() / 2 + 1;
     }
     if (!body.waiting.empty()) {
-      // They stand in the order in which they became complete.
+      // They stand in the order in which they will be decided.
       const std::size_t half = (body.waiting.size() + 1) / 2;
       for (std::size_t i = 0; i < half; ++i) to = std::max(to, body.waiting[i].complete.first());
       host.counters.dropped += half;
@@ -134,7 +141,7 @@ void limit(const Automaton& a, ClockedBody& body, Timestamp now, Host& host) {
     body.lost = std::max(body.lost, to);
     const Place behind{to.time, to.order + 1};
     body.sets.raise_horizon(body.sets.from(behind));
-    std::erase_if(body.waiting, [&](const Waiting& w) { return w.complete.first() < behind; });
+    body.stop_waiting([&](const Waiting& w) { return w.complete.first() < behind; });
     drop_dead(a, body, now);
     compact(body);
   }
@@ -153,7 +160,7 @@ class Moving {
       enumerate(set, event, stage, found);
       for (Complete& c : found.matches) {
         const Timestamp due = c.last().time + Duration{s.wait};
-        body_.waiting.push_back({to.state, std::move(c), due});
+        body_.wait({to.state, std::move(c), due});
       }
       if (found.cut) {
         ++host_.counters.every_capped;
@@ -228,10 +235,13 @@ class Stepping {
       }
     }
     std::vector<Waiting> waiting;
-    for (Waiting& w : body_.waiting) {
-      if (wakes(w.state)) waiting.push_back(std::move(w));
+    for (std::uint32_t s = 0; s < body_.waiting_counts.size(); ++s) {
+      if (body_.waiting_counts[s] == 0 || !wakes(s)) continue;
+      for (Waiting& w : body_.waiting) {
+        if (w.state == s) waiting.push_back(std::move(w));
+      }
+      body_.stop_waiting([&](const Waiting& w) { return w.state == s; });
     }
-    std::erase_if(body_.waiting, [&](const Waiting& w) { return w.complete.taken.empty(); });
     for (const auto& [c, set] : woken) {
       if (body_.sets.lives(set)) follow(c, set);
     }
@@ -277,7 +287,7 @@ class Stepping {
     for (const Automaton::Edge& e : edges(was.state)) {
       if (!open(e)) continue;
       if (e.completes) found_.add(Complete(was.complete), host_);
-      if (e.target != Automaton::none) body_.waiting.push_back({e.target, was.complete, was.due});
+      if (e.target != Automaton::none) body_.wait({e.target, was.complete, was.due});
     }
   }
 
@@ -321,10 +331,10 @@ class Moment {
   void run() {
     end_windows();
     end_clocks();
-    for (Waiting& w : body_.waiting) {
-      if (w.due <= now_) complete_.add(std::move(w.complete), host_);
+    for (; !body_.waiting.empty() && body_.waiting.front().due <= now_; body_.waiting.pop_front()) {
+      --body_.waiting_counts[body_.waiting.front().state];
+      complete_.add(std::move(body_.waiting.front().complete), host_);
     }
-    std::erase_if(body_.waiting, [&](const Waiting& w) { return w.due <= now_; });
     if (rule_.tells_timeouts) tell();
     let_go(automaton_, body_, now_);
     put_out(automaton_, rule_, body_, complete_, now_, true, host_, out_);
@@ -376,20 +386,25 @@ class Moment {
 
   /// A partial match is told once, when the last of its ways on is closed by time.
   void tell() {
+    put_in_order(told_.matches);
     std::erase_if(told_.matches, [&](const Complete& one) { return lives(one); });
     put_out_timeouts(automaton_, body_, told_, now_, host_, out_);
   }
 
   [[nodiscard]] bool lives(const Complete& one) const {
-    const Ordinal start = body_.sets.from(one.first());
-    const auto differs = [&](std::span<const RunSets::Taken> taken) { return complete_of(body_.sets, taken) != one; };
+    std::vector<RunSets::Taken> taken;
+    for (auto at = one.taken.rbegin(); at != one.taken.rend(); ++at) {
+      const Ordinal event = body_.sets.from(at->first.place());
+      if (event == body_.sets.end_event() || body_.sets.event(event).event != at->first.event) return false;
+      taken.push_back({event, at->second});
+    }
     for (std::uint32_t s = 0; s < body_.counts.size(); ++s) {
       const Automaton::State& state = automaton_.states[s];
       if (body_.counts[s] == 0 || state.last) continue;
       const Place last = state.asks_last ? one.last() : Place{};
       for (auto at = body_.classes.lower_bound(Class{s, last, {}});
            at != body_.classes.end() && at->first.state == s && at->first.last == last; ++at) {
-        if (!body_.sets.each(at->second.set, 0, start, differs)) return true;
+        if (body_.sets.contains(at->second.set, taken)) return true;
       }
     }
     return false;
@@ -416,8 +431,16 @@ bool time_speaks(const Automaton& a, const AllRule& rule) {
 ClockedBody::ClockedBody(const Automaton& automaton, const AllRule& rule)
     : SetsBody(automaton.window, true),
       counts(automaton.states.size()),
+      waiting_counts(automaton.states.size()),
       wakes(automaton.states[automaton.start].wakes) {
   speaks = time_speaks(automaton, rule);
+}
+
+void ClockedBody::wait(Waiting one) {
+  ++waiting_counts[one.state];
+  const auto at = std::upper_bound(waiting.begin(), waiting.end(), one.due,
+                                   [](Timestamp due_one, const Waiting& w) { return due_one < w.due; });
+  waiting.insert(at, std::move(one));
 }
 
 ClockedBody::Classes::iterator ClockedBody::class_at(const Class& c) {
@@ -480,7 +503,7 @@ void ClockedBody::use_up(const Automaton& automaton, Place to, Timestamp now) {
   if (floor < to) {
     floor = to;
     sets.raise_horizon(sets.from(to));
-    std::erase_if(waiting, [&](const Waiting& w) { return w.complete.first() < to; });
+    stop_waiting([&](const Waiting& w) { return w.complete.first() < to; });
   }
   drop_dead(automaton, *this, now);
 }
@@ -506,9 +529,9 @@ std::vector<Timestamp> ClockedBody::deadlines() const {
 
 std::size_t ClockedBody::bytes() const {
   constexpr std::size_t node = 4 * sizeof(void*);  // of a tree
-  std::size_t all = sizeof(ClockedBody) + sets.bytes() + waiting.capacity() * sizeof(Waiting) + bytes_of(held);
+  std::size_t all = sizeof(ClockedBody) + sets.bytes() + waiting.size() * sizeof(Waiting) + bytes_of(held);
   for (const auto& [c, members] : classes) all += node + sizeof c + sizeof members + c.begun.capacity() * sizeof(Place);
-  all += dues.size() * (node + sizeof *dues.begin()) + counts.capacity() * sizeof counts.front();
+  all += dues.size() * (node + sizeof *dues.begin()) + 2 * counts.capacity() * sizeof counts.front();
   for (const Waiting& w : waiting) all += w.complete.taken.capacity() * sizeof w.complete.taken.front();
   return all;
 }
@@ -598,10 +621,12 @@ std::unique_ptr<RunsBody> decode_clocked(const Automaton& automaton, const AllRu
   for (std::uint64_t i = 0; i < waiting_count; ++i) {
     const std::uint64_t state = in.get_varint();
     if (in.failed() || state >= automaton.states.size() || !automaton.states[state].outlasts_window) return nullptr;
-    Waiting& w = body->waiting.emplace_back();
+    Waiting w;
     w.state = static_cast<std::uint32_t>(state);
     if (!get_complete(in, stages, w.complete)) return nullptr;
     w.due = w.complete.last().time + Duration{automaton.states[state].wait};
+    if (!body->waiting.empty() && w.due < body->waiting.back().due) return nullptr;
+    body->wait(std::move(w));
   }
   const std::uint64_t held_count = in.get_varint();
   if (in.failed() || held_count > in.remaining() / 12) return nullptr;

@@ -11,6 +11,7 @@
 // them. What only waits for its own negation beyond the window is complete already and is kept by itself.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -64,8 +65,15 @@ struct ClockedBody final : SetsBody {
   Classes classes;
   std::set<std::pair<Timestamp, const Class*>> dues;  // of those that have one
   std::vector<std::uint32_t> counts;                  // of classes, by state
-  std::vector<Waiting> waiting;
-  std::uint64_t wakes = 0;  // unary conditions that they and the start wait for
+  /// In its place by due, behind those of the same moment.
+  void wait(Waiting one);
+  /// Those are gone for which the answer is yes.
+  template <typename Gone>
+  void stop_waiting(Gone&& gone);
+
+  std::deque<Waiting> waiting;
+  std::vector<std::uint32_t> waiting_counts;  // by state
+  std::uint64_t wakes = 0;                    // unary conditions that they and the start wait for
 };
 
 /// Whether the engine needs clocks for the automaton. Requires: no condition looks at what a match took before.

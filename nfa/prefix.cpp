@@ -328,7 +328,8 @@ Lengths lengths_of(const Sharer& sharer) {
   if (p.parts.steps.size() < 2 || p.fronts || (p.engine != Engine::exists && p.engine != Engine::search))
     return lengths;
   std::uint64_t hash = hash_mix(static_cast<std::uint64_t>(p.engine), p.parts.until);
-  hash = hash_mix(hash, p.pick == Pick::earliest ? 1 : 0);
+  // With `pick earliest` a limit drops the newest: a member with a short window would lose what a longer one is full of.
+  hash = hash_mix(hash, p.pick == Pick::earliest ? static_cast<std::uint64_t>(p.horizon) : 0);
   for (const std::uint64_t value : p.parts.values) hash = hash_mix(hash, value);
   for (std::uint32_t k = 1; k < p.steps.size(); ++k) {
     for (const std::uint64_t of_step : {p.parts.steps[k - 1], p.parts.absences[k - 1], sharer.context[k - 1]})

@@ -1,6 +1,8 @@
 #include "nfa/run_sets.h"
 
 #include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 namespace tocsin::nfa {
 
@@ -42,6 +44,27 @@ RunSets::Way RunSets::way_of(const Cell& cell) const {
   way.until_jump = std::min({own, next.until_jump, far.until_jump});
   way.jump = far.jump;
   return way;
+}
+
+bool RunSets::contains(RunSet set, std::span<const Taken> match) const {
+  std::vector<std::pair<RunSet, std::size_t>> open{{set, 0}};
+  std::unordered_set<std::uint64_t> seen;
+  while (!open.empty()) {
+    const auto [at, depth] = open.back();
+    open.pop_back();
+    if (!lives(at) || !seen.insert(std::uint64_t{at} << 32U | depth).second) continue;
+    const Cell& c = cells_[at];
+    open.emplace_back(c.next, depth);
+    if (c.event == 0) {
+      open.emplace_back(c.left, depth);
+    } else if (c.event == match[depth].event && c.stage == match[depth].stage) {
+      const bool is_first = c.left == empty_set;
+      const bool is_whole = depth + 1 == match.size();
+      if (is_first && is_whole) return true;
+      if (!is_first && !is_whole) open.emplace_back(c.left, depth + 1);
+    }
+  }
+  return false;
 }
 
 void RunSets::compact(std::span<RunSet*> live) {

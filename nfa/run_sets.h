@@ -109,6 +109,10 @@ class RunSets {
   bool each(RunSet set, Ordinal cut, Ordinal to, Visit&& visit) const;
   static constexpr Ordinal any_start = std::numeric_limits<Ordinal>::max();
 
+  /// Whether this partial match, from last to first, is in the set. Requires: no cuts. Looks at each cell once for each of its events at
+  /// most, however many partial matches there are.
+  [[nodiscard]] bool contains(RunSet set, std::span<const Taken> match) const;
+
   /// Puts together what `live` sets reach, with new numbers; they are changed. Nothing else stays valid but the order of
   /// events.
   void compact(std::span<RunSet*> live);

@@ -94,6 +94,11 @@ TEST_CASE("windows, what is used up and what comes later may differ, what is sai
   CHECK(shared_by({until, skips}).empty());
   // The engines keep different things.
   CHECK(shared_by({then({"a", "b", "c"}), without}).empty());
+  // With `pick earliest` the byte limit drops the newest: windows must be the same.
+  Pattern early = then({"a", "b", "c"}, 10), later = then({"a", "b", "d"}, 20), longer = then({"a", "b", "e"}, 20);
+  for (Pattern* p : {&early, &later, &longer}) p->pick = Pick::earliest;
+  CHECK(shared_by({early, later, longer}) == "2: 1 2");
+  CHECK(shared_by({later, then({"a", "b", "c"}, 20)}, Engine::search).empty());
   Pattern empty;
   empty.steps = {optional("a"), single("b")};
   CHECK(shared_by({empty, empty}).empty());
