@@ -9,7 +9,8 @@
 namespace tocsin::tests {
 
 TemporaryDirectory::TemporaryDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "tocsin-test-XXXXXX").string();
+  // mkdtemp() wants six of them, to put other letters in their place.
+  std::string pattern = (std::filesystem::temp_directory_path() / ("tocsin-test-" + std::string(6, 'X'))).string();
   TOCSIN_CHECK(::mkdtemp(pattern.data()) != nullptr);
   path_ = pattern;
 }
