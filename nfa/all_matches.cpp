@@ -323,24 +323,19 @@ std::optional<Timestamp> AllBody::expires_at(const Program&) const {
 }
 
 void AllBody::encode(const Program&, ByteWriter& out) const {
-  put_place(out, floor);
-  put_place(out, lost);
-  sets.encode(out);
+  put_begun(out, *this);
   out.put_varint(live.size());
   for (const std::uint32_t s : live) {
     out.put_varint(s);
     out.put_varint(sets.number_of(of_state[s]));
   }
-  out.put_varint(held.size());
-  for (const Complete& c : held) put_complete(out, c);
+  put_held(out, *this);
 }
 
 std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& rule, ByteReader& in) {
   auto body = std::make_unique<AllBody>(automaton, rule);
-  body->floor = get_place(in);
-  body->lost = get_place(in);
   const auto stages = static_cast<std::uint32_t>(automaton.stages.size());
-  if (in.failed() || !body->sets.decode(in, stages)) return nullptr;
+  if (!get_begun(in, stages, *body)) return nullptr;
   // Counts are believed only as far as the bytes that are left could hold them.
   const std::uint64_t live_count = in.get_varint();
   if (in.failed() || live_count > in.remaining() / 2) return nullptr;
@@ -354,13 +349,7 @@ std::unique_ptr<RunsBody> decode_all(const Automaton& automaton, const AllRule& 
     body->of_state[state] = static_cast<RunSet>(set);
     body->wakes |= automaton.states[state].wakes;
   }
-  const std::uint64_t held_count = in.get_varint();
-  if (in.failed() || held_count > in.remaining() / 12) return nullptr;
-  for (std::uint64_t i = 0; i < held_count; ++i) {
-    Complete& c = body->held.emplace_back();
-    if (!get_complete(in, stages, c)) return nullptr;
-    if (i != 0 && c.first() < body->held[i - 1].first()) return nullptr;
-  }
+  if (!get_held(in, stages, *body)) return nullptr;
   note_due(*body);
   return body;
 }

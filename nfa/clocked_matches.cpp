@@ -570,9 +570,7 @@ std::optional<Timestamp> ClockedBody::expires_at(const Program&) const {
 }
 
 void ClockedBody::encode(const Program&, ByteWriter& out) const {
-  put_place(out, floor);
-  put_place(out, lost);
-  sets.encode(out);
+  put_begun(out, *this);
   out.put_varint(classes.size());
   for (const auto& [c, members] : classes) {
     out.put_varint(c.state);
@@ -585,16 +583,13 @@ void ClockedBody::encode(const Program&, ByteWriter& out) const {
     out.put_varint(w.state);
     put_complete(out, w.complete);
   }
-  out.put_varint(held.size());
-  for (const Complete& c : held) put_complete(out, c);
+  put_held(out, *this);
 }
 
 std::unique_ptr<RunsBody> decode_clocked(const Automaton& automaton, const AllRule& rule, ByteReader& in) {
   auto body = std::make_unique<ClockedBody>(automaton, rule);
-  body->floor = get_place(in);
-  body->lost = get_place(in);
   const auto stages = static_cast<std::uint32_t>(automaton.stages.size());
-  if (in.failed() || !body->sets.decode(in, stages)) return nullptr;
+  if (!get_begun(in, stages, *body)) return nullptr;
   // Counts are believed only as far as the bytes that are left could hold them.
   const std::uint64_t class_count = in.get_varint();
   if (in.failed() || class_count > in.remaining() / 11) return nullptr;
@@ -628,13 +623,7 @@ std::unique_ptr<RunsBody> decode_clocked(const Automaton& automaton, const AllRu
     if (!body->waiting.empty() && w.due < body->waiting.back().due) return nullptr;
     body->wait(std::move(w));
   }
-  const std::uint64_t held_count = in.get_varint();
-  if (in.failed() || held_count > in.remaining() / 12) return nullptr;
-  for (std::uint64_t i = 0; i < held_count; ++i) {
-    Complete& c = body->held.emplace_back();
-    if (!get_complete(in, stages, c)) return nullptr;
-    if (i != 0 && c.first() < body->held[i - 1].first()) return nullptr;
-  }
+  if (!get_held(in, stages, *body)) return nullptr;
   note_wakes(automaton, *body);
   note_due(*body);
   return body;

@@ -151,6 +151,34 @@ bool get_complete(ByteReader& in, std::uint32_t stages, Complete& complete) {
   return true;
 }
 
+void put_begun(ByteWriter& out, const SetsBody& body) {
+  put_place(out, body.floor);
+  put_place(out, body.lost);
+  body.sets.encode(out);
+}
+
+bool get_begun(ByteReader& in, std::uint32_t stages, SetsBody& body) {
+  body.floor = get_place(in);
+  body.lost = get_place(in);
+  return !in.failed() && body.sets.decode(in, stages);
+}
+
+void put_held(ByteWriter& out, const SetsBody& body) {
+  out.put_varint(body.held.size());
+  for (const Complete& c : body.held) put_complete(out, c);
+}
+
+bool get_held(ByteReader& in, std::uint32_t stages, SetsBody& body) {
+  const std::uint64_t count = in.get_varint();
+  if (in.failed() || count > in.remaining() / 12) return false;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Complete& c = body.held.emplace_back();
+    if (!get_complete(in, stages, c)) return false;
+    if (i != 0 && c.first() < body.held[i - 1].first()) return false;
+  }
+  return true;
+}
+
 std::size_t bytes_of(const std::vector<Complete>& matches) {
   std::size_t all = matches.capacity() * sizeof(Complete);
   for (const Complete& c : matches) all += c.taken.capacity() * sizeof c.taken.front();

@@ -90,6 +90,11 @@ void put_out(const Automaton& automaton, const AllRule& rule, SetsBody& body, Fo
 void put_out_timeouts(const Automaton& automaton, const SetsBody& body, Found& told, Timestamp now, Host& host,
                       std::vector<Match>& out);
 
+/// What is used up, what was lost and the sets: how the bytes of either way begin. And what is held: how they end.
+void put_begun(ByteWriter& out, const SetsBody& body);
+bool get_begun(ByteReader& in, std::uint32_t stages, SetsBody& body);
+void put_held(ByteWriter& out, const SetsBody& body);
+bool get_held(ByteReader& in, std::uint32_t stages, SetsBody& body);
 void put_complete(ByteWriter& out, const Complete& complete);
 /// False when the bytes are not those of a match of so many leaves. Any bytes are safe.
 bool get_complete(ByteReader& in, std::uint32_t stages, Complete& complete);
