@@ -486,6 +486,15 @@ void rest(std::uint32_t member, const Program& program, Runs* shared, Runs& own,
   own.body = nullptr;
 }
 
+void note_beyond(const Program& program, Runs& own) {
+  if (own.body == nullptr || program.engine != Engine::search) return;
+  auto& body = static_cast<Body&>(*own.body);
+  body.newest_beyond = Place{};
+  for (std::size_t i = body.head; i < body.kept.size(); ++i) {
+    if ((body.kept[i].bits & program.beyond_mask) != 0) body.newest_beyond = body.kept[i].place();
+  }
+}
+
 Place end_of(const Prefix& prefix, const Runs& shared) {
   const RunsBody& begun = *static_cast<const PrefixBody&>(*shared.body).begun.body;
   Place newest;

@@ -91,6 +91,9 @@ void join_all(const Prefix& prefix, std::uint32_t member, const Program& program
 /// `shared`: nullptr if nothing has begun. `is_over`: all that the member has begun is (nfa::expires_at).
 void rest(std::uint32_t member, const Program& program, Runs* shared, Runs& own, bool is_over = false);
 
+/// Of runs that other rules have begun: what is about more than the steps in common is known anew, for these may be others now.
+void note_beyond(const Program& program, Runs& own);
+
 /// Behind all that has begun: from where on a member begins that was none until now.
 Place end_of(const Prefix& prefix, const Runs& shared);
 

@@ -629,6 +629,7 @@ void Engine::State::take_over_prefixes(const Ruleset& old, std::uint32_t old_key
         nfa::join_all(was, m, program, live.runs, own, order.watermark());
         if (!sources_of[taker].whole && !own.empty())
           own = nfa::carry(program, std::move(own), pattern.program, sources_of[taker].carried, order.watermark());
+        nfa::note_beyond(pattern.program, own);
         if (!own.empty()) key.runs_of(pattern.slot) = std::move(own);
       }
     }
@@ -770,6 +771,7 @@ void Engine::State::adopt(std::shared_ptr<const Ruleset> next, Fill* fill) {
         const PatternPlan& pattern = ruleset->patterns[takers[from][i]];
         nfa::Runs runs = i + 1 == takers[from].size() ? std::move(live.runs) : nfa::copy(was, live.runs);
         if (!source.whole) runs = nfa::carry(was, std::move(runs), pattern.program, source.carried, order.watermark());
+        nfa::note_beyond(pattern.program, runs);
         if (runs.body != nullptr) state.runs_of(pattern.slot) = std::move(runs);
       }
     }

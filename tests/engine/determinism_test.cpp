@@ -400,6 +400,42 @@ TEST_CASE("sequences that begin alike run their beginning once, and each says wh
   }));
 }
 
+TEST_CASE("a rule that shares fewer steps after a change keeps what it had begun beyond them") {
+  std::string text = rules_text;
+  text = text.substr(0, text.find("stream big"));
+  const auto rule = [](const std::string& name, const std::string& sequence) {
+    return "rule " + name + " per user { sequence within 1m { " + sequence + " } because \"{p.id} {r.id}\" }\n";
+  };
+  const std::string stays = rule("stays", "a as p then b as q where q.v > 0 then no x then a as r where r.v > 1");
+  const std::string goes = rule("goes", "a as p then b as q where q.v > 0 then no x then b as r where r.v > 3");
+  const std::string others =
+      rule("one", "a as p then no x then x as r") + rule("other", "a as p then no b then x as r");
+  const auto before = rules_of(text + stays + goes + others);
+  const auto after = rules_of(text + stays + others);
+  REQUIRE(before->prefixes.size() == 2);
+  REQUIRE(after->prefixes.size() == 1);
+  for (const bool is_awake : {false, true}) {
+    CAPTURE(is_awake);
+    Stream stream(before, Stream::complete(), 1);
+    int number = 0;
+    const auto send = [&](const std::string& type, int v) {
+      ++number;
+      const std::string at = "2026-01-05T10:00:" + std::to_string(10 + number) + "Z";
+      stream.send(R"({"type":")" + type + R"(","id":"e)" + std::to_string(number) + R"(","at":")" + at +
+                  R"(","user":"u","nr":1,"v":)" + std::to_string(v) + "}");
+    };
+    send("a", 0);
+    send("b", 1);
+    if (is_awake) send("a", 1);  // its last step's stream, and no last step
+    stream.change_rules(after);
+    send("a", 1);
+    send("a", 2);
+    stream.end();
+    REQUIRE(stream.output().hits.size() == 1);
+    CHECK(stream.output().hits[0]["because"].text == "e1 e" + std::to_string(number));
+  }
+}
+
 // A sequence changed behind two steps that stay: `{p.id}|{q.id}|…` says which events a match is of.
 struct Change {
   std::string sequence, rest;              // of the new rule
